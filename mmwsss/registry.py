@@ -1,0 +1,37 @@
+"""Registries of mmwsss: children of mmseg's, so that a config names mmseg parts without a prefix.
+
+Each registry lists both packages as locations: looking a name up imports mmseg's modules too, which is what
+makes ``type='FCNHead'`` work in a config whose ``default_scope`` is ``mmwsss`` before anything of mmseg was used.
+"""
+
+from mmengine.registry import Registry
+from mmseg import registry as mmseg_registry
+
+__all__ = [
+    'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS', 'TASK_UTILS'
+]
+
+
+def _child(name: str, parent: Registry, subpackage: str) -> Registry:
+    """Make the mmwsss child of an mmseg registry, found in the same subpackage of both."""
+    return Registry(
+        name,
+        parent=parent,
+        scope='mmwsss',
+        locations=[f'mmseg.{subpackage}', f'mmwsss.{subpackage}'])
+
+
+DATASETS = _child('dataset', mmseg_registry.DATASETS, 'datasets')
+DATA_SAMPLERS = _child('data sampler', mmseg_registry.DATA_SAMPLERS, 'datasets')
+TRANSFORMS = _child('transform', mmseg_registry.TRANSFORMS, 'datasets')
+MODELS = _child('model', mmseg_registry.MODELS, 'models')
+TASK_UTILS = _child('task util', mmseg_registry.TASK_UTILS, 'models')
+HOOKS = _child('hook', mmseg_registry.HOOKS, 'engine')
+LOOPS = _child('loop', mmseg_registry.LOOPS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer wrapper constructor',
+                                    mmseg_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+PARAM_SCHEDULERS = _child('parameter scheduler', mmseg_registry.PARAM_SCHEDULERS, 'engine')
+METRICS = _child('metric', mmseg_registry.METRICS, 'evaluation')
+VISUALIZERS = _child('visualizer', mmseg_registry.VISUALIZERS, 'visualization')
+VISBACKENDS = _child('vis_backend', mmseg_registry.VISBACKENDS, 'visualization')

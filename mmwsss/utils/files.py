@@ -1,0 +1,75 @@
+"""Writing files whole or not at all."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Union
+
+__all__ = ['atomic_path', 'write_json', 'write_lines']
+
+
+@contextmanager
+def atomic_path(dst: Union[str, os.PathLike]) -> Iterator[Path]:
+    """Give a temporary path that becomes ``dst`` only if the block ends without an error.
+
+    The temporary file lies in the folder of ``dst`` (made if missing), is hidden, keeps the suffix,
+    so that libraries which choose a format by suffix work, and has a name of its own per call:
+    several processes may write the same ``dst``, the last one wins. On an error, an existing
+    ``dst`` stays as it was.
+
+    Args:
+        dst (str or PathLike): Where the finished file shall stand.
+
+    Yields:
+        Path: Where to write. The file does not exist yet.
+
+    Raises:
+        FileNotFoundError: The block ended without having written the file.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> folder = tempfile.mkdtemp()
+        >>> with atomic_path(f'{folder}/mask.png') as tmp:
+        ...     Image.new('L', (2, 2)).save(tmp)
+        >>> os.listdir(folder)
+        ['mask.png']
+    """
+    dst = Path(dst)
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    tmp = dst.parent / f'.{dst.stem}.{uuid.uuid4().hex[:12]}{dst.suffix}'
+    try:
+        yield tmp
+        if not tmp.exists():
+            raise FileNotFoundError(
+                f'nothing was written for {dst}: write to the path that atomic_path gives')
+        os.replace(tmp, dst)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+def write_lines(lines: Iterable[str], dst: Union[str, os.PathLike]) -> None:
+    """Write one line per item (UTF-8, a newline after each), whole or not at all.
+
+    Args:
+        lines (Iterable[str]): The lines, without newlines.
+        dst (str or PathLike): The text file.
+    """
+    with atomic_path(dst) as tmp:
+        tmp.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+
+
+def write_json(data: Any, dst: Union[str, os.PathLike], indent: Union[int, None] = 1) -> None:
+    """Write ``data`` as JSON (UTF-8), whole or not at all.
+
+    Args:
+        data (Any): What :func:`json.dumps` takes.
+        dst (str or PathLike): The JSON file.
+        indent (int, optional): Spaces per level; None for one line.
+    """
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    with atomic_path(dst) as tmp:
+        tmp.write_text(text + '\n', encoding='utf-8')

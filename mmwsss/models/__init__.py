@@ -1,1 +1,11 @@
+"""The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
 
+from .backbones import AttentionViT
+from .cam_heads import ProjectionHead, ToCoHead
+from .decode_heads import LargeFOVHead
+from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, PatchTokenContrastLoss
+
+__all__ = [
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'LargeFOVHead',
+    'PatchTokenContrastLoss', 'ProjectionHead', 'ToCoHead'
+]

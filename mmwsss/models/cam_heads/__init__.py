@@ -1,1 +1,5 @@
+"""CAM heads: from tokens to image-level logits and class maps, one file a method."""
 
+from .toco_head import ProjectionHead, ToCoHead
+
+__all__ = ['ProjectionHead', 'ToCoHead']

@@ -1,1 +1,11 @@
+"""Pure functions on tensors that the modules are made of."""
 
+from .affinity import refine_with_affinity, token_affinity_labels
+from .cam import IGNORE_INDEX, cams_to_labels, cams_to_roi, mask_outside_boxes, normalize_cams
+from .local_crops import crop_windows, sample_local_windows
+from .views import fuse_views, resize_maps
+
+__all__ = [
+    'IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'crop_windows', 'fuse_views', 'mask_outside_boxes',
+    'normalize_cams', 'refine_with_affinity', 'resize_maps', 'sample_local_windows', 'token_affinity_labels'
+]

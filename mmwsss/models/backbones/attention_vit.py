@@ -1,0 +1,232 @@
+"""The Vision Transformer that all ViT-based methods share: mmpretrain's, which also hands out what heads ask for."""
+
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple, Optional, Union
+
+import torch
+from mmengine.model.weight_init import trunc_normal_
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmwsss.registry import MODELS
+
+__all__ = ['AttentionViT', 'ViTTokens']
+
+AttentionFn = Callable[[int, Tensor], Any]
+
+
+class ViTTokens(NamedTuple):
+    """What one pass through :class:`AttentionViT` gives.
+
+    Attributes:
+        class_tokens: (B, M, D) class tokens after the final norm.
+        patch_tokens: (B, D, h, w) patch tokens after the final norm, or None if only class tokens were asked for.
+        hidden: layer index -> (B, D, h, w) patch tokens of the raw residual stream after that layer.
+        attentions: layer index -> what the attention function returned for that layer.
+    """
+
+    class_tokens: Tensor
+    patch_tokens: Optional[Tensor]
+    hidden: dict[int, Tensor]
+    attentions: dict[int, Any]
+
+
+def head_mean(layer: int, attention: Tensor) -> Tensor:
+    """Reduce attention (B, H, T, T) to its mean over heads (B, T, T); the default attention function."""
+    return attention.mean(dim=1)
+
+
+def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Turn row-major patch tokens (B, N, D) into a feature map (B, D, h, w)."""
+    return tokens.transpose(1, 2).unflatten(2, grid)
+
+
+@MODELS.register_module()
+class AttentionViT(VisionTransformer):
+    """mmpretrain's ``VisionTransformer`` with several class tokens, intermediate tokens and attention on request.
+
+    Layers whose attention nobody asks for run on fused attention. Parameters are named as in mmpretrain, so that
+    its checkpoints load; official DeiT / timm files load through the ``timm+`` checkpoint prefix.
+
+    Input sizes are free: a remainder below one patch at the right and bottom is dropped, and the position
+    embedding is resized to the token grid at every pass.
+
+    Args:
+        num_class_tokens: M, number of class tokens in front of the patch tokens. From a checkpoint with a single
+            class token each of the M tokens and its position row start as a copy (MCTformer, CVPR 2022, Sec. 3).
+        freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
+        pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
+            factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
+        patch_cfg: As in mmpretrain; ``padding=0`` unless given.
+        **kwargs: As in mmpretrain's ``VisionTransformer``; ``out_type`` is ``'featmap'`` unless given.
+    """
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'deit-base',
+                 num_class_tokens: int = 1,
+                 freeze_pos_embed: bool = False,
+                 pos_embed_grid: str = 'size',
+                 patch_cfg: Optional[dict] = None,
+                 out_type: str = 'featmap',
+                 **kwargs) -> None:
+        if num_class_tokens < 1:
+            raise ValueError(f'num_class_tokens must be at least 1, got {num_class_tokens}')
+        if pos_embed_grid not in ('size', 'scale'):
+            raise ValueError(f"pos_embed_grid must be 'size' or 'scale', got {pos_embed_grid!r}")
+        super().__init__(
+            arch=arch, out_type=out_type, patch_cfg={'padding': 0, **(patch_cfg or {})}, **kwargs)
+        self.pos_embed_grid = pos_embed_grid
+        self.num_extra_tokens = num_class_tokens
+        self.patch_size = self.patch_embed.projection.stride
+        if num_class_tokens > 1:
+            num_patches = self.patch_resolution[0] * self.patch_resolution[1]
+            self.cls_token = nn.Parameter(torch.zeros(1, num_class_tokens, self.embed_dims))
+            self.pos_embed = nn.Parameter(
+                torch.zeros(1, num_class_tokens + num_patches, self.embed_dims))
+        self.pos_embed.requires_grad_(not freeze_pos_embed)
+
+    def init_weights(self) -> None:
+        """Initialise as mmpretrain does; several class tokens would stay identical at zero, so they are drawn."""
+        if self.num_extra_tokens > 1:
+            trunc_normal_(self.cls_token, std=0.02)
+        super().init_weights()
+
+    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        """Copy a single class token and its position row to all M, before mmpretrain resizes the grid."""
+        num_tokens = self.num_extra_tokens
+        cls_name, pos_name = prefix + 'cls_token', prefix + 'pos_embed'
+        if num_tokens > 1 and cls_name in state_dict and state_dict[cls_name].shape[1] == 1:
+            state_dict[cls_name] = state_dict[cls_name].repeat(1, num_tokens, 1)
+            if pos_name in state_dict:
+                rows = state_dict[pos_name]
+                state_dict[pos_name] = torch.cat(
+                    [rows[:, :1].repeat(1, num_tokens, 1), rows[:, 1:]], dim=1)
+        super()._prepare_pos_embed(state_dict, prefix, *args, **kwargs)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Give the outputs of ``out_indices`` as mmpretrain does: (B, D, h, w) maps, the last one normalised."""
+        if self.out_type != 'featmap':
+            return super().forward(x)
+        last = self.num_layers - 1
+        tokens = self.forward_tokens(x, hidden=[i for i in self.out_indices if i != last])
+        return tuple(tokens.patch_tokens if i == last else tokens.hidden[i]
+                     for i in self.out_indices)
+
+    def forward_tokens(self,
+                       x: Tensor,
+                       hidden: Sequence[int] = (),
+                       attention: Sequence[int] = (),
+                       attention_fn: AttentionFn = head_mean,
+                       attention_logits: bool = False,
+                       class_tokens_only: bool = False) -> ViTTokens:
+        """Run the encoder and keep only what is named.
+
+        Args:
+            x: (B, 3, H, W) normalised images.
+            hidden: Layers whose patch tokens are returned; negative indices count from the end.
+            attention: Layers whose attention is handed to ``attention_fn``; negative indices as above.
+            attention_fn: Called as ``attention_fn(layer, attention)`` with attention (B, heads, T, T), T = M + h*w,
+                class tokens first. Only its result is kept, so it should reduce what it gets.
+            attention_logits: Hand out the scaled products before softmax instead of probabilities.
+            class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
+                alone, which are the same to rounding.
+
+        Returns:
+            See :class:`ViTTokens`.
+
+        Raises:
+            IndexError: If a layer index does not exist.
+        """
+        hidden = {self._layer_index(i) for i in hidden}
+        attention = {self._layer_index(i) for i in attention}
+        x, grid = self._embed(x)
+        num_tokens = self.num_extra_tokens
+        kept_hidden, kept_attention = {}, {}
+        for i, layer in enumerate(self.layers):
+            if i in attention:
+                x, maps = _layer_with_attention(layer, x, attention_logits)
+                kept_attention[i] = attention_fn(i, maps)
+                del maps
+            elif class_tokens_only and i == self.num_layers - 1:
+                x = _layer_class_tokens(layer, x, num_tokens)
+            else:
+                x = layer(x)
+            if i in hidden:
+                kept_hidden[i] = to_map(x[:, num_tokens:], grid)
+        if self.final_norm:
+            x = self.ln1(x)
+        patches = None if class_tokens_only else to_map(x[:, num_tokens:], grid)
+        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention)
+
+    def _layer_index(self, index: int) -> int:
+        if not -self.num_layers <= index < self.num_layers:
+            raise IndexError(f'layer {index} does not exist: the backbone has {self.num_layers} layers')
+        return index % self.num_layers
+
+    def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Turn images (B, 3, H, W) into the token sequence (B, M + h*w, D) that enters the first layer."""
+        x, grid = self.patch_embed(x)
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
+        x = x + self._pos_embed_for(grid)
+        return self.pre_norm(self.drop_after_pos(x)), tuple(grid)
+
+    def _pos_embed_for(self, grid: tuple[int, int]) -> Tensor:
+        if self.pos_embed_grid == 'size':
+            return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
+                                    self.interpolate_mode, self.num_extra_tokens)
+        return scale_pos_embed(self.pos_embed, self.patch_resolution, grid,
+                               self.interpolate_mode, self.num_extra_tokens)
+
+
+def scale_pos_embed(pos_embed: Tensor, source: tuple[int, int], target: tuple[int, int], mode: str,
+                    num_extra_tokens: int) -> Tensor:
+    """Resize a position embedding (1, M + h0*w0, D) to (1, M + h*w, D) by the factor ``(h + 0.1) / h0``.
+
+    The factor itself sets the sampling positions, which therefore differ from a resize to the exact size.
+    """
+    if tuple(source) == tuple(target):
+        return pos_embed
+    extra, rows = pos_embed[:, :num_extra_tokens], pos_embed[:, num_extra_tokens:]
+    factor = [(new + 0.1) / old for new, old in zip(target, source)]
+    rows = F.interpolate(
+        to_map(rows, tuple(source)), scale_factor=factor, mode=mode, align_corners=False)
+    return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _heads(attn: nn.Module, x: Tensor) -> Tensor:
+    """Split (B, T, heads * d) into (B, heads, T, d)."""
+    return x.unflatten(2, (attn.num_heads, attn.head_dims)).transpose(1, 2)
+
+
+def _project_out(attn: nn.Module, x: Tensor) -> Tensor:
+    """Merge heads (B, heads, T, d) and apply the output projection of mmpretrain's attention module."""
+    x = attn.proj(x.transpose(1, 2).flatten(2))
+    return attn.out_drop(attn.gamma1(attn.proj_drop(x)))
+
+
+def _layer_with_attention(layer: nn.Module, x: Tensor, logits: bool) -> tuple[Tensor, Tensor]:
+    """Run an encoder layer with explicit attention; returns tokens (B, T, D) and attention (B, heads, T, T)."""
+    attn = layer.attn
+    q, k, v = (_heads(attn, t) for t in attn.qkv(layer.ln1(x)).chunk(3, dim=2))
+    scores = (q * attn.head_dims**-0.5) @ k.transpose(-2, -1)
+    probs = scores.softmax(dim=-1)
+    out = F.dropout(probs, attn.attn_drop, training=layer.training) @ v
+    x = x + _project_out(attn, out)
+    return layer.ffn(layer.ln2(x), identity=x), scores if logits else probs
+
+
+def _layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:
+    """Run an encoder layer for its class tokens only: queries and feed-forward of (B, M, D), keys of all tokens."""
+    attn = layer.attn
+    normed = layer.ln1(x)
+    dims = attn.embed_dims
+    weight, bias = attn.qkv.weight, attn.qkv.bias
+    q = F.linear(normed[:, :num_tokens], weight[:dims], None if bias is None else bias[:dims])
+    k, v = F.linear(normed, weight[dims:], None if bias is None else bias[dims:]).chunk(2, dim=2)
+    out = F.scaled_dot_product_attention(
+        _heads(attn, q), _heads(attn, k), _heads(attn, v),
+        dropout_p=attn.attn_drop if layer.training else 0.)
+    x = x[:, :num_tokens] + _project_out(attn, out)
+    return layer.ffn(layer.ln2(x), identity=x)

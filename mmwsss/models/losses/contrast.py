@@ -1,0 +1,99 @@
+"""The two contrasts of ToCo (CVPR 2023): between patch tokens, and between class tokens of views."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmwsss.registry import MODELS
+
+__all__ = ['ClassTokenContrastLoss', 'PatchTokenContrastLoss']
+
+_SIMILARITIES = {'abs': torch.abs, 'relu': torch.relu, 'cos': lambda similarity: similarity}
+
+
+@MODELS.register_module()
+class PatchTokenContrastLoss(nn.Module):
+    """Pull patch tokens of one pseudo label together and push those of different labels apart (ToCo, Eq. 3).
+
+    ``0.5 * (1 - sum_P s / (|P| + 1)) + 0.5 * sum_Q s / (|Q| + 1)`` with s the similarity of two tokens, and P and Q
+    the ordered pairs of equal and of different labels in the whole batch. With no pair at all it is the constant 0.5.
+
+    Args:
+        similarity: ``'abs'`` absolute cosine (what is published), ``'relu'`` its positive part or ``'cos'`` itself
+            (ToCo, Table 6).
+
+    Raises:
+        ValueError: On another ``similarity``.
+    """
+
+    def __init__(self, similarity: str = 'abs') -> None:
+        super().__init__()
+        if similarity not in _SIMILARITIES:
+            raise ValueError(f'similarity must be one of {sorted(_SIMILARITIES)}, got {similarity!r}')
+        self.similarity = similarity
+
+    def forward(self, features: Tensor, affinity_labels: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            features: (B, D, h, w) patch tokens.
+            affinity_labels: (B, N, N), N = h*w: 1 same label, 0 different, anything else ignored.
+
+        Returns:
+            Scalar.
+        """
+        tokens = F.normalize(features.flatten(2), dim=1, eps=1e-8)
+        similarity = _SIMILARITIES[self.similarity](tokens.transpose(1, 2) @ tokens)
+        same = (affinity_labels == 1).to(similarity)
+        different = (affinity_labels == 0).to(similarity)
+        pull = 1 - (similarity * same).sum() / (same.sum() + 1)
+        push = (similarity * different).sum() / (different.sum() + 1)
+        return 0.5 * (pull + push)
+
+
+@MODELS.register_module()
+class ClassTokenContrastLoss(nn.Module):
+    """Contrast the class tokens of views against those of a teacher (InfoNCE; ToCo, Eq. 4, as published in code).
+
+    For each teacher view a: with ``e_j = exp(t_a . s_j / temperature)`` and N the sum of e_j over negative views,
+    every positive view j costs ``-log(e_j / (e_j + N + eps))`` and the teacher view itself ``log(1 + N + eps)``. The
+    sum over a and j is divided by ``G * (number of positives + eps)`` and averaged over images. The paper's equation
+    has no second term; ``extra_term=False`` drops it.
+
+    Args:
+        temperature: Divisor of the products; 0.5 for VOC, 1.0 for COCO.
+        extra_term: Keep the second term, as the published numbers do.
+        eps: 1e-4 in the published numbers.
+    """
+
+    def __init__(self, temperature: float = 0.5, extra_term: bool = True, eps: float = 1e-4) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f'temperature must be positive, got {temperature}')
+        self.temperature = temperature
+        self.extra_term = extra_term
+        self.eps = eps
+
+    def forward(self, student: Tensor, teacher: Tensor, positive: Tensor) -> Tensor:
+        """Compute the loss in float32.
+
+        Args:
+            student: (B, V, D) projected class tokens of all V views.
+            teacher: (B, G, D) projected class tokens of the teacher's G views; no gradient flows into them.
+            positive: (B, V) bool: whether a view shows the object.
+
+        Returns:
+            Scalar.
+        """
+        positive = positive[:, None, :]
+        scores = teacher.detach().float() @ student.float().transpose(1, 2) / self.temperature
+        # ln(N + eps); with it, -log(e_j / (e_j + N + eps)) is softplus(ln(N + eps) - score_j), which cannot overflow.
+        negatives = scores.masked_fill(positive, -torch.inf)
+        floor = scores.new_full((*scores.shape[:2], 1), math.log(self.eps))
+        negatives = torch.cat([negatives, floor], dim=2).logsumexp(dim=2, keepdim=True)
+        cost = (F.softplus(negatives - scores) * positive).sum(dim=(1, 2))
+        if self.extra_term:
+            cost = cost + F.softplus(negatives).sum(dim=(1, 2))
+        return (cost / (teacher.shape[1] * (positive.sum(dim=(1, 2)) + self.eps))).mean()

@@ -1,0 +1,92 @@
+"""Arithmetic of class activation maps as pure functions of tensors; nothing here has state or parameters."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+__all__ = ['IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'mask_outside_boxes', 'normalize_cams']
+
+IGNORE_INDEX = 255
+
+
+def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor:
+    """Scale every map to [0, 1] over its own pixels.
+
+    Args:
+        cams: (..., H, W) class maps of any sign; negative values are activations of no class and become 0 with
+            ``'max'``, while ``'minmax'`` first shifts each map to a minimum of 0.
+        mode: ``'max'``: relu(M) / (max relu(M) + eps) (ToCo, CVPR 2023, Eq. 1);
+            ``'minmax'``: (M - min M) / (max(M - min M) + eps).
+        eps: Added to the divisor, so that a constant map gives zeros.
+
+    Returns:
+        (..., H, W) in [0, 1).
+
+    Raises:
+        ValueError: If ``mode`` is neither.
+    """
+    if mode == 'max':
+        cams = cams.relu()
+    elif mode == 'minmax':
+        cams = cams - cams.amin(dim=(-2, -1), keepdim=True)
+    else:
+        raise ValueError(f"mode must be 'max' or 'minmax', got {mode!r}")
+    return cams / (cams.amax(dim=(-2, -1), keepdim=True) + eps)
+
+
+def cams_to_labels(cams: Tensor,
+                   image_labels: Tensor,
+                   low: float,
+                   high: Optional[float] = None,
+                   boxes: Optional[Tensor] = None) -> Tensor:
+    """Threshold normalised maps into labels of background, foreground and, between two thresholds, ignored.
+
+    A score equal to a threshold belongs to the lower side.
+
+    Args:
+        cams: (B, C, H, W) in [0, 1].
+        image_labels: (B, C) multi-hot; maps of absent classes are not looked at.
+        low: Scores up to this are background (0).
+        high: If given, scores above ``low`` and up to this are 255; else everything above ``low`` is foreground.
+        boxes: (B, 4) valid regions as [y0, y1, x0, x1] with exclusive ends in pixels of ``cams``; outside is 255.
+
+    Returns:
+        (B, H, W) long: 0, class index + 1, or 255.
+
+    Raises:
+        ValueError: If ``high`` is below ``low``.
+    """
+    if high is not None and high < low:
+        raise ValueError(f'high ({high}) must not be below low ({low})')
+    scores, classes = (cams * image_labels[:, :, None, None].to(cams)).max(dim=1)
+    labels = classes + 1
+    if high is not None:
+        labels.masked_fill_(scores <= high, IGNORE_INDEX)
+    labels.masked_fill_(scores <= low, 0)
+    return labels if boxes is None else mask_outside_boxes(labels, boxes)
+
+
+def mask_outside_boxes(labels: Tensor, boxes: Tensor, value: int = IGNORE_INDEX) -> Tensor:
+    """Set labels (B, H, W) outside the boxes (B, 4), [y0, y1, x0, x1] with exclusive ends, to ``value``."""
+    rows = torch.arange(labels.shape[1], device=labels.device)[None, :, None]
+    cols = torch.arange(labels.shape[2], device=labels.device)[None, None, :]
+    y0, y1, x0, x1 = boxes.to(labels.device).T[:, :, None, None]
+    inside = (rows >= y0) & (rows < y1) & (cols >= x0) & (cols < x1)
+    return labels.masked_fill(~inside, value)
+
+
+def cams_to_roi(cams: Tensor, image_labels: Tensor, low: float, high: float) -> Tensor:
+    """Sort pixels into background, uncertain and certain foreground (ToCo, CVPR 2023, Sec. 4.3).
+
+    Args:
+        cams: (B, C, H, W) in [0, 1].
+        image_labels: (B, C) multi-hot.
+        low: Scores up to this are background.
+        high: Scores from this on are certain. Note that here, unlike in :func:`cams_to_labels`, equality is certain.
+
+    Returns:
+        (B, H, W) uint8: 0 background, 1 uncertain, 2 certain.
+    """
+    scores = (cams * image_labels[:, :, None, None].to(cams)).amax(dim=1)
+    return (scores > low).to(torch.uint8) + ((scores >= high) & (scores > low)).to(torch.uint8)

@@ -1,1 +1,5 @@
+"""Pipeline steps."""
 
+from .pack import PackWSSSInputs
+
+__all__ = ['PackWSSSInputs']

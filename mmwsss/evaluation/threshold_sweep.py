@@ -1,0 +1,296 @@
+"""CAM quality at every background threshold, from one pass over the data."""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .rates import class_rates, mean_over_classes
+from .threshold_bins import ThresholdBins
+
+__all__ = ['ThresholdSweep', 'default_thresholds']
+
+ArrayLike = Union[np.ndarray, Tensor]
+
+# What a pixel's truth is to the class that wins there; first axis of the joint histogram.
+_MISS, _HIT, _TRUE_BACKGROUND, _IGNORED = range(4)
+
+# Labels above this are refused before a histogram of that length is made.
+_MAX_LABEL = 65535
+
+# Slack of the range check: resizing and half precision may leave [0, 1] by rounding.
+_RANGE_SLACK = 1e-3
+
+
+def default_thresholds() -> np.ndarray:
+    """The usual grid of background thresholds: 0.00, 0.01, ..., 0.99.
+
+    Returns:
+        np.ndarray: (100,) float64; each equals the decimal literal exactly.
+    """
+    return np.arange(100) / 100
+
+
+class ThresholdSweep:
+    """Per-class IoU and error rates of class maps at many background thresholds at once.
+
+    At threshold t a pixel's prediction is the class with the highest score, or background where that
+    score is not above t (a score equal to the threshold is background). Instead of one confusion
+    matrix per threshold, each pixel is counted once, in a histogram over (winning class, number of
+    thresholds below its score); cumulative sums then give the counts at every threshold. The result
+    is exact: it equals a separate evaluation at each threshold. Scores are compared with the
+    thresholds in the dtype of the scores, as ``cams > t`` does.
+
+    The state is integers only, two (K, T + 1) histograms and K counts, so sweeps over parts of the
+    data can be added with :meth:`merge` in any order.
+
+    Args:
+        num_classes (int): K, the number of classes with background, which is class 0.
+        thresholds (Sequence[float], optional): (T,) strictly increasing, in [0, 1].
+            Defaults to :func:`default_thresholds`.
+        ignore_index (int): Ground-truth value of pixels that do not count. Defaults to 255.
+
+    Raises:
+        ValueError: ``num_classes`` is below 2, or the thresholds are empty, not strictly increasing
+            or outside [0, 1].
+
+    Examples:
+        >>> sweep = ThresholdSweep(num_classes=2, thresholds=(0.3, 0.5))
+        >>> sweep.update(np.array([[[0.1, 0.4, 0.9, 0.5]]]), np.array([[0, 0, 1, 1]]))
+        >>> sweep.compute()['mIoU'].round(2).tolist()
+        [58.33, 58.33]
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 thresholds: Optional[Sequence[float]] = None,
+                 ignore_index: int = 255) -> None:
+        if num_classes < 2:
+            raise ValueError(f'num_classes counts background and at least one class, so it is 2 or '
+                             f'more, got {num_classes}')
+        self.num_classes = int(num_classes)
+        self.ignore_index = int(ignore_index)
+        self.thresholds = _checked_thresholds(thresholds)
+        self._bins = ThresholdBins(self.thresholds)
+        shape = (self.num_classes, len(self.thresholds) + 1)
+        # Row c > 0: pixels whose winner is c, by number of thresholds below the score; row 0: all.
+        self._predicted = np.zeros(shape, np.int64)
+        # Row c > 0: those of them with ground truth c; row 0: pixels with ground truth background.
+        self._hits = np.zeros(shape, np.int64)
+        self._truth = np.zeros(self.num_classes, np.int64)
+
+    def update(self,
+               cams: ArrayLike,
+               gt: ArrayLike,
+               channels: Optional[Sequence[int]] = None) -> None:
+        """Count one image. The work is done on the device of ``cams``.
+
+        Args:
+            cams (np.ndarray or Tensor): Class maps in [0, 1], (C, H, W) floating point with C = K - 1
+                and zeros for absent classes; or (P, H, W) with ``channels``.
+            gt (np.ndarray or Tensor): Ground truth, (H, W) integers in 0..K-1 or ``ignore_index``.
+            channels (Sequence[int], optional): The P foreground channels that ``cams`` holds, strictly
+                increasing; the others count as absent. By default, all C.
+
+        Raises:
+            TypeError: ``cams`` is not floating point, or ``gt`` not of an integer type.
+            ValueError: Sizes do not agree, scores are NaN or outside [0, 1], or ``gt`` holds a value
+                that is no class.
+        """
+        cams, gt = _as_tensor(cams, 'cams'), _as_tensor(gt, 'gt')
+        self._check_inputs(cams, gt, channels)
+        gt = gt.flatten().to(cams.device, torch.long)
+        truth = self._truth_counts(gt)
+        scores, winners = self._winners(cams.flatten(1), channels)
+        self._add(winners, self._bins(scores), gt)
+        self._truth += truth
+
+    def merge(self, other: 'ThresholdSweep') -> None:
+        """Add the counts of another sweep, for instance another process's.
+
+        Args:
+            other (ThresholdSweep): With the same classes, thresholds and ignore index.
+
+        Raises:
+            ValueError: The two sweeps are set up differently.
+        """
+        mine, theirs = self._settings(), other._settings()
+        if mine != theirs:
+            raise ValueError('only sweeps with equal (num_classes, ignore_index, thresholds) can be '
+                             f'merged, got {mine} and {theirs}')
+        self._predicted += other._predicted
+        self._hits += other._hits
+        self._truth += other._truth
+
+    def compute(self) -> dict:
+        """The rates at every threshold; see :func:`mmwsss.evaluation.class_rates`.
+
+        Means leave out classes for which a rate is undefined (no pixel of them anywhere).
+
+        Returns:
+            dict[str, np.ndarray]: ``thresholds`` (T,); ``IoU``, ``class_FP``, ``class_FN``,
+            ``precision``, ``recall`` (T, K); and their means over classes, background included,
+            ``mIoU``, ``FP``, ``FN``, ``mPrecision``, ``mRecall`` (T,). All rates in percent.
+        """
+        rates = class_rates(*self._counts())
+        mean = {name: mean_over_classes(rate) for name, rate in rates.items()}
+        return {
+            'thresholds': self.thresholds.copy(),
+            'IoU': rates['IoU'],
+            'class_FP': rates['FP'],
+            'class_FN': rates['FN'],
+            'precision': rates['precision'],
+            'recall': rates['recall'],
+            'mIoU': mean['IoU'],
+            'FP': mean['FP'],
+            'FN': mean['FN'],
+            'mPrecision': mean['precision'],
+            'mRecall': mean['recall'],
+        }
+
+    def index(self, threshold: float) -> int:
+        """Position of a threshold in the grid.
+
+        Args:
+            threshold (float): One of ``thresholds``, exactly.
+
+        Returns:
+            int: Its index.
+
+        Raises:
+            ValueError: The sweep does not hold this threshold.
+        """
+        found = np.flatnonzero(self.thresholds == threshold)
+        if not found.size:
+            raise ValueError(f'threshold {threshold} is not one of the {len(self.thresholds)} in '
+                             f'this sweep, {self.thresholds[0]} to {self.thresholds[-1]}')
+        return int(found[0])
+
+    @property
+    def num_pixels(self) -> int:
+        """Pixels counted so far, ignored ones left out."""
+        return int(self._truth.sum())
+
+    def _settings(self) -> tuple:
+        return self.num_classes, self.ignore_index, self.thresholds.tolist()
+
+    def _check_inputs(self, cams: Tensor, gt: Tensor, channels: Optional[Sequence[int]]) -> None:
+        foreground = self.num_classes - 1
+        if not cams.is_floating_point():
+            raise TypeError(f'cams must be floating point scores in [0, 1], got {cams.dtype}')
+        if gt.is_floating_point() or gt.dtype == torch.bool:
+            raise TypeError(f'gt must hold integer class indices, got {gt.dtype}')
+        planes = foreground if channels is None else len(channels)
+        if cams.ndim != 3 or len(cams) != planes:
+            raise ValueError(f'cams must be ({planes}, H, W) for num_classes={self.num_classes} with '
+                             f'background, got {tuple(cams.shape)}')
+        if gt.shape != cams.shape[1:]:
+            raise ValueError(f'gt is {tuple(gt.shape)} but cams are {tuple(cams.shape[1:])}: resize '
+                             'the cams to the size of the ground truth')
+        if channels is not None:
+            _check_channels(channels, foreground)
+
+    def _winners(self, planes: Tensor, channels: Optional[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Highest score (N,) of the planes (P, N) and the class value 1..K-1 of the first plane with it."""
+        if channels is None:
+            channels = range(self.num_classes - 1)
+        values = [int(channel) + 1 for channel in channels]
+        # Planes without a positive score never win above a threshold. NaN counts as positive here.
+        kept = [] if not planes.numel() else (~(planes.amax(1) <= 0)).nonzero().flatten().tolist()
+        if not kept:
+            scores = planes.new_zeros(planes.shape[1])
+            return scores, torch.ones_like(scores, dtype=torch.int32)
+        planes = [planes[i] for i in kept]
+        values = [values[i] for i in kept]
+        scores = planes[0] if len(planes) == 1 else torch.stack(planes).amax(0)
+        _check_range(scores)
+        winners = torch.full_like(scores, values[-1], dtype=torch.int32)
+        for plane, value in zip(planes[-2::-1], values[-2::-1]):
+            winners.masked_fill_(plane == scores, value)
+        return scores, winners
+
+    def _add(self, winners: Tensor, below: Tensor, gt: Tensor) -> None:
+        """Add pixels to the histograms: winning class, thresholds below, ground truth, (N,) each."""
+        relation = (gt == winners).to(torch.int32)
+        relation.masked_fill_(gt == 0, _TRUE_BACKGROUND)
+        relation.masked_fill_(gt == self.ignore_index, _IGNORED)
+        shape = (_IGNORED + 1, *self._hits.shape)
+        joint = (relation * shape[1] + winners) * shape[2] + below
+        joint = torch.bincount(joint, minlength=int(np.prod(shape))).reshape(shape).cpu().numpy()
+        counted = joint[_MISS] + joint[_HIT] + joint[_TRUE_BACKGROUND]
+        counted[0] = counted.sum(0)
+        self._predicted += counted
+        self._hits += joint[_HIT]
+        self._hits[0] += joint[_TRUE_BACKGROUND].sum(0)
+
+    def _truth_counts(self, gt: Tensor) -> np.ndarray:
+        """Pixels of each class (K,), after checking that there are classes and ignored pixels only."""
+        if _outside(gt, 0, _MAX_LABEL).numel():
+            gt = gt[gt != self.ignore_index]
+            if _outside(gt, 0, _MAX_LABEL).numel():
+                raise self._no_class(_outside(gt, 0, _MAX_LABEL))
+        counts = torch.bincount(gt, minlength=self.num_classes).cpu().numpy()
+        if 0 <= self.ignore_index < len(counts):
+            counts[self.ignore_index] = 0
+        if counts[self.num_classes:].any():
+            raise self._no_class(torch.from_numpy(self.num_classes +
+                                                  np.flatnonzero(counts[self.num_classes:])))
+        return counts[:self.num_classes]
+
+    def _no_class(self, values: Tensor) -> ValueError:
+        return ValueError(f'gt holds {values.unique().tolist()[:5]}, allowed are 0 to '
+                          f'{self.num_classes - 1} and ignore_index={self.ignore_index}')
+
+    def _counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hits (T, K), predicted (T, K) and true (K,) pixels at each threshold."""
+        counts = []
+        for histogram in (self._hits, self._predicted):
+            # Threshold i turns pixels with at most i thresholds below their score into background.
+            dropped = np.cumsum(histogram, axis=1)[:, :-1]
+            kept = histogram.sum(1, keepdims=True) - dropped
+            kept[0] = dropped[0]
+            counts.append(kept.T)
+        return counts[0], counts[1], self._truth
+
+
+def _as_tensor(array: ArrayLike, name: str) -> Tensor:
+    if isinstance(array, Tensor):
+        return array.detach()
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f'{name} must be a numpy array or a torch tensor, got {type(array).__name__}')
+    if array.dtype.kind in 'ui' and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)  # torch has no full support for unsigned types beyond 8 bit
+    return torch.from_numpy(np.require(array, requirements=['C', 'W']))
+
+
+def _checked_thresholds(thresholds: Optional[Sequence[float]]) -> np.ndarray:
+    grid = default_thresholds() if thresholds is None else np.array(thresholds, np.float64)
+    if grid.ndim != 1 or not grid.size:
+        raise ValueError(f'thresholds must be a non-empty list of numbers, got {thresholds!r}')
+    if not ((grid >= 0) & (grid <= 1)).all() or (np.diff(grid) <= 0).any():
+        raise ValueError(f'thresholds must be strictly increasing and in [0, 1], got {grid.tolist()}')
+    return grid
+
+
+def _check_channels(channels: Sequence[int], foreground: int) -> None:
+    channels = [int(channel) for channel in channels]
+    in_range = all(0 <= channel < foreground for channel in channels)
+    if not in_range or channels != sorted(set(channels)):
+        raise ValueError(f'channels must be strictly increasing and in 0..{foreground - 1}, got '
+                         f'{channels}')
+
+
+def _outside(values: Tensor, low: int, high: int) -> Tensor:
+    """The values below ``low`` or above ``high``; empty at the cost of two reductions if there are none."""
+    if not values.numel() or (values.min() >= low and values.max() <= high):
+        return values[:0]
+    return values[(values < low) | (values > high)]
+
+
+def _check_range(scores: Tensor) -> None:
+    low, high = scores.aminmax()
+    if not (low >= -_RANGE_SLACK and high <= 1 + _RANGE_SLACK):
+        raise ValueError(f'cams must lie in [0, 1], the winning scores span {low:.4g} to {high:.4g}: '
+                         'normalise them per image and class first')

@@ -1,0 +1,177 @@
+"""What several test files need: a small VOC-like folder, a small model, a small run, running a tool."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from PIL import Image
+
+REPO = Path(__file__).resolve().parents[1]
+"""Path: the repository this test suite stands in."""
+
+CLASSES = ('disc', 'bar')
+"""tuple: foreground classes of :func:`write_voc_folder`."""
+
+COLORS = ((220, 60, 40), (40, 90, 220))
+PALETTE = ((0, 0, 0), *COLORS)
+
+
+def draw_scene(rng: np.random.Generator, size: tuple[int, int],
+               labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a noise image with a red disc (label 1) and/or a blue bar (label 2).
+
+    Returns:
+        tuple: Image uint8 (H, W, 3) RGB, and mask uint8 (H, W) in {0, 1, 2, 255}, 255 on a one-pixel
+        frame.
+    """
+    height, width = size
+    image = rng.integers(90, 160, (height, width, 3)).astype(np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    rows, cols = np.mgrid[:height, :width]
+    if 1 in labels:
+        centre = rng.uniform(0.3, 0.5, 2) * (height, width)
+        mask[(rows - centre[0])**2 + (cols - centre[1])**2 < (height / 4)**2] = 1
+    if 2 in labels:
+        left = int(width * rng.uniform(0.6, 0.75))
+        mask[height // 6:height - height // 6, left:left + width // 6] = 2
+    for label in labels:
+        image[mask == label] = COLORS[label - 1]
+    mask[[0, -1]] = 255
+    mask[:, [0, -1]] = 255
+    return image, mask
+
+
+def write_voc_folder(root: Path, num_train: int = 6, num_val: int = 3, size: tuple[int, int] = (40, 56),
+                     seed: int = 0) -> Path:
+    """Write a data set in VOC's layout: JPEGImages, SegmentationClass, ImageSets/Segmentation.
+
+    Image ``i`` is ``img_00i``; the labels cycle through (1,), (2,), (1, 2). ``classes.txt`` lists
+    :data:`CLASSES`, without background. Splits are ``train.txt`` and ``val.txt``.
+
+    Returns:
+        Path: ``root``.
+    """
+    root = Path(root)
+    rng = np.random.default_rng(seed)
+    folders = {name: root / name for name in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation')}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    ids = [f'img_{index:03d}' for index in range(num_train + num_val)]
+    for index, image_id in enumerate(ids):
+        image, mask = draw_scene(rng, size, ((1, ), (2, ), (1, 2))[index % 3])
+        Image.fromarray(image).save(folders['JPEGImages'] / f'{image_id}.jpg', quality=95)
+        picture = Image.fromarray(mask).convert('P')
+        picture.putpalette(np.pad(np.array(PALETTE, np.uint8), ((0, 253), (0, 0))).tobytes())
+        picture.save(folders['SegmentationClass'] / f'{image_id}.png')
+    for split, chosen in (('train', ids[:num_train]), ('val', ids[num_train:])):
+        (folders['ImageSets/Segmentation'] / f'{split}.txt').write_text('\n'.join(chosen) + '\n')
+    (root / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+    return root
+
+
+def tiny_segmentor(num_classes: int = 3, prefix: str = '', **decode_head: Any) -> dict:
+    """Give the config of a small mmseg segmentor (ResNet-18 of a few channels, FCN head).
+
+    Args:
+        num_classes: Classes with background.
+        prefix: Put before mmseg's type names, ``'mmseg.'`` for instance.
+        decode_head: Overrides of the decode head's config, ``loss_decode`` for instance.
+    """
+    norm = dict(type='BN', requires_grad=True)
+    head = dict(type=f'{prefix}FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, concat_input=False,
+                num_classes=num_classes, norm_cfg=norm, align_corners=False)
+    head.update(decode_head)
+    return dict(
+        type=f'{prefix}EncoderDecoder',
+        data_preprocessor=dict(type=f'{prefix}SegDataPreProcessor', mean=[123.675, 116.28, 103.53],
+                               std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0, seg_pad_val=255,
+                               size=(32, 32)),
+        backbone=dict(type=f'{prefix}ResNet', depth=18, base_channels=4, stem_channels=4, norm_cfg=norm,
+                      strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1)),
+        decode_head=head,
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'))
+
+
+def tiny_dataloader(data_root: Path, split: str, batch_size: int = 2) -> dict:
+    """Give a dataloader config over :func:`write_voc_folder`, with mmseg's dataset and bare names."""
+    train = split == 'train'
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    pipeline += [dict(type='Resize', scale=(32, 32), keep_ratio=False)] if train else []
+    pipeline += [dict(type='PackSegInputs')]
+    dataset = dict(type='BaseSegDataset', data_root=str(data_root),
+                   data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+                   ann_file=f'ImageSets/Segmentation/{split}.txt', img_suffix='.jpg', seg_map_suffix='.png',
+                   metainfo=dict(classes=('background', *CLASSES), palette=[list(color) for color in PALETTE]),
+                   pipeline=pipeline)
+    return dict(batch_size=batch_size if train else 1, num_workers=0, persistent_workers=False,
+                sampler=dict(type='InfiniteSampler' if train else 'DefaultSampler', shuffle=train),
+                dataset=dataset)
+
+
+def tiny_runner_cfg(data_root: Path, work_dir: Path, scope: str = 'mmwsss', model: Optional[dict] = None,
+                    max_iters: int = 2) -> dict:
+    """Give everything a ``Runner`` needs: trains ``max_iters`` iterations, validates, saves once."""
+    return dict(
+        default_scope=scope,
+        work_dir=str(work_dir),
+        model=model or tiny_segmentor(),
+        train_dataloader=tiny_dataloader(data_root, 'train'),
+        val_dataloader=tiny_dataloader(data_root, 'val'),
+        test_dataloader=tiny_dataloader(data_root, 'val'),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
+        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+        test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
+        default_hooks=dict(
+            timer=dict(type='IterTimerHook'),
+            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+            param_scheduler=dict(type='ParamSchedulerHook'),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=max_iters),
+            sampler_seed=dict(type='DistSamplerSeedHook'),
+            visualization=dict(type='SegVisualizationHook')),
+        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'),
+        env_cfg=dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+                     dist_cfg=dict(backend='nccl')),
+        log_processor=dict(by_epoch=False, window_size=1),
+        randomness=dict(seed=0),
+        log_level='WARNING')
+
+
+def write_config(cfg: dict, path: Path) -> Path:
+    """Write a config dict as a Python config file."""
+    from mmengine.config import Config
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Config(cfg).dump(str(path))
+    return path
+
+
+def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = True,
+             env: Optional[dict] = None) -> subprocess.CompletedProcess:
+    """Run ``python REPO/script args...`` (or ``bash`` for ``.sh``) with one thread, and capture its output.
+
+    Args:
+        script: Path relative to the repository.
+        args: Arguments, turned into strings.
+        cwd: Working folder.
+        check: Fail the test, showing the output, where the exit status is not 0.
+        env: Further environment variables.
+
+    Returns:
+        subprocess.CompletedProcess: With text ``stdout``, into which the error output went too.
+    """
+    runner = ['bash'] if script.endswith('.sh') else [sys.executable]
+    paths = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, 'COLUMNS': '160', **(env or {})}
+    result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    if check and result.returncode != 0:
+        raise AssertionError(f'{script} ended with {result.returncode}:\n{result.stdout}')
+    return result

@@ -1,1 +1,5 @@
+"""Refiners: from score maps to better score maps."""
 
+from .par import PixelAdaptiveRefinement
+
+__all__ = ['PixelAdaptiveRefinement']

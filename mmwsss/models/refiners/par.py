@@ -1,0 +1,213 @@
+"""Pixel-adaptive refinement: score maps that follow the colours of the image."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmwsss.registry import MODELS
+
+__all__ = ['PixelAdaptiveRefinement']
+
+_LOG2_E = 1.4426950408889634
+_TINY = 1e-8
+
+
+def neighbour_offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
+    """List the (dy, dx) of the 8 neighbours of a 3x3 kernel for every dilation, centre left out."""
+    steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    return [(d * dy, d * dx) for d in dilations for dy, dx in steps]
+
+
+class _Frame:
+    """Planes inside a frame of replicated border pixels, with one view per neighbour offset.
+
+    The frame is filled in place and the views stay valid, so moving from one iteration to the next allocates
+    nothing and a neighbour's plane is a slice, not a copy.
+
+    Args:
+        planes (Tensor): Planes to frame. (B, C, H, W).
+        offsets (list[tuple[int, int]]): (dy, dx) of the neighbours.
+    """
+
+    def __init__(self, planes: Tensor, offsets: list[tuple[int, int]]) -> None:
+        height, width = planes.shape[-2:]
+        reach = max(max(abs(dy), abs(dx)) for dy, dx in offsets)
+        shape = (*planes.shape[:2], height + 2 * reach, width + 2 * reach)
+        self._box = (reach, reach + height, reach, reach + width)
+        self._buffer = planes.new_empty(shape)
+        self.centre = self._view(0, 0)
+        self.neighbours = [self._view(dy, dx) for dy, dx in offsets]
+        self.centre.copy_(planes)
+        self.replicate_border()
+
+    def _view(self, dy: int, dx: int) -> Tensor:
+        top, bottom, left, right = self._box
+        return self._buffer[..., top + dy:bottom + dy, left + dx:right + dx]
+
+    def replicate_border(self) -> None:
+        """Repeat the outermost rows and columns of the centre outwards, corners included."""
+        top, bottom, left, right = self._box
+        rows = self._buffer[..., top:bottom, :]
+        rows[..., :left] = rows[..., left:left + 1]
+        rows[..., right:] = rows[..., right - 1:right]
+        self._buffer[..., :top, :] = self._buffer[..., top:top + 1, :]
+        self._buffer[..., bottom:, :] = self._buffer[..., bottom - 1:bottom, :]
+
+
+@MODELS.register_module()
+class PixelAdaptiveRefinement(nn.Module):
+    r"""Pixel-adaptive refinement (PAR): diffuse score maps along the colours of an image.
+
+    Every pixel :math:`i` looks at the 8 neighbours :math:`n` of a 3x3 kernel at each dilation (48 neighbours by
+    default, borders replicated; AFA, CVPR 2022, section 3.4; the same operator with the same constants as in ToCo
+    and in Eq. 13-15 of AReAM) and takes
+
+    .. math:: M(i) \leftarrow \sum_n a(i, n)\, M(n), \quad
+              a(i, n) = \operatorname{softmax}_n k_I(i, n) + w \operatorname{softmax}_n k_L(n)
+
+    ``num_iters`` times. The colour term :math:`k_I` is the mean over the channels of
+    :math:`-(|I_n - I_i| / (\sigma_c(i) + 10^{-8}) / s)^2` with :math:`\sigma_c(i)` the unbiased standard deviation
+    of the neighbours' values, the position term the same of the distances :math:`d` and :math:`d \sqrt 2`. The
+    weights of a pixel sum to ``1 + position_weight``, so the output is scaled by that to the power ``num_iters``.
+    Units of the colours do not matter.
+
+    The weights are computed once per image, whatever the number of planes and iterations, and stored once
+    (48 planes); neighbours are read through slices of one framed buffer. Nothing here carries a gradient.
+
+    Args:
+        dilations (Sequence[int]): Dilations of the 3x3 kernel, positive. Defaults to (1, 2, 4, 8, 12, 24).
+        num_iters (int): Number of iterations. Defaults to 10.
+        colour_scale (float): ``s`` of the colour term. Defaults to 0.3.
+        position_scale (float): ``s`` of the position term. Defaults to 0.3.
+        position_weight (float): ``w``, the weight of the position term. Defaults to 0.01.
+
+    Raises:
+        ValueError: If a dilation is not positive, none is given or ``num_iters`` is negative.
+    """
+
+    def __init__(self,
+                 dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
+                 num_iters: int = 10,
+                 colour_scale: float = 0.3,
+                 position_scale: float = 0.3,
+                 position_weight: float = 0.01) -> None:
+        super().__init__()
+        if not dilations or any(d < 1 for d in dilations):
+            raise ValueError(f'dilations must be one or more positive integers, got {dilations!r}.')
+        if num_iters < 0:
+            raise ValueError(f'num_iters must not be negative, got {num_iters}.')
+        self.dilations = tuple(dilations)
+        self.num_iters = num_iters
+        self.colour_scale = colour_scale
+        self.position_scale = position_scale
+        self.position_weight = position_weight
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Refine the planes of each image.
+
+        Args:
+            images (Tensor): Images in any colour range. (B, 3, H, W).
+            masks (Tensor): Score planes; resized to the image bilinearly with aligned corners if their size
+                differs. (B, M, h, w).
+
+        Returns:
+            Tensor: Refined planes. (B, M, H, W), float32 (float64 if either input is).
+
+        Raises:
+            ValueError: If an input is not four-dimensional or the batch sizes differ.
+        """
+        if images.ndim != 4 or masks.ndim != 4 or len(images) != len(masks):
+            raise ValueError('expected images (B, 3, H, W) and masks (B, M, h, w) of one batch size, got '
+                             f'{tuple(images.shape)} and {tuple(masks.shape)}.')
+        dtype = torch.promote_types(torch.promote_types(images.dtype, masks.dtype), torch.float32)
+        images, masks = images.to(dtype), masks.to(dtype)
+        if masks.shape[-2:] != images.shape[-2:]:
+            masks = F.interpolate(masks, images.shape[-2:], mode='bilinear', align_corners=True)
+        if self.num_iters == 0:
+            return masks.clone()
+        weights, inverse_sum = self._unnormalised_weights(images)
+        return self._diffuse(masks, weights.unbind(), inverse_sum)
+
+    @torch.no_grad()
+    def affinity(self, images: Tensor) -> Tensor:
+        """Compute the weight of every neighbour of every pixel.
+
+        Args:
+            images (Tensor): Images in any colour range. (B, 3, H, W).
+
+        Returns:
+            Tensor: Weights, summing to ``1 + position_weight`` per pixel. (B, 8 * len(dilations), H, W), ordered
+            by dilation, then row by row through the 3x3 kernel without its centre.
+        """
+        weights, inverse_sum = self._unnormalised_weights(images.to(
+            torch.promote_types(images.dtype, torch.float32)))
+        return (weights * inverse_sum).squeeze(2).transpose(0, 1)
+
+    def position_weights(self) -> Tensor:
+        """Compute the constant part of the weights, one per neighbour, summing to ``position_weight``."""
+        offsets = torch.tensor(neighbour_offsets(self.dilations), dtype=torch.float64)
+        distance = offsets.norm(dim=1)
+        scaled = distance / (distance.std() + _TINY) / self.position_scale
+        return self.position_weight * torch.softmax(-scaled**2, dim=0)
+
+    def _unnormalised_weights(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Give weights (N, B, 1, H, W) and what they must be multiplied with, (B, 1, H, W).
+
+        exp2 of a scaled exponent stands for exp, which is several times slower on CPUs.
+        """
+        weights = self._colour_distances(images)
+        least = weights.amin(0)
+        total = torch.zeros_like(least)
+        for plane in weights:
+            torch.sub(least, plane, out=plane).exp2_()
+            total.add_(plane)
+        for plane, constant in zip(weights, self.position_weights().tolist()):
+            plane.add_(total, alpha=constant)
+        return weights, total.reciprocal_()
+
+    def _colour_distances(self, images: Tensor) -> Tensor:
+        """Compute -k_I in units of log 2, one plane per neighbour. (N, B, 1, H, W)."""
+        frame = _Frame(images, neighbour_offsets(self.dilations))
+        scale = _spread(frame.neighbours).add_(_TINY).mul_(self.colour_scale).reciprocal_()
+        scale = scale.mul_((_LOG2_E / images.shape[1])**0.5).split(1, dim=1)
+        centre = images.split(1, dim=1)
+        distances = images.new_empty(len(frame.neighbours), len(images), 1, *images.shape[-2:])
+        work = torch.empty_like(centre[0])
+        for distance, neighbour in zip(distances, frame.neighbours):
+            for channel, values in enumerate(neighbour.split(1, dim=1)):
+                torch.sub(values, centre[channel], out=work).mul_(scale[channel])
+                if channel == 0:
+                    torch.mul(work, work, out=distance)
+                else:
+                    distance.addcmul_(work, work)
+        return distances
+
+    def _diffuse(self, masks: Tensor, weights: Sequence[Tensor], inverse_sum: Tensor) -> Tensor:
+        """Run the iterations on planes (B, M, H, W)."""
+        frame = _Frame(masks, neighbour_offsets(self.dilations))
+        total = torch.empty_like(masks, memory_format=torch.contiguous_format)
+        for step in range(self.num_iters):
+            torch.mul(frame.neighbours[0], weights[0], out=total)
+            for neighbour, weight in zip(frame.neighbours[1:], weights[1:]):
+                total.addcmul_(neighbour, weight)
+            total.mul_(inverse_sum)
+            if step + 1 < self.num_iters:
+                frame.centre.copy_(total)
+                frame.replicate_border()
+        return total
+
+
+def _spread(planes: Sequence[Tensor]) -> Tensor:
+    """Compute the unbiased standard deviation over equal-shaped planes in two passes, without stacking them."""
+    mean = torch.zeros_like(planes[0], memory_format=torch.contiguous_format)
+    for plane in planes:
+        mean.add_(plane)
+    mean.div_(len(planes))
+    squares, work = torch.zeros_like(mean), torch.empty_like(mean)
+    for plane in planes:
+        torch.sub(plane, mean, out=work)
+        squares.addcmul_(work, work)
+    return squares.div_(len(planes) - 1).sqrt_()

@@ -1,1 +1,5 @@
+"""Hooks."""
 
+from .iteration_seed import IterationSeedHook
+
+__all__ = ['IterationSeedHook']

@@ -1,0 +1,81 @@
+"""Random geometry of training images."""
+
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from mmwsss.registry import TRANSFORMS
+
+__all__ = ['RandomPlaceCrop', 'RandomScale']
+
+
+@TRANSFORMS.register_module()
+class RandomScale(BaseTransform):
+    """Resize an image by a random factor, both sides alike, with antialiasing when it shrinks.
+
+    Args:
+        ratio_range: Limits of the uniform draw; sizes are rounded down.
+    """
+
+    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0)) -> None:
+        if not 0 < ratio_range[0] <= ratio_range[1]:
+            raise ValueError(f'ratio_range must be (low, high) with 0 < low <= high, got {ratio_range}')
+        self.ratio_range = ratio_range
+
+    @cache_randomness
+    def _ratio(self) -> float:
+        return np.random.uniform(*self.ratio_range)
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``img`` (H, W, 3) and ``img_shape``."""
+        ratio = self._ratio()
+        height, width = results['img'].shape[:2]
+        size = (max(int(ratio * width), 1), max(int(ratio * height), 1))
+        results['img'] = mmcv.imresize(results['img'], size, interpolation='bilinear', backend='pillow')
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(ratio_range={self.ratio_range})'
+
+
+@TRANSFORMS.register_module()
+class RandomPlaceCrop(BaseTransform):
+    """Crop a square; a smaller image is first pasted at a random place of a canvas (AFA, ToCo).
+
+    Adds ``valid_box``: [y0, y1, x0, x1], the part of the crop that shows the image, ends exclusive.
+
+    Args:
+        crop_size: Side in pixels.
+        pad_value: Value of the canvas, before normalisation.
+    """
+
+    def __init__(self, crop_size: int, pad_value: int = 0) -> None:
+        if crop_size < 1:
+            raise ValueError(f'crop_size must be positive, got {crop_size}')
+        self.crop_size = crop_size
+        self.pad_value = pad_value
+
+    @cache_randomness
+    def _place(self, side: int) -> tuple[int, int]:
+        """Draw where an image side starts on its canvas, and where the crop starts."""
+        canvas = max(self.crop_size, side)
+        return np.random.randint(canvas - side + 1), np.random.randint(canvas - self.crop_size + 1)
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``img`` by (crop_size, crop_size, 3); add ``valid_box``."""
+        image, size = results['img'], self.crop_size
+        crop = np.full((size, size, *image.shape[2:]), self.pad_value, dtype=image.dtype)
+        box, source = [], []
+        for side in image.shape[:2]:
+            offset, start = self._place(side)
+            low, high = max(offset - start, 0), min(offset - start + side, size)
+            box += [low, high]
+            source.append(slice(low - offset + start, high - offset + start))
+        crop[box[0]:box[1], box[2]:box[3]] = image[tuple(source)]
+        results.update(img=crop, img_shape=crop.shape[:2], valid_box=box)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(crop_size={self.crop_size}, pad_value={self.pad_value})'

@@ -1,0 +1,47 @@
+"""Normalisation of batches that carry several views of each image."""
+
+from typing import Any
+
+import torch
+from mmseg.models import SegDataPreProcessor
+from torch import Tensor
+
+from mmwsss.registry import MODELS
+
+__all__ = ['MultiViewPreProcessor']
+
+
+@MODELS.register_module()
+class MultiViewPreProcessor(SegDataPreProcessor):
+    """mmseg's preprocessor, which also takes a dict of views a sample.
+
+    Plain inputs are handled as in mmseg. Of a dict, ``main`` is handled as in mmseg, so that data samples belong to
+    it; every other view is converted and normalised alike and stacked, without padding.
+    """
+
+    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
+        """Turn a collated batch into model input.
+
+        Args:
+            data: ``inputs``: list of (3, H, W) uint8 tensors, or view name -> such a list, with the key ``main``;
+                ``data_samples``: list of samples.
+            training: Whether this is for training.
+
+        Returns:
+            ``inputs``: (B, 3, H, W) float, or view name -> such a tensor; ``data_samples``.
+        """
+        if not isinstance(data['inputs'], dict):
+            return super().forward(data, training)
+        views = dict(data['inputs'])
+        main = super().forward({**data, 'inputs': views.pop('main')}, training)
+        inputs = {name: self._normalize(torch.stack(self.cast_data(view))) for name, view in views.items()}
+        return dict(inputs={'main': main['inputs'], **inputs}, data_samples=main['data_samples'])
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        if self._channel_conversion:
+            images = images[:, [2, 1, 0]]
+        return (images.float() - self.mean) / self.std if self._enable_normalize else images.float()
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Undo the normalisation of (B, 3, H, W): the image's own values, 0 to 255, in the model's channel order."""
+        return images * self.std + self.mean if self._enable_normalize else images

@@ -41,6 +41,9 @@ class ThresholdBins:
             below = below + (grid.index_select(0, below) < scores)
         return below
 
+    def __getstate__(self) -> dict:
+        return {'_thresholds': self._thresholds, '_tables': {}}  # tables are remade where needed
+
     def _table(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, int]:
         key = dtype, device
         if key not in self._tables:

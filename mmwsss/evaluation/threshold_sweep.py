@@ -72,7 +72,7 @@ class ThresholdSweep:
                              f'more, got {num_classes}')
         self.num_classes = int(num_classes)
         self.ignore_index = int(ignore_index)
-        self.thresholds = _checked_thresholds(thresholds)
+        self.thresholds = checked_thresholds(thresholds)
         self._bins = ThresholdBins(self.thresholds)
         shape = (self.num_classes, len(self.thresholds) + 1)
         # Row c > 0: pixels whose winner is c, by number of thresholds below the score; row 0: all.
@@ -265,7 +265,8 @@ def _as_tensor(array: ArrayLike, name: str) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=['C', 'W']))
 
 
-def _checked_thresholds(thresholds: Optional[Sequence[float]]) -> np.ndarray:
+def checked_thresholds(thresholds: Optional[Sequence[float]]) -> np.ndarray:
+    """The thresholds (T,) as float64, the default ones for None, once they are found in order."""
     grid = default_thresholds() if thresholds is None else np.array(thresholds, np.float64)
     if grid.ndim != 1 or not grid.size:
         raise ValueError(f'thresholds must be a non-empty list of numbers, got {thresholds!r}')

@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmwsss.evaluation import CAMMetric
+from mmwsss.registry import METRICS
+
+from .test_threshold_sweep import brute_force
+
+CLASSES = ('background', 'a', 'b', 'c', 'd')
+
+
+def make_samples(count: int, seed: int = 0) -> list:
+    """Samples whose maps have scores for absent classes too, which the metric must not look at."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for index in range(count):
+        height, width = rng.integers(4, 9, 2)
+        label = (rng.random(4) < .5).astype(np.float32)
+        label[rng.integers(4)] = 1
+        gt = rng.choice([0, *(np.flatnonzero(label) + 1), 255], (1, height, width))
+        sample = SegDataSample(metainfo={'img_path': f'{index}.jpg'})
+        sample.cams = PixelData(data=torch.from_numpy(rng.random((4, height, width), np.float32)))
+        sample.aux_cams = PixelData(data=sample.cams.data**2)
+        sample.gt_sem_seg = PixelData(data=torch.from_numpy(gt))
+        sample.gt_label = torch.from_numpy(label)
+        sample.cls_logits = torch.from_numpy(rng.normal(size=4).astype(np.float32))
+        samples.append(sample)
+    return samples
+
+
+def evaluator(*cfgs: dict) -> Evaluator:
+    result = Evaluator([METRICS.build({'type': 'CAMMetric', **cfg}) for cfg in cfgs])
+    result.dataset_meta = {'classes': CLASSES}
+    return result
+
+
+def evaluate(samples: list, *cfgs: dict, batch_size: int = 2) -> dict:
+    return evaluator(*cfgs).offline_evaluate(samples, chunk_size=batch_size)
+
+
+def masked_images(samples: list, present: str) -> list:
+    labels = [s.gt_label if present == 'gt' else (s.cls_logits > 0).float() for s in samples]
+    return [((s.cams.data * label[:, None, None]).numpy(), s.gt_sem_seg.data[0].numpy())
+            for s, label in zip(samples, labels)]
+
+
+@pytest.mark.parametrize('image_labels', ['gt', 'predicted'])
+def test_numbers_equal_an_independent_evaluation(image_labels: str):
+    samples = make_samples(5)
+    found = evaluate(samples, {'threshold': .455, 'image_labels': image_labels})
+    images = masked_images(samples, image_labels)
+    at_fixed = brute_force(images, .455, 5)
+    for name, rate in (('mIoU', 'IoU'), ('FP', 'class_FP'), ('FN', 'class_FN'),
+                       ('precision', 'precision'), ('recall', 'recall')):
+        assert found[f'cam/{name}'] == round(np.nanmean(at_fixed[rate]), 2), name
+    grid = np.union1d(np.arange(100) / 100, [.455])
+    means = [np.nanmean(brute_force(images, threshold, 5)['IoU']) for threshold in grid]
+    assert found['cam/oracle_mIoU'] == round(max(means), 2)
+    assert found['cam/oracle_threshold'] == round(grid[np.argmax(means)], 2)
+    assert found['cam/oracle_mIoU'] > found['cam/mIoU']
+
+
+def test_f1_is_the_mean_over_images():
+    samples = make_samples(2)
+    samples[0].gt_label, samples[0].cls_logits = torch.tensor([1., 1, 0, 0]), torch.tensor([1., -1, 2, 0])
+    samples[1].gt_label, samples[1].cls_logits = torch.tensor([0., 0, 0, 1]), torch.tensor([-1., -1, -1, .1])
+    assert evaluate(samples, {})['cam/cls_F1'] == 75
+    assert 'cam/cls_F1' not in evaluate(samples, {'logits_field': None})
+
+
+def test_two_fields_have_names_of_their_own():
+    samples = make_samples(3)
+    found = evaluate(samples, {}, {'field': 'aux_cams', 'name': 'aux'})
+    assert {'cam/mIoU', 'cam/aux_mIoU', 'cam/oracle_mIoU', 'cam/aux_oracle_threshold'} <= set(found)
+    for sample in samples:
+        sample.cams = sample.aux_cams
+    assert found['cam/aux_mIoU'] == evaluate(samples, {})['cam/mIoU'] != found['cam/mIoU']
+
+
+def test_metric_starts_anew_after_evaluation():
+    samples = make_samples(4)
+    metric = evaluator({})
+    first = metric.offline_evaluate(samples[:2])
+    metric.offline_evaluate(samples[2:])
+    assert metric.offline_evaluate(samples[:2]) == first
+
+
+def test_per_class_table_is_logged(caplog: pytest.LogCaptureFixture):
+    logger = MMLogger.get_instance('cam_metric_test')
+    logger.addHandler(caplog.handler)
+    evaluate(make_samples(2), {'threshold': .25})
+    assert 'cams at threshold 0.25' in caplog.text
+    assert all(name in caplog.text for name in (*CLASSES, 'precision', 'mean'))
+
+
+def run_rank(rank: int, world_size: int, count: int, file: str, queue: mp.Queue) -> None:
+    """Evaluate this rank's share of the samples, as the validation loop does."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', f'file://{file}', rank=rank, world_size=world_size)
+    samples = make_samples(count)
+    metric = evaluator({'collect_dir': f'{file}.parts'})
+    own = list(DefaultSampler(samples, shuffle=False))
+    for start in range(0, len(own), 2):
+        metric.process([samples[i] for i in own[start:start + 2]])
+    queue.put((rank, len(own), metric.evaluate(count)))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(('count', 'world_size'), [(5, 2), (4, 2), (2, 3)])
+def test_ranks_give_the_numbers_of_one_process(tmp_path, count: int, world_size: int):
+    context = mp.get_context('fork')
+    queue = context.Queue()
+    ranks = [context.Process(target=run_rank, args=(r, world_size, count, f'{tmp_path}/init', queue))
+             for r in range(world_size)]
+    [rank.start() for rank in ranks]
+    found = [queue.get(timeout=60) for _ in ranks]
+    [rank.join() for rank in ranks]
+    expected = evaluate(make_samples(count), {})
+    assert sum(own for _, own, _ in found) == -(-count // world_size) * world_size
+    assert [metrics for _, _, metrics in found] == [expected] * world_size
+
+
+def test_a_sampler_that_does_not_split_is_refused():
+    metric = evaluator({})
+    metric.process(make_samples(4))
+    with pytest.raises(ValueError, match='4 of 2 images.*DefaultSampler'):
+        metric.evaluate(2)
+
+
+@pytest.mark.parametrize(('field', 'cfg'), [('cams', {}), ('gt_sem_seg', {}), ('gt_label', {}),
+                                            ('cls_logits', {'image_labels': 'predicted'})])
+def test_a_missing_field_is_named(field: str, cfg: dict):
+    samples = make_samples(1)
+    delattr(samples[0], field)
+    with pytest.raises(KeyError, match=f'0.jpg has no .*{field}'):
+        evaluate(samples, cfg)
+
+
+def test_maps_that_do_not_fit_are_refused_with_the_image():
+    samples = make_samples(1)
+    samples[0].cams = PixelData(data=samples[0].cams.data[:, :2])
+    with pytest.raises(ValueError, match='0.jpg: gt is'):
+        evaluate(samples, {})
+    samples[0].cams = PixelData(data=torch.zeros(7, 3, 3))
+    with pytest.raises(ValueError, match='0.jpg: cams have 7 channels.*4 class labels'):
+        evaluate(samples, {})
+
+
+@pytest.mark.parametrize(('cfg', 'message'), [
+    ({'image_labels': 'none'}, "'gt' or 'predicted'"),
+    ({'image_labels': 'predicted', 'logits_field': None}, 'logits_field'),
+])
+def test_wrong_settings_are_refused(cfg: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        CAMMetric(**cfg)
+
+
+def test_a_threshold_outside_the_unit_interval_is_refused():
+    with pytest.raises(ValueError, match='1.5'):
+        CAMMetric(threshold=1.5)

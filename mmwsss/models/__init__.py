@@ -4,8 +4,9 @@ from .backbones import AttentionViT
 from .cam_heads import ProjectionHead, ToCoHead
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, PatchTokenContrastLoss
+from .refiners import PixelAdaptiveRefinement
 
 __all__ = [
     'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'LargeFOVHead',
-    'PatchTokenContrastLoss', 'ProjectionHead', 'ToCoHead'
+    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCoHead'
 ]

@@ -1,0 +1,43 @@
+# ToCo's views: the main image, a second global view, and the image from which local views are cut.
+crop_size = 448
+_jitter = dict(
+    type='RandomApply',
+    prob=0.8,
+    transforms=[dict(type='mmpretrain.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)])
+_grey = dict(type='RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299))
+# The radius is uniform between the ends of magnitude_range.
+_blur = dict(
+    type='mmpretrain.GaussianBlur',
+    magnitude_level=10,
+    magnitude_std='inf',
+    magnitude_range=(0.1, 2.0))
+toco_views = dict(
+    type='ToCoViews',
+    base=[
+        dict(type='RandomScale', ratio_range=(0.5, 2.0)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='RandomPlaceCrop', crop_size=crop_size)
+    ],
+    main=[_jitter, _grey, dict(_blur, prob=1.0)],
+    local=[_jitter, _grey, dict(_blur, prob=0.5)],
+    global2=[
+        dict(
+            type='mmpretrain.RandomResizedCrop',
+            scale=crop_size,
+            crop_ratio_range=(0.4, 1.0),
+            interpolation='bicubic',
+            backend='pillow'),
+        dict(type='RandomFlip', prob=0.5), _jitter, _grey,
+        dict(_blur, prob=0.1),
+        dict(type='mmpretrain.Solarize', thr=128, prob=0.2)
+    ],
+    flip_box=False,
+    register_local_view=False)
+toco_train_pipeline = [dict(type='LoadImageFromFile'), toco_views, dict(type='PackWSSSInputs')]
+# The published evaluation squeezes every image into a square, whatever its aspect.
+toco_val_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(crop_size, crop_size), keep_ratio=False),
+    dict(type='LoadAnnotations'),
+    dict(type='PackWSSSInputs')
+]

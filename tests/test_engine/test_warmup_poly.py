@@ -1,0 +1,49 @@
+import pytest
+import torch
+from mmengine.registry import build_from_cfg
+
+from mmwsss.engine import WarmupPolyLR
+from mmwsss.engine.schedulers import warmup_poly
+from mmwsss.registry import PARAM_SCHEDULERS
+
+VOC = {
+    0: 6.0000e-11, 1: 4.0060e-8, 199: 7.9601e-6, 1499: 5.9960e-5, 1500: 5.59344e-5, 1599: 5.56649e-5,
+    9999: 3.21561e-5, 19999: 8.0765e-9
+}
+
+
+@pytest.mark.parametrize(('step', 'rate'), VOC.items())
+def test_published_rates(step, rate):
+    assert 6e-5 * warmup_poly(step, 20000, 1500, 1e-6, 0.9) == pytest.approx(rate, rel=2e-5)
+
+
+def make(groups=2, **state):
+    params = [dict(params=[torch.zeros(1, requires_grad=True)], lr=lr) for lr in (6e-5, 6e-4)[:groups]]
+    optimizer = torch.optim.AdamW(params)
+    cfg = dict(type='WarmupPolyLR', optimizer=optimizer, total=100, warmup=10)
+    return optimizer, build_from_cfg(cfg, PARAM_SCHEDULERS)
+
+
+def test_steps_and_resume():
+    optimizer, scheduler = make()
+    assert isinstance(scheduler, WarmupPolyLR)
+    rates = []
+    for _ in range(100):
+        rates.append([group['lr'] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+        if len(rates) == 37:
+            state = scheduler.state_dict()
+    for step in (0, 5, 10, 50, 99):
+        factor = warmup_poly(step, 100, 10, 1e-6, 0.9)
+        assert rates[step] == pytest.approx([6e-5 * factor, 6e-4 * factor])
+    optimizer, scheduler = make()
+    scheduler.load_state_dict(state)
+    optimizer.step()
+    scheduler.step()
+    assert [group['lr'] for group in optimizer.param_groups] == pytest.approx(rates[38])
+
+
+def test_bad_lengths():
+    with pytest.raises(ValueError, match='total'):
+        WarmupPolyLR(torch.optim.SGD([torch.zeros(1)], lr=1.), total=0)

@@ -1,0 +1,110 @@
+import pytest
+import torch
+from mmpretrain.models import VisionTransformer
+
+from mmwsss.models import AttentionViT
+
+ARCH = dict(embed_dims=32, num_layers=4, num_heads=4, feedforward_channels=64)
+
+
+def build(**kwargs):
+    torch.manual_seed(0)
+    vit = AttentionViT(arch=ARCH, img_size=64, patch_size=8, **kwargs)
+    for param in vit.parameters():
+        torch.nn.init.normal_(param, std=0.1)
+    vit.eval()
+    return vit
+
+
+@pytest.mark.parametrize('size', [(64, 64), (70, 50)])
+def test_equals_mmpretrain(size):
+    vit = build(out_indices=[1, -1])
+    plain = VisionTransformer(
+        arch=ARCH, img_size=64, patch_size=8, out_type='featmap', out_indices=[1, -1], patch_cfg=dict(padding=0))
+    plain.eval()
+    plain.load_state_dict(vit.state_dict())
+    images = torch.randn(2, 3, *size)
+    for ours, theirs in zip(vit(images), plain(images)):
+        assert ours.shape[-2:] == (size[0] // 8, size[1] // 8)
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_attention_is_what_the_layer_used():
+    vit = build()
+    images = torch.randn(2, 3, 40, 56)
+    plain = vit.forward_tokens(images, hidden=[0])
+    asked = vit.forward_tokens(images, hidden=[0], attention=[1, -1], attention_fn=lambda layer, maps: maps)
+    torch.testing.assert_close(asked.patch_tokens, plain.patch_tokens)
+    assert set(asked.attentions) == {1, 3}
+    assert asked.attentions[1].shape == (2, 4, 36, 36)
+    torch.testing.assert_close(asked.attentions[1].sum(dim=-1), torch.ones(2, 4, 36))
+    logits = vit.forward_tokens(images, attention=[1], attention_fn=lambda i, maps: maps, attention_logits=True)
+    torch.testing.assert_close(logits.attentions[1].softmax(dim=-1), asked.attentions[1])
+
+
+def test_attention_matches_explicit_softmax():
+    vit = build()
+    images = torch.randn(1, 3, 32, 32)
+    seen = {}
+    hook = vit.layers[2].attn.register_forward_hook(lambda module, args, out: seen.update(x=args[0]))
+    vit.forward_tokens(images)
+    hook.remove()
+    q, k, _ = vit.layers[2].attn.qkv(seen['x']).reshape(1, 17, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    expected = (q @ k.transpose(-2, -1) / 8**0.5).softmax(dim=-1)
+    got = vit.forward_tokens(images, attention=[2]).attentions[2]
+    torch.testing.assert_close(got, expected.mean(dim=1))
+
+
+def test_class_tokens_only_gives_the_same_tokens_and_gradients():
+    vit = build()
+    images = torch.randn(2, 3, 48, 32)
+    grads = []
+    for only in (False, True):
+        vit.zero_grad()
+        tokens = vit.forward_tokens(images, class_tokens_only=only)
+        tokens.class_tokens.square().sum().backward()
+        grads.append([p.grad.clone() for p in vit.parameters()])
+    assert tokens.patch_tokens is None
+    for full, short in zip(*grads):
+        torch.testing.assert_close(full, short, rtol=1e-4, atol=1e-5)
+
+
+def test_several_class_tokens_start_as_copies():
+    single = build()
+    many = AttentionViT(arch=ARCH, img_size=64, patch_size=8, num_class_tokens=5)
+    missing = many.load_state_dict(single.state_dict())
+    assert not missing.missing_keys
+    assert many.cls_token.shape == (1, 5, 32)
+    assert torch.equal(many.cls_token, single.cls_token.expand(1, 5, 32))
+    assert torch.equal(many.pos_embed[:, :5], single.pos_embed[:, :1].expand(1, 5, 32))
+    assert torch.equal(many.pos_embed[:, 5:], single.pos_embed[:, 1:])
+    tokens = many.forward_tokens(torch.randn(1, 3, 64, 64))
+    assert tokens.class_tokens.shape == (1, 5, 32)
+    assert tokens.patch_tokens.shape == (1, 32, 8, 8)
+
+
+def test_checkpoint_of_another_grid_is_resized():
+    vit = AttentionViT(arch=ARCH, img_size=32, patch_size=8)
+    vit.load_state_dict(build().state_dict())
+    assert vit.pos_embed.shape == (1, 17, 32)
+
+
+def test_scale_grid_differs_from_size_grid():
+    images = torch.randn(1, 3, 80, 40)
+    size, scale = build(), build(pos_embed_grid='scale')
+    assert not torch.allclose(size._pos_embed_for((10, 5)), scale._pos_embed_for((10, 5)))
+    assert size.forward_tokens(images).patch_tokens.shape == scale.forward_tokens(images).patch_tokens.shape
+
+
+def test_frozen_pos_embed():
+    assert not build(freeze_pos_embed=True).pos_embed.requires_grad
+    assert build().pos_embed.requires_grad
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match='num_class_tokens'):
+        AttentionViT(arch=ARCH, num_class_tokens=0)
+    with pytest.raises(ValueError, match='pos_embed_grid'):
+        AttentionViT(arch=ARCH, pos_embed_grid='other')
+    with pytest.raises(IndexError, match='layer 4'):
+        build().forward_tokens(torch.randn(1, 3, 32, 32), hidden=[4])

@@ -1,10 +1,12 @@
 """What several test files need: a small VOC-like folder, a small model, a small run, running a tool."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Optional
 
 import numpy as np
@@ -151,6 +153,14 @@ def write_config(cfg: dict, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Config(cfg).dump(str(path))
     return path
+
+
+def load_tool(script: str) -> ModuleType:
+    """Import a tool by its path relative to the repository, to call its functions in this process."""
+    spec = importlib.util.spec_from_file_location(f'tool_{Path(script).stem}', REPO / script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = True,

@@ -1,0 +1,118 @@
+"""tools/test.py and tools/dist_test.sh on a tiny model."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from ..helpers import load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+
+TTA_PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale_factor=factor, keep_ratio=True) for factor in (1.0, 0.5)],
+        [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0., 1.)],
+        [dict(type='LoadAnnotations')],
+        [dict(type='PackSegInputs')],
+    ]),
+]
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Give a folder with a config and a checkpoint of its model."""
+    root = tmp_path_factory.mktemp('test')
+    cfg = tiny_runner_cfg(write_voc_folder(root / 'data'), root / 'unused')
+    cfg.update(tta_model=dict(type='SegTTAModel'), tta_pipeline=TTA_PIPELINE, log_level='INFO')
+    write_config(cfg, root / 'tiny.py')
+    from mmwsss.registry import MODELS
+    model = MODELS.build(Config(cfg).model)
+    torch.manual_seed(0)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta={}), root / 'model.pth')
+    return root
+
+
+def numbers(work_dir):
+    file, = work_dir.glob('*/*.json')
+    return json.loads(file.read_text())
+
+
+def masks(folder):
+    return {path.stem: np.array(Image.open(path)) for path in folder.glob('*.png')}
+
+
+@pytest.fixture(scope='module')
+def plain(root):
+    run_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--work-dir', root / 'plain', '--out',
+             root / 'plain_out', '--show-dir', root / 'plain_show', cwd=root)
+    return root
+
+
+def test_numbers_label_maps_and_pictures(plain):
+    assert 0 <= numbers(plain / 'plain')['seg/mIoU'] <= 100
+    written = masks(plain / 'plain_out')
+    assert sorted(written) == ['img_006', 'img_007', 'img_008']
+    assert all(mask.shape == (40, 56) and mask.max() <= 2 for mask in written.values())
+    assert len(list((plain / 'plain_show').rglob('test_img_*.png'))) == 3
+
+
+def test_two_processes_give_the_same(plain):
+    if torch.cuda.is_available():
+        pytest.skip('with GPUs, processes run on them')
+    run_tool('tools/dist_test.sh', plain / 'tiny.py', plain / 'model.pth', 2, '--work-dir', plain / 'dist', '--out',
+             plain / 'dist_out', cwd=plain)
+    assert numbers(plain / 'dist')['seg/mIoU'] == pytest.approx(numbers(plain / 'plain')['seg/mIoU'])
+    expected = masks(plain / 'plain_out')
+    written = masks(plain / 'dist_out')
+    assert sorted(written) == sorted(expected)
+    assert all(np.array_equal(mask, expected[name]) for name, mask in written.items())
+
+
+def test_tta(plain):
+    run_tool('tools/test.py', plain / 'tiny.py', plain / 'model.pth', '--work-dir', plain / 'tta', '--tta', '--out',
+             plain / 'tta_out', cwd=plain)
+    assert 'seg/mIoU' in numbers(plain / 'tta')
+    assert sorted(masks(plain / 'tta_out')) == ['img_006', 'img_007', 'img_008']
+
+
+def test_absent_checkpoint(root):
+    result = run_tool('tools/test.py', root / 'tiny.py', root / 'absent.pth', check=False)
+    assert result.returncode != 0
+    assert f'FileNotFoundError: no checkpoint {root / "absent.pth"}' in result.stdout
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('tools/test.py')
+
+
+def test_out_finds_the_segmentation_metric(tool, tmp_path):
+    cfg = Config(dict(test_evaluator=[dict(type='CAMMetric'), dict(type='mmseg.IoUMetric')]))
+    tool.write_predictions(cfg, str(tmp_path / 'out'))
+    assert 'output_dir' not in cfg.test_evaluator[0]
+    assert cfg.test_evaluator[1].output_dir == str(tmp_path / 'out')
+
+
+def test_out_adds_a_writer_where_there_is_none(tool, tmp_path):
+    cfg = Config(dict(test_evaluator=dict(type='CAMMetric')))
+    tool.write_predictions(cfg, str(tmp_path / 'out'))
+    assert cfg.test_evaluator[0].type == 'CAMMetric'
+    assert cfg.test_evaluator[1] == dict(type='mmseg.IoUMetric', format_only=True, output_dir=str(tmp_path / 'out'))
+
+
+def test_missing_parts_of_a_config_are_named(tool):
+    with pytest.raises(ValueError, match='--tta needs tta_pipeline in the config'):
+        tool.turn_on_tta(Config(dict(tta_model=dict(type='SegTTAModel'))))
+    with pytest.raises(ValueError, match='need default_hooks.visualization'):
+        tool.turn_on_drawing(Config(dict(default_hooks=dict(timer={}))), False, 'dir', 2)
+
+
+def test_show_flags(tool):
+    cfg = Config(dict(default_hooks=dict(visualization=dict(type='SegVisualizationHook')), visualizer=dict(type='V')))
+    tool.turn_on_drawing(cfg, True, 'pictures', 1.5)
+    assert cfg.default_hooks.visualization == dict(type='SegVisualizationHook', draw=True, show=True, wait_time=1.5)
+    assert cfg.visualizer.save_dir == 'pictures'

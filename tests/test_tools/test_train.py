@@ -1,0 +1,116 @@
+"""tools/train.py and tools/dist_train.sh on a tiny run."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from ..helpers import load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    """Give a config of two iterations and one validation on six small images."""
+    root = tmp_path_factory.mktemp('train')
+    cfg = tiny_runner_cfg(write_voc_folder(root / 'data'), root / 'unused')
+    del cfg['work_dir']
+    return write_config(dict(cfg, log_level='INFO'), root / 'tiny.py')
+
+
+def scalars(work_dir):
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope='module')
+def run(config, tmp_path_factory):
+    """Give a folder in which train.py ran with its default work dir."""
+    cwd = tmp_path_factory.mktemp('cwd')
+    run_tool('tools/train.py', config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', cwd=cwd)
+    return cwd
+
+
+def test_run_leaves_weights_and_numbers(run):
+    work_dir = run / 'work_dirs/tiny'
+    assert (work_dir / 'iter_2.pth').is_file()
+    lines = scalars(work_dir)
+    assert lines[0]['lr'] == 0.5
+    assert 0 <= lines[-1]['seg/mIoU'] <= 100
+
+
+def test_auto_resume_continues(config, run):
+    out = run_tool('tools/train.py', config, '--resume', '--cfg-options', 'train_cfg.max_iters=3',
+                   'optim_wrapper.optimizer.lr=0.5', cwd=run).stdout
+    assert 'resumed epoch: 0, iter: 2' in out
+    assert [line['step'] for line in scalars(run / 'work_dirs/tiny') if 'loss' in line] == [1, 2, 3]
+
+
+def test_two_processes_without_gpu(config, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('with GPUs, processes run on them')
+    run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'dist', cwd=tmp_path)
+    lines = scalars(tmp_path / 'dist')
+    assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
+    assert sum('seg/mIoU' in line for line in lines) == 1, 'one process writes'
+    assert [path.name for path in (tmp_path / 'dist').glob('*.pth')] == ['iter_2.pth']
+    cfg = Config.fromfile(tmp_path / 'dist/tiny.py')
+    assert cfg.env_cfg.dist_cfg.backend == 'gloo'
+
+
+@pytest.mark.parametrize('argv', [[], ['config.py'], ['config.py', 'two'], ['config.py', '0']])
+def test_dist_train_says_how_it_is_called(argv):
+    result = run_tool('tools/dist_train.sh', *argv, check=False)
+    assert result.returncode == 2
+    assert 'usage:' in result.stdout or 'must be a positive number' in result.stdout
+
+
+@pytest.fixture(scope='module')
+def train():
+    return load_tool('tools/train.py')
+
+
+def test_resume_without_checkpoint_starts_anew(train, tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path / 'absent'), load_from='start.pth'))
+    train.set_resume(cfg, 'auto')
+    assert cfg.get('resume') is None
+    assert cfg.load_from == 'start.pth', 'the pretrained start stays'
+
+
+def test_auto_resume_ignores_the_pretrained_start(train, tmp_path):
+    (tmp_path / 'iter_7.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_7.pth'))
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
+    train.set_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'iter_7.pth'))
+
+
+def test_auto_resume_in_a_moved_work_dir(train, tmp_path):
+    (tmp_path / 'iter_7.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text('/before/the/move/iter_7.pth')
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    train.set_resume(cfg, 'auto')
+    assert cfg.load_from == str(tmp_path / 'iter_7.pth')
+
+
+def test_resume_from_a_named_checkpoint(train, tmp_path):
+    (tmp_path / 'mine.pth').write_bytes(b'')
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    train.set_resume(cfg, str(tmp_path / 'mine.pth'))
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'mine.pth'))
+    with pytest.raises(FileNotFoundError, match='no checkpoint other.pth to resume from'):
+        train.set_resume(cfg, 'other.pth')
+
+
+def test_amp_flag(train, monkeypatch):
+    monkeypatch.setattr(train, 'get_device', lambda: 'cuda')
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    train.turn_on_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    train.turn_on_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    with pytest.raises(ValueError, match="the config has 'ApexOptimWrapper'"):
+        train.turn_on_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
+    monkeypatch.setattr(train, 'get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match='this run is on the cpu: leave --amp out'):
+        train.turn_on_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))

@@ -1,0 +1,97 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``."""
+
+import argparse
+from pathlib import Path
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
+from mmwsss.utils.dist import prepare_distributed
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Evaluate a model')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    add_run_arguments(parser)
+    parser.add_argument('--out', metavar='DIR', help='write the predicted label maps there, as PNG')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', metavar='DIR',
+                        help='draw the predictions there (in a folder named by the time of the run)')
+    parser.add_argument('--wait-time', type=float, default=2, metavar='SECONDS',
+                        help='how long --show shows each image')
+    parser.add_argument('--tta', action='store_true',
+                        help="test-time augmentation, by the config's tta_model and tta_pipeline")
+    return parser.parse_args()
+
+
+def turn_on_drawing(cfg: Config, show: bool, show_dir: str, wait_time: float) -> None:
+    """Make the visualization hook draw every test image.
+
+    Raises:
+        ValueError: The config has no visualization hook or no visualizer.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None or not cfg.get('visualizer'):
+        raise ValueError('--show and --show-dir need default_hooks.visualization and a visualizer in '
+                         f'the config; {cfg.filename} has hooks {sorted(cfg.get("default_hooks", {}))}')
+    hook['draw'] = True
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir:
+        cfg.visualizer['save_dir'] = show_dir
+
+
+def turn_on_tta(cfg: Config) -> None:
+    """Wrap the model into the config's test-time augmentation.
+
+    Raises:
+        ValueError: The config defines none.
+    """
+    missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
+    if missing:
+        raise ValueError(f'--tta needs {" and ".join(missing)} in the config {cfg.filename}')
+    replace_pipelines(cfg.test_dataloader.dataset, cfg.tta_pipeline)
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+
+
+def write_predictions(cfg: Config, out: str) -> None:
+    """Let the segmentation metric of the test evaluator write what was predicted to ``out``."""
+    Path(out).mkdir(parents=True, exist_ok=True)  # every process; the metric makes it in one of them only
+    metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
+    writers = [metric for metric in metrics if metric.get('type', '').split('.')[-1] == 'IoUMetric']
+    if not writers:
+        writers = [dict(type='mmseg.IoUMetric', format_only=True)]
+        metrics = [*metrics, *writers]
+    writers[0]['output_dir'] = out
+    cfg.test_evaluator = list(metrics)
+
+
+def main() -> None:
+    """Evaluate what the command line describes."""
+    args = parse_args()
+    if not (Path(args.checkpoint).is_file() or '://' in args.checkpoint):
+        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        turn_on_drawing(cfg, args.show, args.show_dir, args.wait_time)
+    if args.tta:
+        turn_on_tta(cfg)
+    if args.out:
+        write_predictions(cfg, args.out)
+    prepare_distributed(cfg, args.launcher)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

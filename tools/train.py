@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+"""Train a model: ``python tools/train.py CONFIG``."""
+
+import argparse
+from pathlib import Path
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
+from mmwsss.utils.dist import prepare_distributed
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train a model')
+    add_config_arguments(parser)
+    add_run_arguments(parser)
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+        help='continue a run: from this checkpoint or, without one, from the latest in the work dir')
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    return parser.parse_args()
+
+
+def turn_on_amp(cfg: Config) -> None:
+    """Make the optimizer wrapper the mixed-precision one.
+
+    Raises:
+        ValueError: The config's optimizer wrapper has no such counterpart, or there is no
+            accelerator to run it on.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        print_log('the config trains with mixed precision already', logger='current')
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', the config has {kind!r}")
+    if get_device() in ('cpu', 'mps'):
+        raise ValueError(f'--amp needs an accelerator, this run is on the {get_device()}: leave --amp out')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_resume(cfg: Config, resume: str) -> None:
+    """Choose the checkpoint to continue from; with none in the work dir, the run starts anew.
+
+    Args:
+        cfg: The run's config, changed in place.
+        resume: ``'auto'`` or the path of a checkpoint.
+
+    Raises:
+        FileNotFoundError: The named checkpoint does not exist.
+    """
+    if resume != 'auto':
+        if not Path(resume).is_file():
+            raise FileNotFoundError(f'no checkpoint {resume} to resume from')
+        cfg.resume, cfg.load_from = True, resume
+        return
+    latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir).is_dir() else None
+    if latest and not Path(latest).is_file():  # the work dir was moved
+        latest = str(Path(cfg.work_dir, Path(latest).name))
+    if latest and Path(latest).is_file():
+        cfg.resume, cfg.load_from = True, latest
+    else:
+        print_log(f'no checkpoint in {cfg.work_dir}, the run starts anew', logger='current')
+
+
+def main() -> None:
+    """Train what the command line describes."""
+    args = parse_args()
+    cfg = load_config(args)
+    if args.amp:
+        turn_on_amp(cfg)
+    if args.resume:
+        set_resume(cfg, args.resume)
+    prepare_distributed(cfg, args.launcher)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()

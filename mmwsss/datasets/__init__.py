@@ -1,6 +1,28 @@
 """Data sets, image-level labels and samplers."""
 
 from . import transforms
+from .class_names import foreground_classes, image_id_of, read_class_names, read_ids
+from .coco2014 import COCO2014Dataset, index_palette
+from .image_label_dataset import ImageLabelDataset
+from .image_labels import ImageLabels, LabelSummary
+from .label_sources import (
+                            labels_from_coco,
+                            labels_from_folders,
+                            labels_from_masks,
+                            labels_from_npy,
+                            labels_from_table,
+                            labels_from_voc_xml,
+)
+from .photo_dataset import PhotoDataset
+from .pseudo_label_dataset import PseudoLabelDataset
+from .restricted_pickle import load_pickled_npy
 from .sampling import IterationSampler, SampleIndex, derive_seed, seeded_sample
+from .wrapper import SegDatasetWrapper
 
-__all__ = ['IterationSampler', 'SampleIndex', 'derive_seed', 'seeded_sample', 'transforms']
+__all__ = [
+    'COCO2014Dataset', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary', 'PhotoDataset',
+    'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'derive_seed', 'foreground_classes', 'image_id_of',
+    'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',
+    'labels_from_table', 'labels_from_voc_xml', 'load_pickled_npy', 'read_class_names', 'read_ids', 'seeded_sample',
+    'transforms'
+]

@@ -113,7 +113,7 @@ def replace_pipelines(dataset: dict, pipeline: list) -> None:
         ValueError: No dataset in the config has a pipeline.
     """
     inner = dataset.get('datasets') or [dataset['dataset']] if 'dataset' in dataset or 'datasets' in dataset else []
-    if 'pipeline' in dataset or not inner:
+    if dataset.get('pipeline') is not None or not inner:
         if 'pipeline' not in dataset:
             raise ValueError(f'dataset {dataset.get("type")} has no pipeline to replace; its keys are {list(dataset)}')
         dataset['pipeline'] = pipeline

@@ -3,12 +3,13 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
-__all__ = ['atomic_path', 'write_json', 'write_lines']
+__all__ = ['atomic_path', 'missing_files', 'write_json', 'write_lines']
 
 
 @contextmanager
@@ -73,3 +74,21 @@ def write_json(data: Any, dst: Union[str, os.PathLike], indent: Union[int, None]
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     with atomic_path(dst) as tmp:
         tmp.write_text(text + '\n', encoding='utf-8')
+
+
+def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
+    """Find the files that do not exist, with one look into each folder instead of one per file.
+
+    Args:
+        paths (Sequence[str or PathLike]): Local files.
+
+    Returns:
+        list[str]: Those of ``paths`` that are missing, in their order.
+    """
+    names: dict[str, set] = defaultdict(set)
+    for folder in {os.path.dirname(path) for path in map(os.fspath, paths)}:
+        if os.path.isdir(folder or '.'):
+            with os.scandir(folder or '.') as entries:
+                names[folder] = {entry.name for entry in entries}
+    split = ((os.fspath(path), *os.path.split(os.fspath(path))) for path in paths)
+    return [path for path, folder, name in split if name not in names[folder]]

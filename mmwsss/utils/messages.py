@@ -1,0 +1,40 @@
+"""Wording that error messages share."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ['closest', 'first_few']
+
+
+def first_few(items: Iterable, limit: int = 5) -> str:
+    """List the first items and count the rest.
+
+    Args:
+        items (Iterable): What to list, in order.
+        limit (int): How many to spell out.
+
+    Returns:
+        str: For instance ``'a', 'b' and 10 more``.
+
+    Examples:
+        >>> first_few('abcd', limit=2)
+        "'a', 'b' and 2 more"
+    """
+    items = list(items)
+    text = ', '.join(repr(str(item)) for item in items[:limit])
+    return f'{text} and {len(items) - limit} more' if len(items) > limit else text
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name that was probably meant, or an empty string.
+
+    Args:
+        name (str): What was given.
+        known (Iterable[str]): What is allowed.
+
+    Returns:
+        str: For instance `` (did you mean 'cat'?)``, with a leading space.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    match = get_close_matches(str(name).lower(), by_lower, n=1)
+    return f' (did you mean {by_lower[match[0]]!r}?)' if match else ''

@@ -2,11 +2,13 @@
 
 from .backbones import AttentionViT
 from .cam_heads import ProjectionHead, ToCoHead
+from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, PatchTokenContrastLoss
 from .refiners import PixelAdaptiveRefinement
+from .segmentors import MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'LargeFOVHead',
-    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCoHead'
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'LargeFOVHead', 'MultiScaleTTA',
+    'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead'
 ]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from mmwsss.registry import MODELS
 
 from ..backbones import ViTTokens
-from ..utils import (cams_to_labels, cams_to_roi, crop_windows, refined_pseudo_labels, resize_maps,
+from ..utils import (cams_to_labels, cams_to_roi, crop_windows, mask_outside_boxes, quantize_colors,
+                     refined_pseudo_labels, resize_maps,
                      sample_local_windows, token_affinity_labels)
 from .cam_mixin import CAMMixin, fuse_normalized
 
@@ -226,7 +227,7 @@ class ToCo(CAMMixin, EncoderDecoder):
                       boxes: Tensor) -> dict[str, Tensor]:
         """Train the decoder on the refined pseudo label and regularise its output (ToCo, Sec. 4.4)."""
         rgb = self.data_preprocessor.denormalize(images)
-        pseudo = refined_pseudo_labels(self.refiner, rgb.clamp(0, 255).byte().float() / 255, cams, labels,
+        pseudo = refined_pseudo_labels(self.refiner, quantize_colors(rgb), cams, labels,
                                        self.train_cfg['high'], self.train_cfg['low'], boxes)
         pseudo = _class_ids(present)[pseudo]
         seg_logits = resize_maps(self.decode_head([features]), images.shape[-2:])
@@ -265,7 +266,6 @@ def _valid_boxes(data_samples: list, images: Tensor) -> Tensor:
 
 def _box_masks(boxes: Tensor, images: Tensor) -> Tensor:
     """Masks (B, H, W) float of the valid regions."""
-    from ..utils import mask_outside_boxes
     return mask_outside_boxes(images.new_ones(images[:, 0].shape), boxes, 0)
 
 

@@ -1,0 +1,280 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
+from mmseg.structures import SegDataSample
+from torch.nn import functional as F
+
+from mmwsss.models import ToCo
+from mmwsss.models.segmentors.toco import LossSchedule
+from mmwsss.models.utils import (cams_to_labels, cams_to_roi, crop_windows, mask_outside_boxes, normalize_cams,
+                                 refined_pseudo_labels, sample_local_windows, token_affinity_labels)
+from mmwsss.registry import MODELS
+
+SIZE, PATCH, CLASSES = 64, 8, 6
+VIEWS = dict(scales=(1.0, 0.5, 1.5), flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
+
+
+def model_cfg(**train_cfg):
+    return dict(
+        type='ToCo',
+        data_preprocessor=dict(
+            type='MultiViewPreProcessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True,
+            size=(SIZE, SIZE)),
+        backbone=dict(
+            type='AttentionViT', arch=dict(embed_dims=32, num_layers=4, num_heads=4, feedforward_channels=64),
+            img_size=32, patch_size=PATCH, freeze_pos_embed=True),
+        cam_head=dict(type='ToCoHead', num_classes=CLASSES, in_channels=32, aux_layer=-2),
+        decode_head=dict(
+            type='LargeFOVHead', in_channels=32, channels=16, dilation=2, num_classes=CLASSES + 1,
+            loss_decode=dict(type='BalancedCrossEntropyLoss')),
+        projector=dict(
+            type='ProjectionHead', in_channels=32, hidden_channels=24, bottleneck_channels=16, out_channels=20),
+        refiner=dict(type='PixelAdaptiveRefinement', num_iters=2),
+        loss_ptc=dict(type='PatchTokenContrastLoss'),
+        loss_ctc=dict(type='ClassTokenContrastLoss'),
+        loss_reg=dict(type='DenseEnergyLoss', weight=1e-3, sigma_rgb=15, sigma_xy=100, scale_factor=0.5),
+        train_cfg={**dict(
+            cams=VIEWS, low=0.25, high=0.7, local_crop_size=16, num_local_crops=4,
+            loss_weights=dict(cls=1.0, aux=1.0, ptc=0.2, ctc=0.5, seg=0.1, reg=0.05),
+            phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=10)]), **train_cfg},
+        test_cfg=dict(mode='whole', cams=VIEWS, threshold=0.5))
+
+
+def build(**train_cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(ConfigDict(model_cfg(**train_cfg))).double()
+    for name, param in model.named_parameters():
+        if param.requires_grad:
+            torch.nn.init.normal_(param, std=0.3 if 'backbone' in name else 0.2)
+    model.teacher_projector.load_state_dict(model.projector.state_dict())
+    return model
+
+
+def batch(seeds=(3, 4), box=(6, SIZE, 0, 50)):
+    torch.manual_seed(1)
+    # Smooth random pictures: refinement and crops then have something to follow.
+    small = torch.rand(3, 2, 3, 8, 8, dtype=torch.float64)
+    main, second, local = (F.interpolate(x, size=SIZE, mode='bicubic') * 4 - 2 for x in small)
+    labels = torch.tensor([[1., 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0]])
+    samples = []
+    for label, seed in zip(labels, seeds):
+        sample = SegDataSample(metainfo=dict(valid_box=box, sample_seed=seed, ori_shape=(50, 70)))
+        sample.gt_label = label
+        samples.append(sample)
+    return dict(main=main, global2=second, local=local), samples
+
+
+def at_iteration(iteration):
+    MessageHub.get_current_instance().update_info('iter', iteration)
+
+
+def plain_losses(model, views, samples):
+    """ToCo's iteration with every pass on its own, all classes, and no result used twice."""
+    images, cfg = views['main'], model.train_cfg
+    labels = torch.stack([sample.gt_label for sample in samples]).to(images)
+    boxes = torch.tensor([sample.metainfo['valid_box'] for sample in samples])
+
+    def encode(x):
+        tokens = model.backbone.forward_tokens(x, hidden=[model.cam_head.aux_layer])
+        return tokens.class_tokens[:, 0], tokens.patch_tokens, tokens.hidden[2]
+
+    sums = [0, 0]
+    with torch.no_grad():
+        for scale in cfg['cams']['scales']:
+            side = int(scale * SIZE)
+            scaled = F.interpolate(images, size=(side, side), mode='bilinear', align_corners=False)
+            _, last, aux = encode(torch.cat([scaled, scaled.flip(-1)]))
+            for i, (features, conv) in enumerate(
+                [(last, model.cam_head.classifier), (aux, model.cam_head.aux_classifier)]):
+                maps = F.interpolate(conv(features), size=(SIZE, SIZE), mode='bilinear', align_corners=False)
+                sums[i] = sums[i] + torch.maximum(maps[:len(images)], maps[len(images):].flip(-1)).relu()
+    cams, aux_cams = (normalize_cams(maps, 'minmax') for maps in sums)
+    corners, positive = sample_local_windows(
+        cams_to_roi(aux_cams, labels, 0.25, 0.7), 16, 4, seeds=[sample.metainfo['sample_seed'] for sample in samples])
+
+    _, features, aux_features = encode(images)
+    logits = model.cam_head(features, aux_features)
+    soft_margin = torch.nn.MultiLabelSoftMarginLoss()
+    losses = dict(cls=soft_margin(logits['logits'], labels), aux=soft_margin(logits['aux_logits'], labels))
+    student = [encode(images)[0], encode(views['global2'])[0]]
+    student += [encode(crop)[0] for crop in crop_windows(views['local'], corners, 16).unbind(1)]
+    student = torch.stack([model.projector(tokens) for tokens in student], dim=1)
+    with torch.no_grad():
+        teacher = torch.stack([model.teacher_projector(encode(views[v])[0]) for v in ('main', 'global2')], dim=1)
+    flags = torch.cat([torch.ones(2, 2, dtype=torch.bool), positive], dim=1)
+    losses['ctc'] = model.loss_ctc(student, teacher, flags)
+    token_labels = cams_to_labels(
+        F.interpolate(aux_cams, size=features.shape[-2:], mode='bilinear', align_corners=False), labels, 0.25, 0.7,
+        boxes)
+    losses['ptc'] = model.loss_ptc(features, token_affinity_labels(token_labels))
+    rgb = model.data_preprocessor.denormalize(images)
+    pseudo = refined_pseudo_labels(model.refiner, rgb.clamp(0, 255).floor() / 255, cams * labels[:, :, None, None],
+                                   labels, 0.7, 0.25, boxes)
+    seg_logits = F.interpolate(model.decode_head([features]), size=(SIZE, SIZE), mode='bilinear', align_corners=False)
+    losses['seg'] = model.decode_head.loss_decode(seg_logits, pseudo)
+    rois = mask_outside_boxes(torch.ones_like(images[:, 0]), boxes, 0)
+    losses['reg'] = model.loss_reg(rgb, seg_logits.softmax(1), rois, pseudo)
+    return losses
+
+
+def test_one_pass_equals_the_plain_arrangement():
+    model = build()
+    twin = copy.deepcopy(model)
+    views, samples = batch()
+    at_iteration(10)
+    losses = model.loss(views, samples)
+    plain = plain_losses(twin, views, samples)
+    weights = model.train_cfg['loss_weights']
+    assert set(losses) == {f'loss_{t}' for t in weights} | {f'raw_{t}' for t in ('ptc', 'ctc', 'seg', 'reg')}
+    for term, value in plain.items():
+        torch.testing.assert_close(losses[f'loss_{term}'], weights[term] * value, rtol=1e-5, atol=1e-8)
+    assert plain['seg'] > 0
+    assert plain['ptc'] > 0
+    sum(v for k, v in losses.items() if k.startswith('loss')).backward()
+    sum(weights[term] * value for term, value in plain.items()).backward()
+    for (name, param), other in zip(model.named_parameters(), twin.parameters()):
+        if param.requires_grad:
+            assert param.grad is not None, name
+            assert param.grad.abs().max() > 0, name
+            torch.testing.assert_close(param.grad, other.grad, rtol=1e-4, atol=1e-7, msg=name)
+        else:
+            assert param.grad is None, name
+
+
+def test_no_image_is_encoded_twice():
+    model = build()
+    seen, decoded = [], []
+    embed = model.backbone.patch_embed.forward
+    model.backbone.patch_embed.forward = lambda x: seen.append(x.detach()) or embed(x)
+    model.decode_head.register_forward_hook(lambda module, args, out: decoded.append(len(out)))
+    at_iteration(10)
+    model.loss(*batch())
+    sizes = sorted(tuple(x.shape[::2]) for x in seen)
+    # Main with gradient, its mirror image, two other scales with theirs, second view, local views.
+    assert sizes == [(2, 64), (2, 64), (2, 64), (4, 32), (4, 96), (8, 16)]
+    images = [image for x in seen if x.shape[2] == SIZE for image in x]
+    assert all(not torch.equal(a, b) for i, a in enumerate(images) for b in images[:i])
+    assert decoded == [2]
+
+
+def test_off_terms_cost_nothing_and_give_zero_gradients():
+    model = build()
+    decoded = []
+    model.decode_head.register_forward_hook(lambda module, args, out: decoded.append(1))
+    at_iteration(9)
+    losses = model.loss(*batch())
+    assert not decoded
+    assert losses['loss_seg'] == 0
+    assert 'loss_reg' not in losses
+    sum(v for k, v in losses.items() if k.startswith('loss')).backward()
+    assert all(p.grad is not None and p.grad.eq(0).all() for p in model.decode_head.parameters())
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.projector.parameters() if p.requires_grad)
+
+
+def test_plain_classification_needs_no_cams():
+    model = build(loss_weights=dict(cls=1., aux=0., ptc=0., ctc=0., seg=0., reg=0.), phases=[dict(begin=0)])
+    passes = []
+    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: passes.append(1))
+    views, samples = batch()
+    losses = model.loss(views['main'], samples)
+    assert len(passes) == 1
+    sum(v for k, v in losses.items() if k.startswith('loss')).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_teacher_follows_the_student():
+    model = build(ema_momentum=0.9)
+    for param in model.teacher_projector.parameters():
+        param.fill_(1.)
+    for param in model.projector.parameters():
+        param.data.zero_()
+    for expected in (0.9, 0.81, 0.729):
+        model._update_teacher()
+        for param in model.teacher_projector.parameters():
+            torch.testing.assert_close(param, torch.full_like(param, expected))
+
+
+def test_pseudo_label_source_switches():
+    views, samples = batch()
+    results = []
+    for begin in (0, 100):
+        model = build(final_cam_begin=begin)
+        at_iteration(50)
+        results.append(model.loss(views, samples)['raw_seg'])
+    assert results[0] != results[1]
+
+
+def test_box_of_the_token_grid():
+    views, samples = batch(box=(40, 64, 0, 64))
+    values = []
+    for mode in ('reference', 'scaled'):
+        model = build(ptc_box=mode)
+        at_iteration(0)
+        values.append(model.loss(views, samples)['raw_ptc'])
+    # In pixels the box starts below the 8 rows of tokens, so that no token is left; scaled, three rows remain.
+    assert values[0] == 0.5
+    assert values[1] != 0.5
+    with pytest.raises(ValueError, match='ptc_box'):
+        build(ptc_box='other')
+
+
+def test_nothing_valid_is_finite():
+    model = build()
+    views, samples = batch(box=(0, 0, 0, 0))
+    for sample in samples:
+        sample.gt_label = torch.zeros(CLASSES)
+    at_iteration(10)
+    losses = model.loss(views, samples)
+    assert all(torch.isfinite(value) for value in losses.values())
+    sum(v for k, v in losses.items() if k.startswith('loss')).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
+
+
+def test_losses_do_not_depend_on_how_a_batch_is_split():
+    views, samples = batch()
+    at_iteration(0)
+    whole = build().loss(views, samples)
+    parts = [build().loss({k: v[i:i + 1] for k, v in views.items()}, samples[i:i + 1]) for i in range(2)]
+    for term in ('loss_cls', 'loss_aux', 'loss_ctc'):
+        torch.testing.assert_close(whole[term], (parts[0][term] + parts[1][term]) / 2)
+
+
+@pytest.mark.parametrize('size', [(64, 64), (80, 56)])
+def test_predict_and_extract(size):
+    model = build()
+    model.eval()
+    _, samples = batch()
+    images = torch.randn(2, 3, *size, dtype=torch.float64)
+    raw = model.extract_cams(images)
+    grid = (size[0] // PATCH, size[1] // PATCH)
+    assert {k: tuple(v.shape) for k, v in raw.items()} == dict(
+        logits=(2, CLASSES), aux_logits=(2, CLASSES), cams=(2, CLASSES, *grid), aux_cams=(2, CLASSES, *grid),
+        seg_logits=(2, CLASSES + 1, *grid))
+    masked = model.extract_cams(images, torch.tensor([[0, 1, 0, 0, 0, 0]] * 2))
+    assert masked['cams'][:, 0].eq(0).all()
+    assert torch.equal(masked['cams'][:, 1], raw['cams'][:, 1])
+    with torch.no_grad():
+        expected = model.multi_scale_cams(images)
+        done = model.predict(images, samples)
+        plain = super(ToCo, model).predict(images, copy.deepcopy(samples))
+    for i, sample in enumerate(done):
+        assert sample.cams.data.shape == (CLASSES, 50, 70)
+        resized = F.interpolate(expected['aux_cams'][i:i + 1], size=(50, 70), mode='bilinear')[0]
+        torch.testing.assert_close(sample.aux_cams.data, resized)
+        torch.testing.assert_close(sample.cls_logits, raw['logits'][i])
+        torch.testing.assert_close(sample.seg_logits.data, plain[i].seg_logits.data)
+        assert 0 <= sample.cams.data.min()
+        assert sample.cams.data.max() < 1
+
+
+def test_schedule_of_losses():
+    schedule = LossSchedule(dict(cls=1., ptc=.2), [dict(begin=0, off=('ptc', )), dict(begin=2001)])
+    assert schedule.at(2000) == dict(cls=1., ptc=0.)
+    assert schedule.at(2001) == dict(cls=1., ptc=.2)
+    with pytest.raises(ValueError, match='begin at 0'):
+        LossSchedule(dict(cls=1.), [dict(begin=5)])
+    with pytest.raises(ValueError, match='unknown'):
+        LossSchedule(dict(cls=1.), [dict(begin=0, off=('pct', ))])

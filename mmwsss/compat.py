@@ -17,7 +17,8 @@ from pickle import UnpicklingError
 from typing import Any, NamedTuple, Optional
 
 __all__ = [
-    'REQUIREMENTS', 'allow_checkpoint_globals', 'check_stack', 'declare_torchvision_schemas',
+    'REQUIREMENTS', 'allow_checkpoint_globals', 'check_stack', 'checkpoint_globals',
+    'declare_torchvision_schemas',
     'installed_version', 'mmengine_reads'
 ]
 
@@ -213,8 +214,19 @@ def allow_checkpoint_globals(reads: Callable[[Any], bool] = mmengine_reads) -> b
     history = HistoryBuffer([1.0], [1])
     if add_safe_globals is None or reads({'scalars': history, 'number': np.float64(0)}):
         return False
-    add_safe_globals([HistoryBuffer, (_history_method, 'builtins.getattr'), *_numpy_globals()])
+    add_safe_globals(checkpoint_globals())
     return True
+
+
+def checkpoint_globals() -> list:
+    """List what a checkpoint of mmengine holds besides tensors, for ``torch.serialization.safe_globals``.
+
+    Returns:
+        list: Classes and functions, some with the name under which pickles know them.
+    """
+    from mmengine.logging import HistoryBuffer
+
+    return [HistoryBuffer, (_history_method, 'builtins.getattr'), *_numpy_globals()]
 
 
 def _history_method(owner: type, name: str) -> Callable:

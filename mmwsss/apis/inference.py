@@ -1,0 +1,152 @@
+"""A model from a config and a checkpoint, and class activation maps of one image."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from mmwsss.models.utils import resize_maps
+from mmwsss.registry import MODELS
+from mmwsss.utils import closest
+
+from .checkpoints import load_weights
+from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
+
+__all__ = ['cams_at_image_size', 'inference_cams', 'init_model']
+
+ImageLabels = Union[np.ndarray, Tensor, Sequence[int], Sequence[str]]
+
+
+def init_model(config: Union[str, os.PathLike, Config],
+               checkpoint: Optional[Union[str, os.PathLike]] = None,
+               device: Union[str, torch.device] = 'cpu',
+               cfg_options: Optional[dict] = None) -> nn.Module:
+    """Build a model for inference.
+
+    Nothing is downloaded: pretrained weights that a config names for the start of training are loaded
+    only without a checkpoint, and only from a local file or the package (``mmwsss://``).
+
+    Args:
+        config (str, PathLike or Config): Config file, one of the package's as ``configs/...``, or
+            a config; the latter is not changed.
+        checkpoint (str or PathLike, optional): Weights; by default those of initialisation.
+        device (str or torch.device): Where the model goes. Defaults to ``'cpu'``.
+        cfg_options (dict, optional): Overrides, such as ``{'model.test_cfg.threshold': 0.4}``.
+
+    Returns:
+        nn.Module: The model in eval mode, with the config as ``cfg`` and the classes and palette as
+        ``dataset_meta``, the checkpoint's or else the config's.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint does not exist.
+        TypeError: ``config`` is neither a path nor a config.
+        ValueError: The checkpoint cannot be read safely, or is of another method, model size or
+            number of classes.
+    """
+    cfg, name = read_config(config)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmwsss'))
+    strip_pretrained(cfg.model, keep_local=checkpoint is None)
+    model = MODELS.build(cfg.model)
+    model.dataset_meta = config_meta(cfg)
+    if checkpoint is None:
+        model.init_weights()
+    else:
+        saved = load_weights(model, checkpoint, name).get('dataset_meta')
+        model.dataset_meta = dict(saved) if saved else model.dataset_meta
+    model.cfg = cfg
+    return model.to(device).eval()
+
+
+def inference_cams(model: nn.Module,
+                   image: Union[str, os.PathLike, np.ndarray],
+                   image_labels: Optional[ImageLabels] = None,
+                   scales: Optional[Sequence[float]] = None,
+                   flip: Optional[bool] = None) -> np.ndarray:
+    """Class activation maps of one image, through the test pipeline of the model's config.
+
+    Args:
+        model (nn.Module): From :func:`init_model`.
+        image (str, PathLike or np.ndarray): An image file, or (H, W, 3) uint8 in BGR order.
+        image_labels (np.ndarray, Tensor or Sequence, optional): The classes in the image, as a
+            multi-hot vector (C,) or by name; the maps of the others become 0. By default all are kept.
+        scales (Sequence[float], optional): In place of those in ``test_cfg.cams``.
+        flip (bool, optional): In place of the one in ``test_cfg.cams``.
+
+    Returns:
+        np.ndarray: (C, H, W) float32 in [0, 1] at the image's own size; channel c is the class with
+        mask value c + 1.
+
+    Raises:
+        FileNotFoundError: There is no such image file.
+        TypeError: The model gives no CAMs, or the image is no uint8 array.
+        ValueError: The image cannot be decoded, or the labels do not fit the model's classes.
+    """
+    if not hasattr(model, 'multi_scale_cams'):
+        raise TypeError(f'{type(model).__name__} gives no CAMs: it has no multi_scale_cams')
+    labels = None if image_labels is None else _multi_hot(model, image_labels)
+    data = model.data_preprocessor(_load(model, image), False)
+    inputs = data['inputs']
+    labels = None if labels is None else labels[None].to(inputs)
+    cams = model.multi_scale_cams(inputs, image_labels=labels, scales=scales, flip=flip)['cams']
+    return cams_at_image_size(cams[:1], data['data_samples'][0].metainfo)[0].float().cpu().numpy()
+
+
+def cams_at_image_size(cams: Tensor, metainfo: dict) -> Tensor:
+    """Bring maps from the size of the network's input to that of the image they belong to.
+
+    Args:
+        cams (Tensor): (B, C, H, W), of one image or of several of one size.
+        metainfo (dict): With ``ori_shape`` (H0, W0) and, where the preprocessor padded,
+            ``img_padding_size`` (left, right, top, bottom), which is cut off.
+
+    Returns:
+        Tensor: (B, C, H0, W0).
+    """
+    left, right, top, bottom = metainfo.get('img_padding_size', (0, 0, 0, 0))
+    height, width = cams.shape[-2:]
+    return resize_maps(cams[..., top:height - bottom, left:width - right], metainfo['ori_shape'][:2])
+
+
+def _load(model: nn.Module, image: Union[str, os.PathLike, np.ndarray]) -> dict:
+    """Run the test pipeline on one image and collate it."""
+    pipeline = inference_pipeline(model.cfg)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise TypeError(f'image must be (H, W, 3) uint8 in BGR order, got {image.shape} {image.dtype}')
+        pipeline[0] = ConfigDict(type='LoadImageFromNDArray')
+        results = {'img': image, 'img_path': None}
+    else:
+        if not Path(image).is_file():
+            raise FileNotFoundError(f'image {image} does not exist')
+        results = {'img_path': str(image)}
+    try:
+        loaded = Compose(pipeline[:1])(results)
+    except Exception as error:  # decoders raise about anything
+        raise ValueError(f'image {image} cannot be decoded: {error}') from error
+    packed = Compose(pipeline[1:])(loaded)
+    return {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+
+
+def _multi_hot(model: nn.Module, image_labels: ImageLabels) -> Tensor:
+    """Image labels as a float vector (C,)."""
+    classes = list((model.dataset_meta or {}).get('classes') or ())[1:]
+    if len(image_labels) and isinstance(image_labels[0], str):
+        unknown = [name for name in image_labels if name not in classes]
+        if unknown:
+            raise ValueError(f'image_labels names {unknown[0]!r}{closest(unknown[0], classes)}; the '
+                             f'classes are {", ".join(classes)}')
+        return torch.tensor([float(name in image_labels) for name in classes])
+    labels = torch.as_tensor(image_labels, dtype=torch.float32)
+    if labels.ndim != 1 or (classes and len(labels) != len(classes)):
+        raise ValueError(f'image_labels must be a vector of the {len(classes)} foreground classes or '
+                         f'their names, got shape {tuple(labels.shape)}')
+    return labels

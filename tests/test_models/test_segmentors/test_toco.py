@@ -247,6 +247,8 @@ def test_predict_and_extract(size):
     model = build()
     model.eval()
     _, samples = batch()
+    for sample in samples:
+        sample.set_metainfo(dict(img_shape=size))
     images = torch.randn(2, 3, *size, dtype=torch.float64)
     raw = model.extract_cams(images)
     grid = (size[0] // PATCH, size[1] // PATCH)

@@ -4,11 +4,11 @@ from .backbones import AttentionViT
 from .cam_heads import ProjectionHead, ToCoHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
-from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, PatchTokenContrastLoss
+from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
 from .refiners import PixelAdaptiveRefinement
 from .segmentors import MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'LargeFOVHead', 'MultiScaleTTA',
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss', 'LargeFOVHead', 'MultiScaleTTA',
     'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead'
 ]

@@ -2,5 +2,9 @@
 
 from .balanced_cross_entropy import BalancedCrossEntropyLoss
 from .contrast import ClassTokenContrastLoss, PatchTokenContrastLoss
+from .dense_energy import DenseEnergyLoss
 
-__all__ = ['BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'PatchTokenContrastLoss']
+__all__ = [
+    'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss',
+    'PatchTokenContrastLoss'
+]

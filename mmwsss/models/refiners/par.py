@@ -79,7 +79,7 @@ class PixelAdaptiveRefinement(nn.Module):
     Args:
         dilations (Sequence[int]): Dilations of the 3x3 kernel, positive. Defaults to (1, 2, 4, 8, 12, 24).
         num_iters (int): Number of iterations. Defaults to 10.
-        colour_scale (float): ``s`` of the colour term. Defaults to 0.3.
+        color_scale (float): ``s`` of the colour term. Defaults to 0.3.
         position_scale (float): ``s`` of the position term. Defaults to 0.3.
         position_weight (float): ``w``, the weight of the position term. Defaults to 0.01.
 
@@ -90,7 +90,7 @@ class PixelAdaptiveRefinement(nn.Module):
     def __init__(self,
                  dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
                  num_iters: int = 10,
-                 colour_scale: float = 0.3,
+                 color_scale: float = 0.3,
                  position_scale: float = 0.3,
                  position_weight: float = 0.01) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class PixelAdaptiveRefinement(nn.Module):
             raise ValueError(f'num_iters must not be negative, got {num_iters}.')
         self.dilations = tuple(dilations)
         self.num_iters = num_iters
-        self.colour_scale = colour_scale
+        self.color_scale = color_scale
         self.position_scale = position_scale
         self.position_weight = position_weight
 
@@ -171,7 +171,7 @@ class PixelAdaptiveRefinement(nn.Module):
     def _colour_distances(self, images: Tensor) -> Tensor:
         """Compute -k_I in units of log 2, one plane per neighbour. (N, B, 1, H, W)."""
         frame = _Frame(images, neighbour_offsets(self.dilations))
-        scale = _spread(frame.neighbours).add_(_TINY).mul_(self.colour_scale).reciprocal_()
+        scale = _spread(frame.neighbours).add_(_TINY).mul_(self.color_scale).reciprocal_()
         scale = scale.mul_((_LOG2_E / images.shape[1])**0.5).split(1, dim=1)
         centre = images.split(1, dim=1)
         distances = images.new_empty(len(frame.neighbours), len(images), 1, *images.shape[-2:])

@@ -9,6 +9,7 @@ from .refiners import PixelAdaptiveRefinement
 from .segmentors import MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss', 'LargeFOVHead', 'MultiScaleTTA',
-    'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead'
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss', 'LargeFOVHead',
+    'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
+    'ToCo', 'ToCoHead'
 ]

@@ -1,0 +1,59 @@
+"""How checkpoints published by the methods' authors name their weights, and what mmwsss calls them."""
+
+from .key_mapping import KeyLayout, KeyRule
+
+__all__ = ['OFFICIAL_LAYOUTS', 'vit_rules']
+
+WB = r'(weight|bias)'
+
+
+def vit_rules(source: str = '', target: str = 'backbone.') -> tuple[KeyRule, ...]:
+    """Map a Vision Transformer in timm's naming (DeiT, jx) to mmpretrain's; the ImageNet head is dropped.
+
+    Args:
+        source (str): Prefix of the old names.
+        target (str): Prefix of the new names.
+
+    Returns:
+        tuple[KeyRule]: The rules. Distillation tokens match none of them.
+    """
+    old = source.replace('.', r'\.')
+    block, layer = rf'{old}blocks\.(\d+)\.', rf'{target}layers.\1.'
+    return (
+        KeyRule(rf'{old}(cls_token|pos_embed)', rf'{target}\1'),
+        KeyRule(rf'{old}patch_embed\.proj\.{WB}', rf'{target}patch_embed.projection.\1'),
+        KeyRule(rf'{block}norm([12])\.{WB}', rf'{layer}ln\2.\3'),
+        KeyRule(rf'{block}attn\.(qkv|proj)\.{WB}', rf'{layer}attn.\2.\3'),
+        KeyRule(rf'{block}mlp\.fc1\.{WB}', rf'{layer}ffn.layers.0.0.\2'),
+        KeyRule(rf'{block}mlp\.fc2\.{WB}', rf'{layer}ffn.layers.1.\2'),
+        KeyRule(rf'{old}norm\.{WB}', rf'{target}ln1.\1'),
+        KeyRule(rf'{old}(head|pre_logits\.fc)\.{WB}', None, required=False),
+    )
+
+
+def projector_rules(source: str, target: str) -> tuple[KeyRule, ...]:
+    """Map ToCo's projector, whose last layer stands in torch's old or new weight-norm naming."""
+    last = rf'{source}\.last_layer\.'
+    return (
+        KeyRule(rf'{source}\.mlp\.([024])\.{WB}', rf'{target}.mlp.\1.\2'),
+        KeyRule(rf'{last}(?:weight_g|parametrizations\.weight\.original0)', f'{target}.weight_g'),
+        KeyRule(rf'{last}(?:weight_v|parametrizations\.weight\.original1)', f'{target}.weight_v'),
+    )
+
+
+TOCO_RULES = (
+    *vit_rules('encoder.'),
+    *projector_rules('proj_head', 'projector'),
+    *projector_rules('proj_head_t', 'teacher_projector'),
+    KeyRule(r'decoder\.(conv[67])\.weight', r'decode_head.\1.weight'),
+    KeyRule(r'decoder\.conv8\.weight', 'decode_head.conv_seg.weight'),
+    KeyRule(r'(classifier|aux_classifier)\.weight', r'cam_head.\1.weight'),
+    KeyRule(r'(conv|aux_conv)\.weight', None, required=False),  # left behind in early checkpoints
+)
+
+OFFICIAL_LAYOUTS = {
+    'toco': KeyLayout('ToCo (model_iter_*.pth of the authors)', TOCO_RULES),
+    'deit': KeyLayout('DeiT (without distillation)', vit_rules()),
+    'vit': KeyLayout("ViT in timm's naming", vit_rules()),
+}
+"""Layouts by the name that ``tools/model_converters/official2mmwsss.py`` takes as METHOD."""

@@ -1,5 +1,7 @@
 """The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
 
+from mmwsss.utils.checkpoint_schemes import load_timm_vit
+
 from .backbones import AttentionViT
 from .cam_heads import ProjectionHead, ToCoHead
 from .data_preprocessor import MultiViewPreProcessor

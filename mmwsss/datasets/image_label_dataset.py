@@ -38,8 +38,8 @@ class ImageLabelDataset(SegDatasetWrapper):
         dataset (dict or BaseDataset): Any mmseg dataset, or its config.
         label_file (str, optional): Canonical JSON (:class:`~mmwsss.datasets.ImageLabels`) or a pickled
             ``cls_labels*.npy``; relative paths start at the wrapped dataset's ``data_root``, if it has one.
-        labels_from_masks (bool): Derive the labels from the wrapped dataset's masks. Together with a ``label_file``
-            that does not exist yet, they are written there and read from there the next time.
+        labels_from_masks (bool): Read the labels of images that ``label_file`` does not have (of all images, where
+            there is no such file) from the wrapped dataset's masks.
         show_masks (bool): Let the pipeline load masks (for validation).
         empty (str, optional): What to do with images that show no class: ``skip`` (one warning counts them), ``keep``
             or ``error``. None skips them in training and keeps them where masks are shown.
@@ -137,14 +137,19 @@ class ImageLabelDataset(SegDatasetWrapper):
         return Path(os.path.join(root, self.label_file))
 
     def _read_labels(self, infos: list[dict]) -> ImageLabels:
-        """Read the label file, or derive the labels from the masks."""
+        """Read the label file, and take from the masks what it lacks."""
         path = self._label_path()
-        if path is not None and (path.exists() or not self.labels_from_masks):
+        if not self.labels_from_masks:
             return ImageLabels.load(path, self.classes)
-        labels = self._derive_labels(infos)
-        if path is not None:
-            labels.save(path)
-        return labels
+        if path is None or not path.exists():
+            return self._derive_labels(infos)
+        labels = ImageLabels.load(path, self.classes)
+        others = [info for info in infos if info['image_id'] not in labels]
+        if not others:
+            return labels
+        derived = self._derive_labels(others)
+        return ImageLabels(tuple(dict.fromkeys(labels.classes + derived.classes)),
+                           {**labels.labels, **derived.labels})
 
     def _derive_labels(self, infos: list[dict]) -> ImageLabels:
         """Read all masks and label each image with the classes in its mask."""

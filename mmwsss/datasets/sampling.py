@@ -4,7 +4,7 @@ A run that is killed and resumed, or is given another number of worker processes
 samples and crops that the uninterrupted run sees. Two parts give that:
 
 * :class:`IterationSampler` numbers the endless stream of samples; the number (``draw``) travels
-  with the index (:class:`SampleIndex`) into whichever worker process handles it.
+  with the index and the run's seed (:class:`SampleIndex`) into whichever worker process handles it.
 * :func:`seeded_sample` seeds Python's, NumPy's and torch's global generators from ``(seed, draw)``
   while one sample goes through the pipeline, and puts their states back afterwards.
 """
@@ -34,6 +34,7 @@ class SampleIndex(int):
     Args:
         index (int): Index of the sample in the dataset.
         draw (int): How many samples all processes together drew before this one.
+        seed (int): Seed of the stream.
 
     Examples:
         >>> index = SampleIndex(7, draw=1200)
@@ -42,18 +43,20 @@ class SampleIndex(int):
     """
 
     draw: int
+    seed: int
 
-    def __new__(cls, index: int, draw: int) -> 'SampleIndex':
+    def __new__(cls, index: int, draw: int, seed: int = 0) -> 'SampleIndex':
         """Make the int and note the place."""
         self = super().__new__(cls, index)
         self.draw = int(draw)
+        self.seed = int(seed)
         return self
 
     def __reduce__(self) -> tuple:
-        return SampleIndex, (int(self), self.draw)
+        return SampleIndex, (int(self), self.draw, self.seed)
 
     def __repr__(self) -> str:
-        return f'SampleIndex({int(self)}, draw={self.draw})'
+        return f'SampleIndex({int(self)}, draw={self.draw}, seed={self.seed})'
 
 
 def derive_seed(*parts: int) -> int:
@@ -157,7 +160,7 @@ class IterationSampler(Sampler):
             if position // self.size != epoch:
                 epoch = position // self.size
                 order = self._epoch_order(epoch)
-            yield SampleIndex(order[position % self.size], draw=position)
+            yield SampleIndex(order[position % self.size], draw=position, seed=self.seed)
             position += self.world_size
 
     def skip(self, num_samples: int) -> None:

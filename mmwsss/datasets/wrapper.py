@@ -13,7 +13,7 @@ from mmwsss.registry import DATASETS, TRANSFORMS
 from mmwsss.utils import missing_files
 
 from .class_names import foreground_classes
-from .sampling import seeded_sample
+from .sampling import derive_seed, seeded_sample
 
 __all__ = ['SegDatasetWrapper', 'leaf_datasets']
 
@@ -27,8 +27,8 @@ class SegDatasetWrapper(Dataset):
         dataset (dict or BaseDataset): Any mmseg dataset, or its config; also nested ones (concatenated, repeated).
         pipeline (Sequence, optional): Transforms. None uses the pipeline of ``dataset``.
         seed (int, optional): With it, and where the index is a :class:`~mmwsss.datasets.SampleIndex`, everything random
-            in the pipeline follows from this seed and the index's ``draw``, and the sample carries ``sample_seed``. For
-            that the wrapper must be the outermost dataset.
+            in the pipeline follows from this seed, the sampler's (which the Runner sets to its own) and the index's
+            ``draw``, and the sample carries ``sample_seed``. For that the wrapper must be the outermost dataset.
         test_mode (bool, optional): Whether a sample that the pipeline gives up on (returns None) is an error. None
             takes it from ``dataset``; in training another sample is drawn instead.
         max_refetch (int): How often another one is drawn before giving up.
@@ -181,7 +181,7 @@ class SegDatasetWrapper(Dataset):
         draw = getattr(index, 'draw', None)
         if self.seed is None or draw is None:
             return self._fetch(index)
-        with seeded_sample(self.seed, draw) as sample_seed:
+        with seeded_sample(derive_seed(self.seed, index.seed), draw) as sample_seed:
             return self._fetch(index, sample_seed=sample_seed)
 
     def _fetch(self, index: int, **extra: Any) -> Any:

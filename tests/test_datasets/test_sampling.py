@@ -39,10 +39,10 @@ def sampler_of_rank(rank, world_size, **kwargs):
 
 
 def test_sample_index_is_an_int_that_survives_pickling():
-    index = pickle.loads(pickle.dumps(SampleIndex(4, draw=99)))
+    index = pickle.loads(pickle.dumps(SampleIndex(4, draw=99, seed=3)))
     assert isinstance(index, int)
     assert index == 4
-    assert index.draw == 99
+    assert (index.draw, index.seed) == (99, 3)
     assert list('abcdefg')[index] == 'e'
 
 

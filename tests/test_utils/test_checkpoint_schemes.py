@@ -5,8 +5,8 @@ from mmengine.runner import CheckpointLoader
 from mmwsss.models import AttentionViT
 
 ARCH = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
-RENAMES = [('layers.', 'blocks.'), ('patch_embed.projection', 'patch_embed.proj'), ('.ln1.', '.norm1.'),
-           ('.ln2.', '.norm2.'), ('ffn.layers.0.0', 'mlp.fc1'), ('ffn.layers.1', 'mlp.fc2')]
+RENAMES = [('ffn.layers.0.0', 'mlp.fc1'), ('ffn.layers.1', 'mlp.fc2'), ('layers.', 'blocks.'), ('.ln1.', '.norm1.'),
+           ('.ln2.', '.norm2.'), ('patch_embed.projection', 'patch_embed.proj')]
 
 
 def timm_name(name):

@@ -1,0 +1,118 @@
+"""tools/model_converters/official2mmwsss.py, from the authors' file to a model that uses it."""
+
+import argparse
+import io
+
+import pytest
+import torch
+from rich.console import Console
+
+from mmwsss.apis import init_model
+
+from ..helpers import load_tool, run_tool
+from ..official_checkpoints import random_weights, toco_shapes, vit_shapes
+
+SCRIPT = 'tools/model_converters/official2mmwsss.py'
+SMALL = dict(width=48, depth=4, mlp=96, classes=10, grid=4)
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool(SCRIPT)
+
+
+@pytest.fixture(scope='module')
+def small_toco():
+    return random_weights(toco_shapes(num_classes=2, hidden=32, bottleneck=16, out=24, channels=8, **SMALL))
+
+
+@pytest.fixture(scope='module')
+def converted(tool, small_toco, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('toco')
+    torch.save(small_toco, folder / 'official.pth')
+    run_tool(SCRIPT, 'toco', folder / 'official.pth', folder / 'mmwsss.pth')
+    return torch.load(folder / 'mmwsss.pth', weights_only=True)
+
+
+def test_file_holds_the_same_numbers_under_our_names(small_toco, converted):
+    state = converted['state_dict']
+    for ours, theirs in {
+            'backbone.pos_embed': 'encoder.pos_embed',
+            'backbone.layers.2.ffn.layers.0.0.bias': 'encoder.blocks.2.mlp.fc1.bias',
+            'cam_head.classifier.weight': 'classifier.weight', 'decode_head.conv_seg.weight': 'decoder.conv8.weight',
+            'projector.weight_v': 'proj_head.last_layer.weight_v', 'projector.mlp.4.bias': 'proj_head.mlp.4.bias',
+            'teacher_projector.weight_v': 'proj_head_t.last_layer.weight_v'}.items():
+        assert torch.equal(state[ours], small_toco[f'module.{theirs}'])
+    assert len(state) == len(small_toco) - 2
+    assert converted['meta']['method'] == 'toco'
+    assert len(converted['meta']['source_sha256']) == 64
+
+
+def convert(tool, method, content, folder):
+    """Save ``content``, convert it, and return what was printed."""
+    torch.save(content, folder / 'official.pth')
+    text = io.StringIO()
+    tool.convert(method, str(folder / 'official.pth'), str(folder / 'out.pth'), Console(file=text, width=160))
+    return text.getvalue()
+
+
+def test_what_was_mapped_is_printed(tool, small_toco, tmp_path):
+    lines = convert(tool, 'toco', small_toco, tmp_path).splitlines()
+    row = next(line for line in lines if 'decode_head.conv_seg.weight' in line)
+    assert 'decoder.conv8.weight' in row
+    assert '24' in row, '3 classes of 8 channels'
+    assert any('(dropped)' in line and 'head' in line and '490' in line for line in lines)
+    assert any('kept' in line and str(len(small_toco) - 2) in line for line in lines)
+
+
+def test_backbone_start(tool, tmp_path):
+    weights = random_weights(vit_shapes(**SMALL))
+    convert(tool, 'deit', dict(model=weights), tmp_path)
+    state = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert torch.equal(state['backbone.layers.0.attn.qkv.weight'], weights['blocks.0.attn.qkv.weight'])
+
+    from mmwsss.registry import MODELS
+    arch = dict(embed_dims=48, num_layers=4, num_heads=4, feedforward_channels=96)
+    model = MODELS.build(dict(type='AttentionViT', arch=arch, img_size=64, patch_size=16, init_cfg=dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'out.pth'), prefix='backbone.')))
+    model.init_weights()
+    assert torch.equal(model.pos_embed, weights['pos_embed'])
+    assert torch.equal(model.ln1.bias, weights['norm.bias'])
+
+
+@pytest.mark.parametrize('content', [
+    dict(model={'a': torch.zeros(1)}),
+    dict(model=random_weights(vit_shapes(**SMALL)), args=argparse.Namespace(lr=1)),
+    [1, 2],
+], ids=['other names', 'other objects', 'no dict'])
+def test_what_is_refused_leaves_no_file(tool, tmp_path, content):
+    with pytest.raises(ValueError, match='checkpoint'):
+        convert(tool, 'deit', content, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['official.pth']
+
+
+def test_missing_file_and_unknown_method(tool, tmp_path, monkeypatch, capsys):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+        tool.convert('toco', str(tmp_path / 'nowhere.pth'), str(tmp_path / 'out.pth'), Console())
+    monkeypatch.setattr('sys.argv', [SCRIPT, 'tico', 'a', 'b'])
+    with pytest.raises(SystemExit):
+        tool.parse_args()
+    assert "invalid choice: 'tico'" in capsys.readouterr().err
+
+
+def test_full_size_toco_loads_and_gives_finite_cams(tool, tmp_path):
+    """The published layout, all 105,625,320 numbers: nothing missing, nothing unexpected, any input size."""
+    weights = random_weights(toco_shapes())
+    convert(tool, 'toco', weights, tmp_path)
+    (tmp_path / 'official.pth').unlink()
+    model = init_model('configs/toco/toco_vit-b_voc.py', str(tmp_path / 'out.pth'))
+    (tmp_path / 'out.pth').unlink()
+    assert torch.equal(model.backbone.layers[11].ln2.weight, weights['module.encoder.blocks.11.norm2.weight'])
+    generator = torch.Generator().manual_seed(1)
+    for height, width in ((224, 224), (448, 448), (375, 500)):
+        with torch.no_grad():
+            out = model.extract_cams(torch.randn(1, 3, height, width, generator=generator))
+        for key, channels in (('cams', 20), ('aux_cams', 20), ('seg_logits', 21)):
+            assert out[key].shape == (1, channels, height // 16, width // 16)
+            assert out[key].isfinite().all()
+            assert out[key].std() > 0

@@ -13,24 +13,13 @@ _blur = dict(
     magnitude_range=(0.1, 2.0))
 toco_views = dict(
     type='ToCoViews',
-    base=[
-        dict(type='RandomScale', ratio_range=(0.5, 2.0)),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='RandomPlaceCrop', crop_size=crop_size)
-    ],
+    crop_size=crop_size,
+    scale_range=(0.5, 2.0),
+    area_range=(0.4, 1.0),
     main=[_jitter, _grey, dict(_blur, prob=1.0)],
     local=[_jitter, _grey, dict(_blur, prob=0.5)],
-    global2=[
-        dict(
-            type='mmpretrain.RandomResizedCrop',
-            scale=crop_size,
-            crop_ratio_range=(0.4, 1.0),
-            interpolation='bicubic',
-            backend='pillow'),
-        dict(type='RandomFlip', prob=0.5), _jitter, _grey,
-        dict(_blur, prob=0.1),
-        dict(type='mmpretrain.Solarize', thr=128, prob=0.2)
-    ],
+    global2=[_jitter, _grey, dict(_blur, prob=0.1),
+             dict(type='mmpretrain.Solarize', thr=128, prob=0.2)],
     flip_box=False,
     register_local_view=False)
 toco_train_pipeline = [dict(type='LoadImageFromFile'), toco_views, dict(type='PackWSSSInputs')]

@@ -8,6 +8,8 @@ from mmcv.transforms.utils import cache_randomness
 
 from mmwsss.registry import TRANSFORMS
 
+from .geometry import RandomPlaceCrop, RandomScale
+
 __all__ = ['ToCoViews']
 
 Pipeline = Sequence[dict]
@@ -17,31 +19,48 @@ Pipeline = Sequence[dict]
 class ToCoViews(BaseTransform):
     """Make the main image, a second global view and the source of local views (ToCo, CVPR 2023, Sec. 5.1).
 
-    The main image and the local source come from one crop of the image (``base``), are mirrored with probability 0.5
-    each and then changed in colour on their own; the second global view comes from the original image. As published,
+    The main image and the local source come from one crop: the image is scaled by a random factor, mirrored with
+    probability 0.5 and cropped (:class:`RandomPlaceCrop`). Each of the two is then mirrored with probability 0.5 and
+    changed in colour on its own. The second global view is a random resized crop of the original image. As published,
     the mirroring of the main image does not mirror its valid region, and the local source is mirrored independently
     of the main image, whose class maps decide where local views are cut: half of them are cut from mirrored places.
 
     Args:
-        base: Transforms from the original image to the crop; must give ``valid_box``.
-        main: Transforms of the main image after mirroring.
-        local: Transforms of the local source after mirroring.
-        global2: Transforms of the second global view, from the original image.
+        crop_size: Side of all three views in pixels.
+        main: Transforms of the main image's colours.
+        local: Transforms of the local source's colours.
+        global2: Transforms of the second global view's colours.
+        scale_range: Limits of the random factor.
+        area_range: Share of the original image's area that the second global view shows.
         flip_box: Mirror the valid region with the main image (False as published).
         register_local_view: Mirror the local source exactly when the main image is (False as published).
     """
 
     def __init__(self,
-                 base: Pipeline,
-                 main: Pipeline,
-                 local: Pipeline,
-                 global2: Pipeline,
+                 crop_size: int,
+                 main: Pipeline = (),
+                 local: Pipeline = (),
+                 global2: Pipeline = (),
+                 scale_range: tuple[float, float] = (0.5, 2.0),
+                 area_range: tuple[float, float] = (0.4, 1.0),
                  flip_box: bool = False,
                  register_local_view: bool = False) -> None:
-        self.base = Compose(base)
+        self.base = Compose([
+            RandomScale(scale_range),
+            dict(type='RandomFlip', prob=0.5),
+            RandomPlaceCrop(crop_size)
+        ])
         self.main = Compose(main)
         self.local = Compose(local)
-        self.global2 = Compose(global2)
+        self.global2 = Compose([
+            dict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=crop_size,
+                crop_ratio_range=area_range,
+                interpolation='bicubic',
+                backend='pillow'),
+            dict(type='RandomFlip', prob=0.5), *global2
+        ])
         self.flip_box = flip_box
         self.register_local_view = register_local_view
 

@@ -1,0 +1,25 @@
+# ToCo on the generated sample set: what the README's first command trains, in minutes on two cores.
+_base_ = [
+    '../_base_/models/toco_vit-b.py', '../_base_/datasets/sample.py', '../_base_/pipelines/toco_448.py',
+    '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
+]
+crop_size = 128
+max_iters = 500
+classes = 8
+width = 128
+cam_views = dict(scales=(1.0, 0.5, 1.5))
+model = dict(
+    data_preprocessor=dict(size=(crop_size, crop_size)),
+    backbone=dict(
+        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
+        img_size=64,
+        patch_size=8,
+        init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
+    cam_head=dict(num_classes=classes, in_channels=width, aux_layer=-2),
+    decode_head=dict(num_classes=classes + 1, in_channels=width, channels=128, dilation=2),
+    projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
+    train_cfg=dict(
+        local_crop_size=32, phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=150)]))
+train_pipeline = _base_.toco_train_pipeline
+train_pipeline[1].update(crop_size=crop_size)
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,146 @@
+"""Label maps and class maps on disk."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmwsss.utils import atomic_path
+
+from .coco2014 import index_palette
+from .restricted_pickle import load_pickled_npy
+
+__all__ = ['read_cams', 'read_label_map', 'write_cams', 'write_label_map']
+
+PathLike = Union[str, os.PathLike]
+
+
+def write_label_map(labels: np.ndarray, path: PathLike,
+                    palette: Optional[Sequence[Sequence[int]]] = None) -> None:
+    """Write a label map as a palette PNG, whole or not at all.
+
+    Args:
+        labels (np.ndarray): (H, W) integers in 0..255.
+        path (str or PathLike): The PNG; its folder is made.
+        palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colours.
+    """
+    colours = index_palette(256)
+    colours[:len(palette or ())] = palette or ()
+    image = Image.fromarray(labels.astype(np.uint8)).convert('P')
+    image.putpalette([int(value) for colour in colours for value in colour])
+    with atomic_path(path) as tmp:
+        image.save(tmp)
+
+
+def read_label_map(path: PathLike) -> np.ndarray:
+    """Read an index mask.
+
+    Args:
+        path (str or PathLike): Single-channel image: palette or grey.
+
+    Returns:
+        np.ndarray: (H, W) uint8, or int32 for more than 8 bits.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or cut short, or has several channels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ('P', 'L', 'I', 'I;16', 'I;16B'):
+                raise ValueError(f'{path} is a {image.mode} picture; index masks have one channel whose '
+                                 'values are class indices (palette or grey PNG)')
+            labels = np.array(image)
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise ValueError(f'label map {path} is damaged: {error}') from error
+    return labels if labels.dtype == np.uint8 else labels.astype(np.int32)
+
+
+def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], path: PathLike) -> None:
+    """Write the class maps of an image as compressed half-precision ``.npz``, whole or not at all.
+
+    Args:
+        cams (np.ndarray): (P, h, w) in [0, 1], maps of present classes.
+        channels (Sequence[int]): The P foreground channels (mask value minus 1), increasing.
+        size (Sequence[int]): (H, W) of the image; the maps may be smaller.
+        path (str or PathLike): The ``.npz``; its folder is made.
+    """
+    with atomic_path(path) as tmp:
+        np.savez_compressed(tmp, cams=cams.astype(np.float16), channels=np.asarray(channels, np.int16),
+                            size=np.asarray(size, np.int32))
+
+
+def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Read class maps of an image: ours, or a dictionary as other WSSS code bases pickle it.
+
+    Understood are ``.npz`` of :func:`write_cams`, and ``.npy`` with ``{class: (H, W)}``, with ``key`` or
+    ``keys`` beside ``high_res`` or ``cam`` (P, H, W), or with an array (C, H, W). Nothing that a pickle
+    could bring along is run.
+
+    Args:
+        path (str or PathLike): The file.
+        first_key (int): Key of the first foreground class in a dictionary; with 1, key 0 is the
+            background, which is left out.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Maps (P, h, w) floating point, and their channels (P,) int64,
+        increasing.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, or of none of these layouts.
+    """
+    content = _read_npz(path) if Path(path).suffix == '.npz' else load_pickled_npy(path)
+    keys, cams = _keys_and_maps(content, path)
+    channels = keys - first_key
+    if first_key == 0 and (keys < 0).any():
+        raise ValueError(f'{path} has the class key {keys.min()}, keys start at 0')
+    order = np.argsort(channels, kind='stable')
+    order = order[channels[order] >= 0]
+    return cams[order], channels[order]
+
+
+def _read_npz(path: PathLike) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {'keys': file['channels'], 'cam': file['cams']}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f'class maps {path} are damaged or of another layout: {error}') from error
+    return content
+
+
+def _keys_and_maps(content: Any, path: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Class keys (P,) int64 and maps (P, h, w) of any of the layouts."""
+    if isinstance(content, np.ndarray):
+        keys, cams = np.arange(len(content) if content.ndim else 0), content
+    elif isinstance(content, Mapping) and {'key', 'keys'} & set(content):
+        keys = content.get('keys', content.get('key'))
+        cams = content.get('high_res', content.get('cam'))
+    elif isinstance(content, Mapping) and all(isinstance(key, (int, np.integer)) for key in content):
+        keys, cams = list(content), [content[key] for key in content]
+    else:
+        raise ValueError(f'{path} holds no class maps: expected {{class index: (H, W)}}, or keys beside '
+                         f'cam or high_res, got {_describe(content)}')
+    try:
+        keys, cams = np.asarray(keys, np.int64).reshape(-1), np.asarray(cams)
+        cams = cams if len(keys) else np.zeros((0, 1, 1), np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path} holds maps of several sizes, or none: {error}') from error
+    if cams.ndim != 3 or len(cams) != len(keys) or cams.dtype.kind != 'f':
+        raise ValueError(f'{path} holds {len(keys)} class keys and maps {cams.shape} {cams.dtype}, '
+                         f'expected ({len(keys)}, H, W) floating point')
+    return keys, cams
+
+
+def _describe(content: Any) -> str:
+    keys = f' with keys {list(content)[:5]}' if isinstance(content, Mapping) else ''
+    return type(content).__name__ + keys

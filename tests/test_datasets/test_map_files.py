@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams, write_label_map
+
+MAPS = np.random.default_rng(0).random((2, 5, 7), np.float32)
+
+
+def test_label_map_and_its_colours(tmp_path: Path):
+    labels = np.array([[0, 1, 2], [255, 1, 0]])
+    write_label_map(labels, tmp_path / 'sub/a.png', palette=[(0, 0, 0), (10, 20, 30)])
+    np.testing.assert_array_equal(read_label_map(tmp_path / 'sub/a.png'), labels)
+    with Image.open(tmp_path / 'sub/a.png') as image:
+        assert image.mode == 'P'
+        colours = np.array(image.convert('RGB'))
+    assert colours[0, 1].tolist() == [10, 20, 30]
+    assert colours[0, 2].tolist() == [0, 128, 0]
+    assert colours[1, 0].tolist() == [224, 224, 192]
+    assert [path.name for path in (tmp_path / 'sub').iterdir()] == ['a.png']
+
+
+def test_label_map_of_sixteen_bits(tmp_path: Path):
+    Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / 'a.png')
+    assert read_label_map(tmp_path / 'a.png').tolist() == [[0, 300]]
+
+
+def test_damaged_label_maps_are_refused(tmp_path: Path):
+    write_label_map(np.random.default_rng(0).integers(0, 9, (40, 40)), tmp_path / 'a.png')
+    whole = (tmp_path / 'a.png').read_bytes()
+    for name, content in (('cut', whole[:len(whole) // 2]), ('empty', b''), ('text', b'no image')):
+        (tmp_path / f'{name}.png').write_bytes(content)
+        with pytest.raises(ValueError, match=f'{name}.png is damaged'):
+            read_label_map(tmp_path / f'{name}.png')
+    Image.new('RGB', (2, 2)).save(tmp_path / 'rgb.png')
+    with pytest.raises(ValueError, match='rgb.png is a RGB picture'):
+        read_label_map(tmp_path / 'rgb.png')
+    with pytest.raises(FileNotFoundError):
+        read_label_map(tmp_path / 'missing.png')
+
+
+def test_own_maps_are_small_and_the_same_each_time(tmp_path: Path):
+    for name in ('a', 'b'):
+        write_cams(MAPS, [1, 4], (5, 7), tmp_path / f'{name}.npz')
+    cams, channels = read_cams(tmp_path / 'a.npz')
+    assert cams.dtype == np.float16
+    assert channels.tolist() == [1, 4]
+    np.testing.assert_allclose(cams, MAPS, atol=5e-4)
+    assert (tmp_path / 'a.npz').read_bytes() == (tmp_path / 'b.npz').read_bytes()
+
+
+def test_maps_of_an_image_without_classes(tmp_path: Path):
+    write_cams(np.zeros((0, 5, 7)), [], (5, 7), tmp_path / 'a.npz')
+    cams, channels = read_cams(tmp_path / 'a.npz')
+    assert len(cams) == len(channels) == 0
+    np.save(tmp_path / 'b.npy', {})
+    assert len(read_cams(tmp_path / 'b.npy')[0]) == 0
+
+
+@pytest.mark.parametrize(('content', 'first_key', 'expected'), [
+    ({4: MAPS[1], 1: MAPS[0]}, 0, [1, 4]),
+    ({0: 1 - MAPS[0], 2: MAPS[0], 5: MAPS[1]}, 1, [1, 4]),
+    ({'keys': np.array([1, 4]), 'cam': MAPS[:, ::2, ::2], 'high_res': MAPS}, 0, [1, 4]),
+    ({'key': np.array([1, 4]), 'cam': MAPS}, 0, [1, 4]),
+    (MAPS, 0, [0, 1]),
+])
+def test_layouts_of_other_code_bases(tmp_path: Path, content: object, first_key: int, expected: list):
+    np.save(tmp_path / 'a.npy', content)
+    cams, channels = read_cams(tmp_path / 'a.npy', first_key)
+    assert channels.tolist() == expected
+    np.testing.assert_array_equal(cams, MAPS)
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ({'image': MAPS}, "keys \\['image'\\]"),
+    ({0: MAPS[0], 1: MAPS[1, :2]}, 'several sizes'),
+    ({-1: MAPS[0]}, 'key -1'),
+    ({'keys': np.array([1]), 'cam': MAPS}, r'1 class keys and maps \(2, 5, 7\)'),
+    ({0: np.zeros((2, 2), int)}, 'floating'),
+    ([1, 2], 'maps .* object'),
+])
+def test_other_layouts_are_refused(tmp_path: Path, content: object, message: str):
+    np.save(tmp_path / 'a.npy', np.array(content, object) if isinstance(content, list) else content)
+    with pytest.raises(ValueError, match=message):
+        read_cams(tmp_path / 'a.npy')
+
+
+def test_damaged_maps_are_refused(tmp_path: Path):
+    write_cams(MAPS, [1, 4], (5, 7), tmp_path / 'a.npz')
+    whole = (tmp_path / 'a.npz').read_bytes()
+    (tmp_path / 'a.npz').write_bytes(whole[:len(whole) // 2])
+    np.savez(tmp_path / 'b.npz', other=MAPS)
+    for name in 'ab':
+        with pytest.raises(ValueError, match=f'{name}.npz are damaged or of another layout'):
+            read_cams(tmp_path / f'{name}.npz')
+    with pytest.raises(FileNotFoundError):
+        read_cams(tmp_path / 'c.npz')

@@ -6,6 +6,7 @@
 #   data/photos/val.txt, masks/      ids and index masks to evaluate on; a model without them trains without validation
 data_root = 'data/photos'
 label_file = 'image_labels.json'  # relative to data_root
+num_classes = 20  # what the model configs count, until `--classes` says otherwise
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
 train_dataloader = dict(

@@ -18,8 +18,9 @@ class PermutohedralLattice:
     Kraehenbuehl and Koltun's dense CRF, NeurIPS 2011).
 
     The result is *proportional* to the Gaussian sum, about 0.55 of it for the colours and positions of an image,
-    rather than equal. Blurring stops where no corner is occupied, so the directions do not quite commute: the
-    matrix is symmetric up to a few per cent, and exactly transposed by ``reverse=True``.
+    rather than equal. Blurring stops where no corner is occupied, so the directions do not quite commute and the
+    matrix is not quite symmetric: on photographs it differs from its transpose by about 7 % in norm, and by 3 to 4 %
+    in its effect on smooth maps. ``reverse=True`` applies the exact transpose.
 
     Building depends on the features alone and is done once; any number of values can be filtered. Points of
     different images of the batch never share a corner. Nothing here carries a gradient.
@@ -40,13 +41,15 @@ class PermutohedralLattice:
         if features.ndim != 3:
             raise ValueError(f'features must have shape (B, D, N), got {tuple(features.shape)}.')
         self._batch, self._dims, self._points = features.shape
+        if not features.isfinite().all():
+            raise ValueError('features must be finite, but some are NaN or infinite: check the image.')
         features = features.to(torch.promote_types(features.dtype, torch.float32))
         cell, rank, weights = _enclosing_simplex(features.transpose(0, 1).flatten(1))
         strides, batch_stride = _code_strides(cell[:-1], self._batch)
         codes = _vertex_codes(cell[:-1], rank, strides)
         codes += torch.arange(self._batch, device=codes.device).mul_(batch_stride).repeat_interleave(self._points)
         vertices = self._index_corners(codes, weights)
-        self._neighbours = _blur_neighbours(vertices, strides)
+        self._neighbours = _blur_neighbours(vertices, strides, weights.dtype)
 
     def _index_corners(self, codes: Tensor, weights: Tensor) -> Tensor:
         """Number the occupied corners; keep the point -> corner table and its transpose. Gives sorted codes."""
@@ -152,8 +155,8 @@ def _code_strides(cell: Tensor, batch: int) -> tuple[Tensor, int]:
     for low, high in zip(least.tolist(), most.tolist()):
         strides.append(strides[-1] * (high - low + 4 * len(cell) + 3))
     if strides[-1] * batch >= 2**62:
-        raise ValueError(f'the features span {strides[-1] * batch:.1e} lattice cells, more than can be numbered, or '
-                         'are not finite: use larger standard deviations.')
+        raise ValueError(f'the features span {strides[-1] * batch:.1e} lattice cells, more than can be '
+                         'numbered: use larger standard deviations.')
     return cell.new_tensor(strides[:-1]), strides[-1]
 
 
@@ -169,12 +172,13 @@ def _vertex_codes(cell: Tensor, rank: Tensor, strides: Tensor) -> Tensor:
     return torch.cat([origin[None], steps]).cumsum(0)
 
 
-def _blur_neighbours(vertices: Tensor, strides: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _blur_neighbours(vertices: Tensor, strides: Tensor, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
     """Find the two neighbours of each corner along each direction.
 
     Args:
         vertices (Tensor): Sorted codes of the corners. (V, ).
         strides (Tensor): Stride of each coordinate. (D, ).
+        dtype (torch.dtype): Type of the weights.
 
     Returns:
         list[tuple[Tensor, Tensor]]: Per direction, corner indices (V, 3) (itself and the two neighbours) and
@@ -188,7 +192,7 @@ def _blur_neighbours(vertices: Tensor, strides: Tensor) -> list[tuple[Tensor, Te
         ahead = torch.searchsorted(vertices, target).clamp_(max=count - 1)
         found = vertices[ahead] == target
         index = torch.stack([own, ahead, own], dim=1)
-        weights = torch.zeros(count, 3, device=vertices.device)
+        weights = torch.zeros(count, 3, dtype=dtype, device=vertices.device)
         weights[:, 0] = 1
         weights[:, 1] = 0.5 * found
         source, reached = own[found], ahead[found]

@@ -1,0 +1,167 @@
+"""What an installation carries, and what the requirement files say."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmwsss import __version__
+from mmwsss.compat import REQUIREMENTS, check_stack
+
+from .helpers import REPO
+
+MIM_PARTS = ('configs', 'tools', 'model-index.yml')
+needs_setuptools = pytest.mark.skipif(
+    importlib.util.find_spec('setuptools') is None, reason='setuptools is not installed')
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Copy what a build needs, without what lies around."""
+    root = tmp_path / 'checkout'
+    skip = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
+    for part in ('mmwsss', 'configs', 'tools', 'requirements'):
+        shutil.copytree(REPO / part, root / part, ignore=skip)
+    for path in REPO.iterdir():
+        if path.is_file():
+            shutil.copy(path, root)
+    return root
+
+
+@pytest.fixture
+def setup_module(checkout, monkeypatch):
+    monkeypatch.syspath_prepend(checkout)
+    spec = importlib.util.spec_from_file_location('mmwsss_setup', checkout / 'setup.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(checkout, what):
+    """Build through the interface that pip uses; return the path of what was built."""
+    code = f'import setuptools.build_meta as b; print("BUILT", b.build_{what}("out"))'
+    (checkout / 'out').mkdir(exist_ok=True)
+    out = subprocess.run([sys.executable, '-c', code], cwd=checkout, text=True, capture_output=True, check=True).stdout
+    return checkout / 'out' / re.search(r'^BUILT (\S+)$', out, re.MULTILINE).group(1)
+
+
+@needs_setuptools
+def test_wheel_carries_configs_tools_and_assets(checkout):
+    asset = checkout / 'mmwsss/assets/deep/some.pth'
+    asset.parent.mkdir(parents=True)
+    asset.write_bytes(b'weights')
+    names = zipfile.ZipFile(build(checkout, 'wheel')).namelist()
+    configs = {str(path.relative_to(checkout)) for path in (checkout / 'configs').rglob('*.py')}
+    assert configs
+    assert {f'mmwsss/.mim/{config}' for config in configs} <= set(names)
+    for name in ('mmwsss/.mim/model-index.yml', 'mmwsss/.mim/tools/train.py', 'mmwsss/.mim/tools/dist_train.sh',
+                 'mmwsss/assets/deep/some.pth', 'mmwsss/models/utils/cam.py'):
+        assert name in names
+    assert not [name for name in names if name.startswith(('tests/', 'configs/', 'tools/')) or 'pycache' in name]
+    assert not (checkout / 'mmwsss/.mim').exists(), 'the source tree stays clean'
+
+
+@needs_setuptools
+def test_wheel_s_metadata_name_no_mm_package_but_torch(checkout):
+    wheel = zipfile.ZipFile(build(checkout, 'wheel'))
+    text = wheel.read(f'mmwsss-{__version__}.dist-info/METADATA').decode()
+    required = re.findall(r'^Requires-Dist: ([^;\n]+)$', text, re.MULTILINE)
+    assert 'torch>=2.1' in required
+    assert not [line for line in required if re.match('(onedl-)?mm', line)]
+    assert re.findall(r'^Requires-Dist: onedl-mmcv\S*; extra == "onedl"$', text, re.MULTILINE)
+    assert re.findall(r'^Requires-Dist: mmcv\S*; extra == "openmmlab"$', text, re.MULTILINE)
+    assert set(re.findall(r'^Provides-Extra: (\S+)$', text, re.MULTILINE)) >= {'onedl', 'openmmlab', 'tests', 'all'}
+
+
+@needs_setuptools
+def test_editable_install_links_the_parts(checkout):
+    build(checkout, 'editable')
+    for part in MIM_PARTS:
+        link = checkout / 'mmwsss/.mim' / part
+        assert link.is_symlink()
+        assert link.resolve() == (checkout / part).resolve()
+    moved = checkout.rename(checkout.with_name('moved'))
+    assert (moved / 'mmwsss/.mim/configs/_base_').is_dir(), 'links are relative'
+
+
+@needs_setuptools
+def test_source_distribution_builds_the_same_wheel(checkout, tmp_path):
+    shutil.unpack_archive(build(checkout, 'sdist'), tmp_path / 'unpacked')
+    direct = zipfile.ZipFile(build(checkout, 'wheel')).namelist()
+    again = zipfile.ZipFile(build(tmp_path / f'unpacked/mmwsss-{__version__}', 'wheel')).namelist()
+    assert sorted(again) == sorted(direct)
+
+
+@needs_setuptools
+def test_parts_are_copied_where_links_are_not_supported(setup_module, checkout, monkeypatch):
+    def no_links(*args, **kwargs):
+        raise OSError('no links here')
+
+    monkeypatch.setattr(Path, 'symlink_to', no_links)
+    setup_module.carry_mim_parts(checkout / 'mmwsss', setup_module.link_part)
+    config = checkout / 'mmwsss/.mim/configs/_base_/default_runtime.py'
+    assert config.is_file()
+    assert not config.is_symlink()
+
+
+@needs_setuptools
+def test_links_and_copies_replace_each_other(setup_module, checkout):
+    parts = checkout / 'mmwsss/.mim'
+    for carry, linked in ((setup_module.link_part, True), (setup_module.copy_part, False)) * 2:
+        setup_module.carry_mim_parts(checkout / 'mmwsss', carry)
+        assert [(parts / part).is_symlink() for part in MIM_PARTS] == [linked] * 3
+        assert (checkout / 'tools/train.py').is_file(), 'replacing a link leaves its target alone'
+
+
+@needs_setuptools
+def test_all_ways_of_installing_are_covered(setup_module):
+    assert {'build_py', 'develop', 'editable_wheel'} <= set(setup_module.commands())
+
+
+def lines(name):
+    text = (REPO / f'requirements/{name}.txt').read_text()
+    return [line for line in text.splitlines() if line and not line.startswith('#')]
+
+
+def names(name):
+    return {re.split('[<>=]', line)[0].lower() for line in lines(name)}
+
+
+def test_constraints_pin_everything_that_is_required():
+    pinned = dict(line.split('==') for line in lines('constraints'))
+    assert pinned['torch'] == '2.13.0'
+    asked = names('runtime') | names('mminstall') | names('optional') | names('tests')
+    assert asked <= {name.lower() for name in pinned}
+
+
+def test_known_good_versions_pass_the_stack_check():
+    pinned = dict(line.split('==') for line in lines('constraints'))
+    check_stack({name: pinned[requirement.onedl] for name, requirement in REQUIREMENTS.items()}.get)
+
+
+def test_install_lines_of_the_check_and_the_files_agree():
+    assert {requirement.onedl for requirement in REQUIREMENTS.values()} <= names('mminstall') | {'torch'}
+    original = {requirement.original for requirement in REQUIREMENTS.values()}
+    assert original <= set(lines('mminstall_original')) | {'torch'}
+
+
+def test_requirements_name_existing_files():
+    for line in (REPO / 'requirements.txt').read_text().splitlines():
+        assert (REPO / line.split()[1]).is_file()
+
+
+def test_model_index_lists_every_metafile():
+    listed = yaml.safe_load((REPO / 'model-index.yml').read_text())['Import']
+    assert sorted(listed) == sorted(str(path.relative_to(REPO)) for path in REPO.glob('configs/*/metafile.yml'))
+
+
+def test_version_is_stated_once():
+    citation = yaml.safe_load((REPO / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
+    assert citation['license'] == 'Apache-2.0'

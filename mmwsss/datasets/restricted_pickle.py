@@ -12,10 +12,14 @@ import numpy as np
 __all__ = ['load_pickled_npy']
 
 
+class _Refused(pickle.UnpicklingError):
+    """The pickle asks for something that is not allowed."""
+
+
 def _latin1_bytes(text: str, encoding: str) -> bytes:
     """Stand in for ``_codecs.encode``, by which old pickles spell bytes."""
     if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'the codec {encoding!r} is refused')
+        raise _Refused(f'the codec {encoding!r} is refused')
     return text.encode('latin1')
 
 
@@ -49,13 +53,13 @@ class _ArrayUnpickler(pickle.Unpickler):
         try:
             return self._table[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(
+            raise _Refused(
                 f'it asks for {module}.{name}, which is neither a NumPy array nor a plain '
                 'container') from None
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse references to outside objects."""
-        raise pickle.UnpicklingError('it refers to objects outside the file')
+        raise _Refused('it refers to objects outside the file')
 
 
 def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
@@ -91,7 +95,7 @@ def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
         payload = io.BytesIO(file.read())
     try:
         loaded = _ArrayUnpickler(payload, encoding='latin1').load()
-    except pickle.UnpicklingError as error:
+    except _Refused as error:
         raise ValueError(f'{path} is refused: {error}. Only arrays and plain containers are read '
                          'from pickled files, because anything else could run code') from error
     except Exception as error:  # a damaged pickle can raise about anything

@@ -9,10 +9,11 @@ from typing import Any, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmwsss.datasets import ImageLabelDataset
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import find_config
 
-__all__ = ['config_meta', 'inference_pipeline', 'read_config', 'strip_pretrained']
+__all__ = ['config_meta', 'inference_pipeline', 'labelled_images', 'read_config', 'strip_pretrained']
 
 
 def read_config(config: Union[str, os.PathLike, Config]) -> tuple[Config, str]:
@@ -75,12 +76,12 @@ def config_meta(cfg: Config) -> dict:
         no dataset of the config names classes.
     """
     for key in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
-        dataset = cfg.get(key) and cfg[key].get('dataset')
-        while dataset:
-            found = {**_class_meta(dataset.get('type')), **(dataset.get('metainfo') or {})}
-            if found.get('classes'):
-                return dict(found)
-            dataset = dataset.get('dataset')
+        node = cfg.get(key) and cfg[key].get('dataset')
+        while node and (node.get('dataset') or node.get('datasets')):
+            node = node.get('dataset') or node['datasets'][0]
+        meta = _leaf_meta(node) if node else {}
+        if meta.get('classes'):
+            return meta
     return {}
 
 
@@ -108,6 +109,40 @@ def inference_pipeline(cfg: Config) -> list[dict]:
                      'val_dataloader.dataset nor test_pipeline gives one')
 
 
+def labelled_images(cfg: Config, split: str = 'train') -> ImageLabelDataset:
+    """The images and image labels of a config's data, with its test pipeline; masks stay hidden.
+
+    Args:
+        cfg (Config): Whose dataloaders' data sets are :class:`~mmwsss.datasets.ImageLabelDataset`.
+        split (str): ``'train'``, ``'val'`` or ``'test'`` for the data of that dataloader, or a text file
+            with an image id per line, looked up in the training data's folder and labels.
+
+    Returns:
+        ImageLabelDataset: Every image of the split, also those that show no class.
+
+    Raises:
+        FileNotFoundError: The list of ids, or data of the split, do not exist.
+        ValueError: The config has no such data, or no image labels for it.
+    """
+    named = split in ('train', 'val', 'test')
+    key = f'{split}_dataloader' if named else 'train_dataloader'
+    if not named and not Path(split).is_file():
+        raise FileNotFoundError(f"split must be 'train', 'val', 'test' or a list of image ids, and there is no file "
+                                f'{split}')
+    if not cfg.get(key):
+        raise ValueError(f'the config has no {key}')
+    node = copy.deepcopy(cfg[key].dataset)
+    while not str(node.get('type')).endswith('ImageLabelDataset'):
+        node = node.get('dataset')
+        if node is None:
+            raise ValueError(f'{key}.dataset of the config gives no image labels: wrap it as '
+                             "dict(type='ImageLabelDataset', label_file=..., dataset=...)")
+    node.update(pipeline=inference_pipeline(cfg), show_masks=False, empty='keep', seed=None, test_mode=True)
+    if not named:
+        _leaf(node, key)['ann_file'] = str(Path(split).resolve())
+    return DATASETS.build(node)
+
+
 def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
     return [copy.deepcopy(t) for t in pipeline if str(t['type']).split('.')[-1] != 'LoadAnnotations']
 
@@ -116,6 +151,18 @@ def _is_local(path: str) -> bool:
     return path.startswith('mmwsss://') or Path(path).expanduser().is_file()
 
 
-def _class_meta(kind: Any) -> dict:
-    dataset_class = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return getattr(dataset_class, 'METAINFO', {})
+def _leaf_meta(leaf: dict) -> dict:
+    """What a data set states about itself, asked without reading its images."""
+    try:
+        return dict(DATASETS.build({**leaf, 'lazy_init': True, 'pipeline': []}).metainfo)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        return dict(leaf.get('metainfo') or {})  # the data are elsewhere
+
+
+def _leaf(node: dict, key: str) -> dict:
+    """The config of the data set at the end of nested wrappers."""
+    while node.get('dataset'):
+        node = node['dataset']
+    if node.get('datasets'):
+        raise ValueError(f'{key}.dataset joins several data sets: a list of image ids fits only a single one')
+    return node

@@ -1,0 +1,261 @@
+"""From the class maps of an image to its pseudo label on disk, beside the network where that is slow."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+
+from mmwsss.datasets.map_files import write_cams, write_label_map
+from mmwsss.models.utils import IGNORE_INDEX
+from mmwsss.registry import MODELS
+
+__all__ = ['LabelJob', 'LabelSettings', 'LabelWriter', 'labels_between', 'labels_from_scores']
+
+# Dense CRF on CAMs, in the setting of IRN, MCTformer and their successors.
+DEFAULT_CRF = {
+    'num_iters': 10, 'gaussian_sxy': 3, 'gaussian_compat': 3, 'bilateral_sxy': 80, 'bilateral_srgb': 13,
+    'bilateral_compat': 10
+}
+POSTS = ('none', 'par', 'crf')
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """How class maps become pseudo labels.
+
+    Args:
+        threshold (float): Background score: a pixel is foreground where a present class exceeds it.
+        high (float, optional): A second, larger background score. Foreground must exceed it; background is
+            what does not exceed ``threshold``; pixels between are 255.
+        post (str): ``'none'``; ``'par'``: pixel-adaptive refinement; ``'crf'``: dense CRF. Each refines the
+            maps of present classes beside a constant background plane at the threshold.
+        crf (dict, optional): Arguments of :class:`mmwsss.models.DenseCRF`.
+        save_cams (bool): Write the class maps too.
+        cam_stride (int): Store them at this fraction of the image's size.
+
+    Raises:
+        ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, ``post`` is unknown, or
+            ``cam_stride`` is not positive.
+    """
+
+    threshold: float
+    high: Optional[float] = None
+    post: str = 'none'
+    crf: Optional[dict] = None
+    save_cams: bool = False
+    cam_stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= (1 if self.high is None else self.high) <= 1:
+            raise ValueError('thresholds must be in [0, 1] and high not below threshold, got '
+                             f'threshold={self.threshold} and high={self.high}')
+        if self.post not in POSTS:
+            raise ValueError(f'post must be one of {POSTS}, got {self.post!r}')
+        if self.cam_stride < 1:
+            raise ValueError(f'cam_stride must be 1 or more, got {self.cam_stride}')
+        if self.post == 'crf':
+            object.__setattr__(self, 'crf', {**DEFAULT_CRF, **(self.crf or {})})
+
+    def as_dict(self) -> dict:
+        """Plain values, for the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class LabelJob:
+    """One image on its way from the network to the disk.
+
+    Args:
+        img_path (str): The image.
+        cams (np.ndarray): (P, H, W) float32 in [0, 1] at the size of the image, maps of present classes.
+        channels (Sequence[int]): Their foreground channels, increasing.
+        labels (np.ndarray, optional): (H, W), where the label is known already.
+        label_path (Path): Where the label map goes.
+        cams_path (Path, optional): Where the class maps go.
+    """
+
+    img_path: str
+    cams: np.ndarray
+    channels: Sequence[int]
+    labels: Optional[np.ndarray]
+    label_path: Path
+    cams_path: Optional[Path] = None
+
+
+def labels_from_scores(scores: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+    """Label each pixel with its best plane; the first of equal ones, so background wins ties.
+
+    Args:
+        scores (np.ndarray): (1 + P, H, W), background first.
+        channels (Sequence[int]): Foreground channels of the other planes.
+
+    Returns:
+        np.ndarray: (H, W) uint8: 0, or channel + 1.
+    """
+    values = np.array([0, *(int(channel) + 1 for channel in channels)], np.uint8)
+    return values[scores.argmax(0)]
+
+
+def labels_between(at_low: np.ndarray, at_high: np.ndarray) -> np.ndarray:
+    """Merge labels of a low and a high background score.
+
+    Args:
+        at_low (np.ndarray): (H, W) label map with the low score.
+        at_high (np.ndarray): The same with the high score.
+
+    Returns:
+        np.ndarray: (H, W) uint8: the foreground of ``at_high``; 0 where both are background; else 255.
+    """
+    background = np.where(at_low == 0, 0, IGNORE_INDEX)
+    return np.where(at_high > 0, at_high, background).astype(np.uint8)
+
+
+def make_labels(job: LabelJob, settings: LabelSettings, crf: Optional[Callable]) -> np.ndarray:
+    """The pseudo label (H, W) uint8 of a job."""
+    if job.labels is not None:
+        return job.labels.astype(np.uint8)
+    if not len(job.channels):
+        return np.zeros(job.cams.shape[1:], np.uint8)
+    image = mmcv.imread(job.img_path, channel_order='rgb') if crf else None
+    thresholds = [settings.threshold] if settings.high is None else [settings.threshold, settings.high]
+    found = []
+    for threshold in thresholds:
+        scores = np.concatenate([np.full_like(job.cams[:1], threshold), job.cams])
+        scores = np.asarray(crf(image, scores)) if crf else scores
+        found.append(labels_from_scores(scores, job.channels))
+    return found[0] if settings.high is None else labels_between(*found)
+
+
+def finish_job(job: LabelJob, settings: LabelSettings, palette: Sequence, crf: Optional[Callable]) -> np.ndarray:
+    """Make and write the files of a job.
+
+    Returns:
+        np.ndarray: (256,) int64, pixels of each value in the label map.
+
+    Raises:
+        RuntimeError: Something failed; the message names the image.
+    """
+    try:
+        labels = make_labels(job, settings, crf)
+        if job.cams_path is not None:
+            write_cams(_reduced(job.cams, settings.cam_stride), job.channels, labels.shape, job.cams_path)
+        write_label_map(labels, job.label_path, palette)  # last: it marks the image as finished
+    except OSError as error:
+        raise RuntimeError(f'the label of {job.img_path} could not be written to {job.label_path}: {error}. '
+                           'Nothing half-written is left; the same command goes on from here') from error
+    except Exception as error:
+        raise RuntimeError(f'no label could be made for {job.img_path}: {type(error).__name__}: '
+                           f'{error}') from error
+    return np.bincount(labels.ravel(), minlength=256)
+
+
+def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
+    """Maps (P, H, W) averaged down to a fraction of their size, rounded up."""
+    if stride == 1 or not len(cams):
+        return cams
+    size = [-(-side // stride) for side in cams.shape[1:]]
+    return torch.nn.functional.interpolate(torch.from_numpy(cams)[None], size, mode='area')[0].numpy()
+
+
+class LabelWriter:
+    """Finishes jobs, in worker processes beside the caller or at once.
+
+    A context manager; on an error, jobs not yet begun are dropped.
+
+    Args:
+        settings (LabelSettings): What to make.
+        palette (Sequence): Colours of the label maps.
+        workers (int): Worker processes; with 0, the caller does the work.
+    """
+
+    def __init__(self, settings: LabelSettings, palette: Sequence, workers: int = 0) -> None:
+        self._arguments = (settings, palette)
+        self._workers = workers
+        self._pool: Optional[ProcessPoolExecutor] = None
+        self._finish = None if workers else _finisher(*self._arguments)
+        self._pending: deque[Future] = deque()
+
+    def __enter__(self) -> 'LabelWriter':
+        if self._workers:
+            self._pool = ProcessPoolExecutor(self._workers, _worker_context(), _start_worker, self._arguments)
+            self._pool.submit(os.getpid)  # workers start while the caller makes the first maps
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+    def write(self, job: LabelJob) -> Iterator[np.ndarray]:
+        """Take a job; yield the pixel counts (256,) of the jobs that are finished by now, in order.
+
+        Raises:
+            RuntimeError: A job failed; the message names its image.
+        """
+        if not self._pool:
+            yield self._finish(job)
+            return
+        self._pending.append(self._submit(job))
+        while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
+            yield self._next()
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """Wait for the jobs under way; yield their pixel counts (256,)."""
+        while self._pending:
+            yield self._next()
+
+    def _submit(self, job: LabelJob) -> Future:
+        try:
+            return self._pool.submit(_work, job)
+        except BrokenProcessPool as error:
+            raise _worker_died() from error
+
+    def _next(self) -> np.ndarray:
+        try:
+            return self._pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise _worker_died() from error
+
+
+def _worker_died() -> RuntimeError:
+    return RuntimeError('a labelling process was ended from outside, perhaps for want of memory: the same '
+                        'command goes on from here, with --workers 1 or 0 it needs less')
+
+
+def _finisher(settings: LabelSettings, palette: Sequence) -> Callable:
+    crf = MODELS.build({'type': 'mmwsss.DenseCRF', **settings.crf}) if settings.post == 'crf' else None
+    return partial(finish_job, settings=settings, palette=palette, crf=crf)
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """Fresh processes: forking one that has threads or a GPU context is not safe."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
+    if 'forkserver' in methods:
+        context.set_forkserver_preload([__name__])
+    return context
+
+
+_worker_finish: Optional[Callable] = None
+
+
+def _start_worker(settings: LabelSettings, palette: Sequence) -> None:
+    """Set up a worker process; each uses one core."""
+    global _worker_finish
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    _worker_finish = _finisher(settings, palette)
+
+
+def _work(job: LabelJob) -> np.ndarray:
+    return _worker_finish(job)

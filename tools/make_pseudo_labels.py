@@ -1,0 +1,132 @@
+#!/usr/bin/env python
+"""Write pseudo labels of a data set: ``python tools/make_pseudo_labels.py CONFIG CHECKPOINT --out-dir DIR``."""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_main_process
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.table import Table
+from torch import distributed
+
+from mmwsss.apis import (
+    LabelSettings,
+    LabelSummary,
+    checkpoint_hash,
+    inference_pipeline,
+    init_model,
+    labelled_images,
+    make_pseudo_labels,
+)
+from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.dist import prepare_distributed
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Write pseudo labels of a data set from image labels and class activation maps. Finished '
+        'files are kept: the same command goes on after an interruption.')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out-dir', required=True, metavar='DIR', help='folder for the label maps')
+    parser.add_argument('--split', default='train', metavar='S',
+                        help='train, val or test: the images of that dataloader of the config; or a text file '
+                        'with an image id per line (default: train)')
+    parser.add_argument('--threshold', type=float, metavar='T',
+                        help="background score (default: the config's model.test_cfg.threshold)")
+    parser.add_argument('--high', type=float, metavar='T',
+                        help='a second background score, which foreground must exceed; between the two, '
+                        'pixels are 255')
+    parser.add_argument('--post', choices=['none', 'par', 'crf'], default='none',
+                        help='refine the maps by pixel-adaptive refinement or a dense CRF')
+    parser.add_argument('--save-cams', action='store_true',
+                        help='write the class maps too: present classes, half precision, compressed')
+    parser.add_argument('--cam-stride', type=int, default=1, metavar='N',
+                        help='store them at one Nth of the size of the image (default: 1)')
+    parser.add_argument('--workers', type=int, metavar='N',
+                        help='processes that run the CRF beside the network, per rank (default: the number of '
+                        'cores less one with --post crf, else 0)')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='remove labels in the folder that were made with other settings')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='what started the processes of this run')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    return parser.parse_args()
+
+
+def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
+    """Collect from command line and config how maps become labels.
+
+    Raises:
+        ValueError: Neither gives a threshold.
+    """
+    test_cfg = cfg.model.get('test_cfg') or {}
+    threshold = test_cfg.get('threshold') if args.threshold is None else args.threshold
+    if threshold is None:
+        raise ValueError('no threshold: give --threshold, the config has no model.test_cfg.threshold')
+    crf = dict(test_cfg.get('pseudo_label_crf') or {}) if args.post == 'crf' else None
+    return LabelSettings(threshold=threshold, high=args.high, post=args.post, crf=crf,
+                         save_cams=args.save_cams, cam_stride=args.cam_stride)
+
+
+def provenance(cfg: Config, checkpoint: str) -> dict:
+    """Identify the model that makes the labels: config and weights by content, not by name."""
+    described = json.dumps([cfg.model.to_dict(), inference_pipeline(cfg)], sort_keys=True, default=str)
+    weights = checkpoint if '://' in checkpoint else checkpoint_hash(checkpoint)
+    return {'model': hashlib.sha256(described.encode()).hexdigest(), 'checkpoint': weights}
+
+
+def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
+    """Print the table of results."""
+    table = Table(title=f'{summary.num_written + summary.num_kept} label maps in {out_dir}: '
+                        f'{summary.num_written} made in {summary.seconds:.1f} s, {summary.num_kept} were there')
+    for heading in ('class', 'images', 'pixels'):
+        table.add_column(heading, justify='left' if heading == 'class' else 'right')
+    total = max(int(summary.pixels.sum()), 1)
+    for value, name in [*enumerate(['background', *classes]), (255, 'ignored')]:
+        table.add_row(name, str(summary.images[value]), f'{100 * summary.pixels[value] / total:.2f} %')
+    Console().print(table)
+
+
+def main() -> None:
+    """Write what the command line describes."""
+    args = parse_args()
+    cfg = load_config(args)
+    settings = read_settings(args, cfg)
+    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+    prepare_distributed(cfg, args.launcher)
+    if args.launcher != 'none' and not distributed.is_initialized():
+        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    MMLogger.get_instance('mmwsss', log_level='INFO' if is_main_process() else 'ERROR')
+    init_default_scope(cfg.get('default_scope', 'mmwsss'))
+    images = labelled_images(cfg, args.split)
+    model = init_model(cfg, args.checkpoint, args.device or get_device())
+    workers = args.workers
+    if workers is None:
+        workers = max((os.cpu_count() or 1) - 1, 1) if args.post == 'crf' else 0
+    summary = make_pseudo_labels(model, images, args.out_dir, settings, provenance(cfg, args.checkpoint),
+                                 workers, args.overwrite)
+    if is_main_process():
+        print_summary(summary, images.classes, args.out_dir)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')

@@ -1,6 +1,6 @@
 """Hooks and schedules that mmengine lacks."""
 
-from .hooks import IterationSeedHook
+from .hooks import IterationSeedHook, PictureSheetHook
 from .schedulers import WarmupPolyLR
 
-__all__ = ['IterationSeedHook', 'WarmupPolyLR']
+__all__ = ['IterationSeedHook', 'PictureSheetHook', 'WarmupPolyLR']

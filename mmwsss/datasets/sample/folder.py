@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 import cv2
+import numpy as np
 
-__all__ = ['MANIFEST', 'draw_all', 'fill_folder', 'is_done', 'write_json', 'write_picture']
+from mmwsss.utils.files import write_json
+
+__all__ = ['MANIFEST', 'draw_all', 'fill_folder', 'is_done', 'write_picture']
 
 MANIFEST = 'manifest.json'
 _JPEG_QUALITY = 92
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write JSON in one fixed form (indent 1, keys in the given order, newline at the end)."""
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
-def write_picture(path: Path, image) -> None:
+def write_picture(path: Path, image: np.ndarray) -> None:
     """Write a uint8 BGR image (H, W, 3) as JPEG.
 
     Raises:
@@ -84,7 +82,7 @@ def fill_folder(out_dir: Union[str, Path], settings: dict, fill: Callable[[Path]
     try:
         work.chmod(0o755)
         fill(work)
-        write_json(work / MANIFEST, settings)
+        write_json(settings, work / MANIFEST)
         os.replace(work, out_dir.resolve())
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)

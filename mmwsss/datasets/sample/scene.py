@@ -10,7 +10,7 @@ from .backgrounds import BACKGROUNDS, draw_background, draw_clutter, overlay
 from .painter import Painter
 from .shapes import SAMPLE_SHAPES
 
-__all__ = ['Scene', 'draw_scene', 'draw_sprite', 'finish_picture']
+__all__ = ['Scene', 'draw_scene', 'draw_sprite', 'finish_picture', 'scatter_clutter']
 
 _COMPANION = {'boat': 'water'}
 _COMPANION_RATE = 0.9
@@ -154,7 +154,7 @@ def _visible_shares(sprites: list, corners: list, shape: tuple) -> list:
             for index, (_, _, coverage) in enumerate(sprites)]
 
 
-def _scatter_clutter(image: np.ndarray, count: int, rng: np.random.Generator,
+def scatter_clutter(image: np.ndarray, count: int, rng: np.random.Generator,
                      scale: tuple = (0.06, 0.3)) -> list:
     """Lay clutter over the image, in place, and return each item's coverage (H, W)."""
     side = min(image.shape[:2])
@@ -183,7 +183,7 @@ def draw_scene(rng: np.random.Generator, side: tuple = (128, 192)) -> Scene:
     classes = _choose_classes(names, rng)
     kind = _choose_background(classes, rng)
     image, horizon = draw_background(kind, shape, rng)
-    _scatter_clutter(image, int(rng.integers(2, 10)), rng)
+    scatter_clutter(image, int(rng.integers(2, 10)), rng)
     sprites = []
     for name, span in zip(classes, _EXTENTS):
         extent = rng.uniform(*span) * min(shape)
@@ -204,7 +204,7 @@ def _occlude(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> N
     if rng.random() >= 0.35:
         return
     trial = image.copy()
-    for cover in _scatter_clutter(trial, int(rng.integers(1, 4)), rng, (0.06, 0.18)):
+    for cover in scatter_clutter(trial, int(rng.integers(1, 4)), rng, (0.06, 0.18)):
         remains = np.where(cover >= 0.5, 0, mask)
         before, after = (np.bincount(m.ravel(), minlength=256)[1:] for m in (mask, remains))
         if (after < 0.6 * before).any():

@@ -9,7 +9,9 @@ from typing import Callable, Optional, Union
 import numpy as np
 from PIL import Image
 
-from .folder import draw_all, fill_folder, write_json, write_picture
+from mmwsss.utils.files import write_json, write_lines
+
+from .folder import draw_all, fill_folder, write_picture
 from .scene import draw_scene
 from .shapes import SAMPLE_SHAPES
 
@@ -49,11 +51,9 @@ def _fill(folder: Path, counts: tuple, seed: int, nproc: Optional[int],
     results = progress(draw_all(partial(_draw_one, folder, seed), jobs, nproc), len(jobs))
     labels = dict(zip(names, results))
     for split in _SPLITS:
-        lines = [name for name in names if name.startswith(split)]
-        (folder / _LISTS / f'{split}.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    (folder / 'classes.txt').write_text('\n'.join(SAMPLE_CLASSES) + '\n', encoding='utf-8')
-    content = {'classes': list(SAMPLE_CLASSES[1:]), 'labels': labels}
-    write_json(folder / 'image_labels.json', content)
+        write_lines((name for name in names if name.startswith(split)), folder / _LISTS / f'{split}.txt')
+    write_lines(SAMPLE_CLASSES, folder / 'classes.txt')
+    write_json({'classes': list(SAMPLE_CLASSES[1:]), 'labels': labels}, folder / 'image_labels.json')
 
 
 def write_sample_set(out_dir: Union[str, Path],

@@ -1,15 +1,11 @@
 """Drawing functions by class name: ``shape(painter, rng)`` paints one object of its class."""
 
-from .core import boat, butterfly, car, cup, fish, house, mushroom, umbrella
+from . import animals, core, household, plants_food, symbols, vehicles_buildings
 
-__all__ = ['SAMPLE_SHAPES']
+__all__ = ['PRETRAIN_SHAPES', 'SAMPLE_SHAPES']
 
-SAMPLE_SHAPES = {
-    'boat': boat,
-    'butterfly': butterfly,
-    'car': car,
-    'cup': cup,
-    'fish': fish,
-    'house': house,
-    'mushroom': mushroom,
-    'umbrella': umbrella}
+SAMPLE_SHAPES = {name: getattr(core, name) for name in sorted(core.__all__)}
+PRETRAIN_SHAPES = dict(
+    sorted((name, getattr(module, name))
+           for module in (animals, core, household, plants_food, symbols, vehicles_buildings)
+           for name in module.__all__))

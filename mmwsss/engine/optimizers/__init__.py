@@ -1,0 +1,5 @@
+"""Optimizer wrappers."""
+
+from .cpu_bf16 import CPUBFloat16OptimWrapper
+
+__all__ = ['CPUBFloat16OptimWrapper']

@@ -12,6 +12,7 @@ __all__ = ['PixelAdaptiveRefinement']
 
 _LOG2_E = 1.4426950408889634
 _TINY = 1e-8
+_BAND = 16
 
 
 def neighbour_offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
@@ -24,7 +25,8 @@ class _Frame:
     """Planes inside a frame of replicated border pixels, with one view per neighbour offset.
 
     The frame is filled in place and the views stay valid, so moving from one iteration to the next allocates
-    nothing and a neighbour's plane is a slice, not a copy.
+    nothing and a neighbour's plane is a slice, not a copy. In memory the channels of a row lie side by side, so that
+    what is common to all channels stays in a CPU's first cache.
 
     Args:
         planes (Tensor): Planes to frame. (B, C, H, W).
@@ -34,9 +36,9 @@ class _Frame:
     def __init__(self, planes: Tensor, offsets: list[tuple[int, int]]) -> None:
         height, width = planes.shape[-2:]
         reach = max(max(abs(dy), abs(dx)) for dy, dx in offsets)
-        shape = (*planes.shape[:2], height + 2 * reach, width + 2 * reach)
         self._box = (reach, reach + height, reach, reach + width)
-        self._buffer = planes.new_empty(shape)
+        shape = (len(planes), height + 2 * reach, planes.shape[1], width + 2 * reach)
+        self._buffer = planes.new_empty(shape).transpose(1, 2)
         self.centre = self._view(0, 0)
         self.neighbours = [self._view(dy, dx) for dy, dx in offsets]
         self.centre.copy_(planes)
@@ -128,8 +130,7 @@ class PixelAdaptiveRefinement(nn.Module):
             masks = F.interpolate(masks, images.shape[-2:], mode='bilinear', align_corners=True)
         if self.num_iters == 0:
             return masks.clone()
-        weights, inverse_sum = self._unnormalised_weights(images)
-        return self._diffuse(masks, weights.unbind(), inverse_sum)
+        return self._diffuse(masks, self._weights(images).unbind())
 
     @torch.no_grad()
     def affinity(self, images: Tensor) -> Tensor:
@@ -142,9 +143,8 @@ class PixelAdaptiveRefinement(nn.Module):
             Tensor: Weights, summing to ``1 + position_weight`` per pixel. (B, 8 * len(dilations), H, W), ordered
             by dilation, then row by row through the 3x3 kernel without its centre.
         """
-        weights, inverse_sum = self._unnormalised_weights(images.to(
-            torch.promote_types(images.dtype, torch.float32)))
-        return (weights * inverse_sum).squeeze(2).transpose(0, 1)
+        images = images.to(torch.promote_types(images.dtype, torch.float32))
+        return self._weights(images).squeeze(2).transpose(0, 1)
 
     def position_weights(self) -> Tensor:
         """Compute the constant part of the weights, one per neighbour, summing to ``position_weight``."""
@@ -153,56 +153,51 @@ class PixelAdaptiveRefinement(nn.Module):
         scaled = distance / (distance.std() + _TINY) / self.position_scale
         return self.position_weight * torch.softmax(-scaled**2, dim=0)
 
-    def _unnormalised_weights(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give weights (N, B, 1, H, W) and what they must be multiplied with, (B, 1, H, W).
+    def _weights(self, images: Tensor) -> Tensor:
+        """Compute the weights, one contiguous plane per neighbour and image. (N, B, 1, H, W).
 
-        exp2 of a scaled exponent stands for exp, which is several times slower on CPUs.
+        The softmax goes through bands of rows that fit a CPU's cache; exp2 of a scaled exponent stands for exp, which
+        is several times slower on CPUs.
         """
-        weights = self._colour_distances(images)
-        least = weights.amin(0)
-        total = torch.zeros_like(least)
-        for plane in weights:
-            torch.sub(least, plane, out=plane).exp2_()
-            total.add_(plane)
-        for plane, constant in zip(weights, self.position_weights().tolist()):
-            plane.add_(total, alpha=constant)
-        return weights, total.reciprocal_()
+        weights = self._color_distances(images)
+        position = self.position_weights().to(weights).view(-1, 1, 1, 1, 1)
+        for band in weights.split(_BAND, dim=3):
+            torch.sub(band.amin(0), band, out=band).exp2_()
+            torch.addcmul(position, band, band.sum(0).reciprocal_(), out=band)
+        return weights
 
-    def _colour_distances(self, images: Tensor) -> Tensor:
+    def _color_distances(self, images: Tensor) -> Tensor:
         """Compute -k_I in units of log 2, one plane per neighbour. (N, B, 1, H, W)."""
         frame = _Frame(images, neighbour_offsets(self.dilations))
         scale = _spread(frame.neighbours).add_(_TINY).mul_(self.color_scale).reciprocal_()
-        scale = scale.mul_((_LOG2_E / images.shape[1])**0.5).split(1, dim=1)
-        centre = images.split(1, dim=1)
+        scale.mul_((_LOG2_E / images.shape[1])**0.5)
         distances = images.new_empty(len(frame.neighbours), len(images), 1, *images.shape[-2:])
-        work = torch.empty_like(centre[0])
+        work = torch.empty_like(frame.centre)
+        first, *others = work.split(1, dim=1)
         for distance, neighbour in zip(distances, frame.neighbours):
-            for channel, values in enumerate(neighbour.split(1, dim=1)):
-                torch.sub(values, centre[channel], out=work).mul_(scale[channel])
-                if channel == 0:
-                    torch.mul(work, work, out=distance)
-                else:
-                    distance.addcmul_(work, work)
+            torch.sub(neighbour, frame.centre, out=work).mul_(scale)
+            torch.mul(first, first, out=distance)
+            for channel in others:
+                distance.addcmul_(channel, channel)
         return distances
 
-    def _diffuse(self, masks: Tensor, weights: Sequence[Tensor], inverse_sum: Tensor) -> Tensor:
+    def _diffuse(self, masks: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """Run the iterations on planes (B, M, H, W)."""
         frame = _Frame(masks, neighbour_offsets(self.dilations))
-        total = torch.empty_like(masks, memory_format=torch.contiguous_format)
+        total = torch.empty_like(frame.centre)
         for step in range(self.num_iters):
             torch.mul(frame.neighbours[0], weights[0], out=total)
             for neighbour, weight in zip(frame.neighbours[1:], weights[1:]):
                 total.addcmul_(neighbour, weight)
-            total.mul_(inverse_sum)
             if step + 1 < self.num_iters:
                 frame.centre.copy_(total)
                 frame.replicate_border()
-        return total
+        return total.contiguous()
 
 
 def _spread(planes: Sequence[Tensor]) -> Tensor:
     """Compute the unbiased standard deviation over equal-shaped planes in two passes, without stacking them."""
-    mean = torch.zeros_like(planes[0], memory_format=torch.contiguous_format)
+    mean = torch.zeros_like(planes[0])
     for plane in planes:
         mean.add_(plane)
     mean.div_(len(planes))

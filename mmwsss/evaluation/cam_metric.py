@@ -34,7 +34,8 @@ class CAMMetric(BaseMetric):
     - ``oracle_mIoU`` and ``oracle_threshold``: the best of the sweep. The masks chose it, so it is an
       upper bound and not a result under weak supervision;
     - ``cls_F1``: mean over images of the F1 score of classes with a positive logit against the image
-      labels; only where samples carry logits. Images without any label and any positive are left out.
+      labels; only where samples carry logits, and not of a metric with a ``name``, whose maps have the
+      same logits. Images without any label and any positive are left out.
 
     Args:
         threshold (float): The fixed background threshold; a score equal to it is background.
@@ -190,7 +191,7 @@ class CAMMetric(BaseMetric):
             sweep.update(cams[channels], gt.squeeze(0), channels.tolist())
         except ValueError as error:
             raise ValueError(f'{self.field} of {sample.get("img_path", "a sample")}: {error}') from error
-        if self.logits_field in sample and 'gt_label' in sample:
+        if not self.name and self.logits_field in sample and 'gt_label' in sample:
             f1.update(sample[self.logits_field] > 0, sample['gt_label'] > 0)
         return counts
 

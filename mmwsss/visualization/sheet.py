@@ -20,7 +20,7 @@ MARGIN = 12
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-    """Blend a score map in the jet colours over an image.
+    """Blend a score map in the jet colours over the grey image, so that no colour but the map's is seen.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8 RGB.
@@ -34,7 +34,8 @@ def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.
     if levels.shape != image.shape[:2]:
         levels = cv2.resize(levels, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
-    return cv2.addWeighted(np.ascontiguousarray(colours), alpha, np.ascontiguousarray(image), 1 - alpha, 0)
+    grey = cv2.cvtColor(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(np.ascontiguousarray(colours), alpha, grey, 1 - alpha, 0)
 
 
 def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:

@@ -80,6 +80,7 @@ def test_two_fields_have_names_of_their_own():
     samples = make_samples(3)
     found = evaluate(samples, {}, {'field': 'aux_cams', 'name': 'aux'})
     assert {'cam/mIoU', 'cam/aux_mIoU', 'cam/oracle_mIoU', 'cam/aux_oracle_threshold'} <= set(found)
+    assert [key for key in found if 'F1' in key] == ['cam/cls_F1']
     for sample in samples:
         sample.cams = sample.aux_cams
     assert found['cam/aux_mIoU'] == evaluate(samples, {})['cam/mIoU'] != found['cam/mIoU']

@@ -18,7 +18,7 @@ say() { printf '[setup] %s\n' "$*" >&2; }
 
 find_python() {
     local candidate
-    for candidate in ${MMWSSS_PYTHON:-} python3.11 python3.12 python3.13 python3.10 python3 python; do
+    for candidate in ${MMWSSS_PYTHON:-python3.11 python3.12 python3.13 python3.10 python3 python}; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             command -v "$candidate"
             return
@@ -35,23 +35,33 @@ fingerprint() {
     { echo "$ROOT" "${TORCH_INDEX:-}"; cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
 }
 
+PIP=("$VENV/bin/python" -m pip --disable-pip-version-check install -q)
+NEEDED=(-r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt)
+
 # The exact versions that are known to work, or the newest that fit where these do not exist for this
 # Python or machine. torch comes first and alone, and stays: torchvision is chosen to fit it.
 install_packages() {
-    local pip=("$VENV/bin/python" -m pip --disable-pip-version-check)
     local index=(${TORCH_INDEX:+--index-url "$TORCH_INDEX"})
-    local pinned held
+    local pinned fixed
     pinned=$(grep '^torch==' "$CONSTRAINTS")
+    fixed=(-c "$CONSTRAINTS")
     say "installing $pinned"
-    if "${pip[@]}" install -q ${index[@]+"${index[@]}"} "$pinned" &&
-            "${pip[@]}" install -q -r requirements.txt -c "$CONSTRAINTS"; then
-        return
+    if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$pinned" && "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"; }; then
+        say 'the pinned versions cannot be installed here, taking the newest that fit'
+        "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
+        fixed=("$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])')")
+        "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"
     fi
-    say 'the pinned versions cannot be installed here, taking the newest that fit'
-    "$VENV/bin/python" -c 'import torch' 2>/dev/null ||
-        "${pip[@]}" install -q ${index[@]+"${index[@]}"} 'torch>=2.4'
-    held=$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])')
-    "${pip[@]}" install -q "$held" -r requirements.txt
+    install_optional "${fixed[@]}"
+}
+
+# What fails here (pydensecrf2 needs a C++ compiler) is named and left out.
+install_optional() {
+    local line
+    "${PIP[@]}" -r requirements/optional.txt "$@" && return
+    grep -v '^#' requirements/optional.txt | while read -r line; do
+        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; what needs it will say so"
+    done
 }
 
 if [ "$(cat "$VENV/.mmwsss-stamp" 2>/dev/null || true)" = "$(fingerprint)" ]; then
@@ -66,7 +76,7 @@ if ! "$VENV/bin/python" -c '' 2>/dev/null; then
 fi
 install_packages
 say 'installing mmwsss'
-"$VENV/bin/python" -m pip --disable-pip-version-check install -q --no-deps -e .
+"${PIP[@]}" --no-deps -e .
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"

@@ -7,11 +7,11 @@ from .cam_heads import ProjectionHead, ToCoHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
-from .refiners import PixelAdaptiveRefinement
+from .refiners import DenseCRF, PixelAdaptiveRefinement
 from .segmentors import MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss', 'LargeFOVHead',
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead',
     'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
     'ToCo', 'ToCoHead'
 ]

@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -101,15 +102,15 @@ def benchmark_par(args: argparse.Namespace) -> list[dict]:
     images = torch.rand(args.batch, 3, args.size, args.size, generator=generator).to(device)
     masks = torch.rand(args.batch, args.planes, args.size, args.size, generator=generator).to(device)
     par = PixelAdaptiveRefinement(DILATIONS, args.iters)
-    rows = {'PixelAdaptiveRefinement': lambda: par(images, masks)}
+    rows = {'PixelAdaptiveRefinement': partial(par, images, masks)}
     for name, neighbours in (('by index', gather_by_index), ('slices stacked', stack_slices),
                              ('one-hot convolutions', convolve_one_hot)):
-        rows[f'48-fold gather, {name}'] = lambda neighbours=neighbours: refine_copies(images, masks, args.iters, neighbours)
+        rows[f'48-fold gather, {name}'] = partial(refine_copies, images, masks, args.iters, neighbours)
     results, ours = [], rows['PixelAdaptiveRefinement']()
     for (name, function), seconds in zip(rows.items(), best_times(list(rows.values()), device, args.repeats)):
         with peak_memory(device) as peak:
             difference = (function() - ours).abs().max().item()
-        results.append(dict(name=name, seconds=seconds, mib=peak.mib, difference=difference))
+        results.append({'name': name, 'seconds': seconds, 'mib': peak.mib, 'difference': difference})
     return results
 
 

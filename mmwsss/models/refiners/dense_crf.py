@@ -1,0 +1,189 @@
+"""Dense conditional random field as a refiner of probabilities, on pydensecrf."""
+
+from types import ModuleType
+from typing import Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmwsss.registry import MODELS
+
+__all__ = ['CRF_PRESETS', 'DenseCRF', 'label_probabilities']
+
+_LEAST_PROBABILITY = 1e-5
+
+
+def _setting(num_iters: int, gaussian: tuple[float, float], bilateral: tuple[float, float, float]) -> dict:
+    return dict(num_iters=num_iters, gaussian_sxy=gaussian[0], gaussian_compat=gaussian[1],
+                bilateral_sxy=bilateral[0], bilateral_srgb=bilateral[1], bilateral_compat=bilateral[2])
+
+
+CRF_PRESETS: dict[str, dict] = {
+    'toco_seg': _setting(10, (1, 1), (121, 5, 4)),
+    'toco_label': _setting(10, (3, 3), (36, 3, 4)),
+    'mctformer_cam': _setting(10, (3, 3), (80, 13, 10)),
+    'mctformer_seg': _setting(10, (4, 3), (83, 5, 3)),
+    'aream_cam': _setting(10, (3, 3), (80, 13, 10)),
+    'aream_seg': _setting(10, (4, 3), (83, 5, 3)),
+    'weaktr_label_voc': _setting(10, (4, 3), (83, 5, 3)),
+    'weaktr_label_coco': _setting(10, (3, 3), (50, 5, 10)),
+    'weaktr_seg_voc': _setting(10, (3, 3), (83, 5, 3)),
+    'weaktr_seg_coco': _setting(10, (1, 3), (67, 3, 4)),
+    'transcam_label': _setting(10, (3, 3), (50, 5, 10)),
+    'transcam_seg': _setting(1, (3, 3), (32, 13, 10)),
+    'deeplab_v2': _setting(10, (1, 3), (67, 3, 4)),
+}
+"""Published settings by name: ``*_seg`` refine the probabilities of a segmentation network, ``*_cam`` class maps with a
+background plane, ``*_label`` hard labels through :func:`label_probabilities`."""
+
+Array = Union[np.ndarray, Tensor]
+
+
+@MODELS.register_module()
+class DenseCRF:
+    """Fully connected CRF over the pixels of one image (Kraehenbuehl and Koltun, NeurIPS 2011).
+
+    The unary energy is -log of the probabilities, clipped to [1e-5, 1]; they need not sum to 1. Potts
+    compatibilities, diagonal kernels and symmetric normalisation. The defaults are ToCo's, of its final segmentation
+    on VOC and COCO; other published settings: :data:`CRF_PRESETS`.
+
+    Args:
+        num_iters: Mean-field iterations.
+        gaussian_sxy: Standard deviation of positions in the smoothness kernel, in pixels.
+        gaussian_compat: Weight of the smoothness kernel.
+        bilateral_sxy: Standard deviation of positions in the appearance kernel, in pixels.
+        bilateral_srgb: Standard deviation of colours in the appearance kernel, in units of 0 to 255.
+        bilateral_compat: Weight of the appearance kernel.
+
+    Raises:
+        ImportError: If pydensecrf is not installed.
+        ValueError: If a standard deviation is not positive or ``num_iters`` is negative.
+    """
+
+    def __init__(self,
+                 num_iters: int = 10,
+                 gaussian_sxy: float = 1,
+                 gaussian_compat: float = 1,
+                 bilateral_sxy: float = 121,
+                 bilateral_srgb: float = 5,
+                 bilateral_compat: float = 4) -> None:
+        _import_pydensecrf()
+        if num_iters < 0:
+            raise ValueError(f'num_iters must not be negative, got {num_iters}.')
+        for name, value in dict(gaussian_sxy=gaussian_sxy, bilateral_sxy=bilateral_sxy,
+                                bilateral_srgb=bilateral_srgb).items():
+            if not value > 0:
+                raise ValueError(f'{name} must be positive, got {value}.')
+        self.num_iters = num_iters
+        self.gaussian_sxy = gaussian_sxy
+        self.gaussian_compat = gaussian_compat
+        self.bilateral_sxy = bilateral_sxy
+        self.bilateral_srgb = bilateral_srgb
+        self.bilateral_compat = bilateral_compat
+
+    @classmethod
+    def from_preset(cls, name: str) -> 'DenseCRF':
+        """Make the CRF of a published setting.
+
+        Args:
+            name: Key of :data:`CRF_PRESETS`.
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
+        if name not in CRF_PRESETS:
+            raise ValueError(f'unknown CRF preset {name!r}; there are {", ".join(CRF_PRESETS)}.')
+        return cls(**CRF_PRESETS[name])
+
+    def __call__(self, image: Array, probs: Array) -> Array:
+        """Refine the probabilities of one image.
+
+        Args:
+            image: RGB, uint8. (H, W, 3).
+            probs: Probabilities or scores in [0, 1]. (K, H, W).
+
+        Returns:
+            Marginals, summing to 1 over K, of the same kind (and device) as ``probs``, float32. (K, H, W).
+
+        Raises:
+            TypeError: If the image is not uint8.
+            ValueError: If the shapes do not fit.
+        """
+        if isinstance(probs, Tensor):
+            refined = self(image, probs.detach().float().cpu().numpy())
+            return torch.from_numpy(refined).to(probs.device)
+        image = image.cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+        if image.dtype != np.uint8:
+            raise TypeError(f'the image must be uint8 with colours of 0 to 255, got {image.dtype}.')
+        if probs.ndim != 3 or image.shape != (*probs.shape[1:], 3):
+            raise ValueError(f'image {image.shape} and probs {probs.shape} do not fit (H, W, 3) and (K, H, W).')
+        if len(probs) == 1:
+            return np.ones(probs.shape, np.float32)
+        return self._infer(np.ascontiguousarray(image), probs)
+
+    def refine_present(self, image: Array, probs: Array, present: Array) -> Array:
+        """Refine some channels among themselves and give the others 0, which costs less than running all.
+
+        Args:
+            image: RGB, uint8. (H, W, 3).
+            probs: Probabilities or scores in [0, 1]. (K, H, W).
+            present: True for the channels to run; background included, if ``probs`` has one. (K, ).
+
+        Returns:
+            Marginals as from a call, 0 in the channels left out. (K, H, W).
+
+        Raises:
+            ValueError: If no channel is present or the shapes do not fit.
+        """
+        chosen = np.asarray(present.cpu() if isinstance(present, Tensor) else present).astype(bool)
+        if chosen.shape != (len(probs), ) or not chosen.any():
+            raise ValueError(f'present must mark one or more of the {len(probs)} channels, got {chosen.tolist()}.')
+        index = np.flatnonzero(chosen)
+        refined = self(image, probs[index])
+        out = torch.zeros_like(probs, dtype=torch.float32) if isinstance(probs, Tensor) else np.zeros(
+            probs.shape, np.float32)
+        out[index] = refined
+        return out
+
+    def _infer(self, image: np.ndarray, probs: np.ndarray) -> np.ndarray:
+        classes, height, width = probs.shape
+        crf = _import_pydensecrf().DenseCRF2D(width, height, classes)
+        probs = np.ascontiguousarray(probs, np.float32).reshape(classes, -1)
+        crf.setUnaryEnergy(-np.log(np.clip(probs, _LEAST_PROBABILITY, 1)))
+        crf.addPairwiseGaussian(sxy=self.gaussian_sxy, compat=self.gaussian_compat)
+        crf.addPairwiseBilateral(sxy=self.bilateral_sxy, srgb=self.bilateral_srgb, rgbim=image,
+                                 compat=self.bilateral_compat)
+        return np.array(crf.inference(self.num_iters), np.float32).reshape(classes, height, width)
+
+
+def label_probabilities(labels: np.ndarray, num_labels: int, confidence: float = 0.7) -> np.ndarray:
+    """Turn hard labels into probabilities for a CRF: ``confidence`` on the label, the rest spread evenly.
+
+    Args:
+        labels: 0 to ``num_labels - 1``. (H, W).
+        num_labels: Number of labels, 2 or more.
+        confidence: Probability that a label is right, in (0, 1].
+
+    Returns:
+        Probabilities. (num_labels, H, W), float32.
+
+    Raises:
+        ValueError: If ``num_labels`` is below 2, a label is out of range, or the confidence is.
+    """
+    if num_labels < 2 or not 0 < confidence <= 1:
+        raise ValueError(f'num_labels must be 2 or more and confidence in (0, 1], got {num_labels} and {confidence}.')
+    if labels.min() < 0 or labels.max() >= num_labels:
+        raise ValueError(f'labels must be 0 to {num_labels - 1}, got {labels.min()} to {labels.max()}.')
+    probs = np.full((num_labels, *labels.shape), (1 - confidence) / (num_labels - 1), np.float32)
+    np.put_along_axis(probs, labels[None].astype(np.int64), confidence, axis=0)
+    return probs
+
+
+def _import_pydensecrf() -> ModuleType:
+    try:
+        import pydensecrf.densecrf as densecrf
+    except ImportError as error:
+        raise ImportError('DenseCRF needs pydensecrf. Install a version that builds with current compilers: '
+                          'pip install pydensecrf2') from error
+    return densecrf

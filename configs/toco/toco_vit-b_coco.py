@@ -26,7 +26,7 @@ val_evaluator = [
     dict(type='CAMMetric', threshold=0.45, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
-param_scheduler = [dict(type='WarmupPolyLR', total=80000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
+param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, total=80000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
 train_cfg = dict(max_iters=80000, val_interval=4000)
 default_hooks = dict(checkpoint=dict(interval=4000))
 # Images are squeezed into a square here too; views are fused the other way round than on VOC.

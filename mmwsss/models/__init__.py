@@ -13,5 +13,5 @@ from .segmentors import MultiScaleTTA, ToCo
 __all__ = [
     'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead',
     'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'ToCo', 'ToCoHead'
+    'ToCo', 'ToCoHead', 'load_timm_vit'
 ]

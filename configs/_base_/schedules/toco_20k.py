@@ -5,7 +5,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys=dict(
             cam_head=dict(lr_mult=10.), decode_head=dict(lr_mult=10.), projector=dict(lr_mult=10.))))
-param_scheduler = [dict(type='WarmupPolyLR', total=20000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
+param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, total=20000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=20000, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

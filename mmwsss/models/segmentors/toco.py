@@ -11,9 +11,17 @@ from torch import Tensor, nn
 from mmwsss.registry import MODELS
 
 from ..backbones import ViTTokens
-from ..utils import (cams_to_labels, cams_to_roi, crop_windows, mask_outside_boxes, quantize_colors,
-                     refined_pseudo_labels, resize_maps,
-                     sample_local_windows, token_affinity_labels)
+from ..utils import (
+    cams_to_labels,
+    cams_to_roi,
+    crop_windows,
+    mask_outside_boxes,
+    quantize_colors,
+    refined_pseudo_labels,
+    resize_maps,
+    sample_local_windows,
+    token_affinity_labels,
+)
 from .cam_mixin import CAMMixin, fuse_normalized
 
 __all__ = ['LossSchedule', 'ToCo']

@@ -1,0 +1,198 @@
+"""Compare ToCo's iteration with a plain arrangement of the same maths: time, losses and gradients.
+
+The plain arrangement runs every pass on its own: three no-gradient passes for class maps, the decoder included; the
+main image; both global views for the student and again for the teacher; the local views. It refines pseudo labels by
+threshold and image, and copies neighbours 48-fold.
+"""
+
+import argparse
+import copy
+import time
+from functools import partial
+
+import torch
+from bench_par import refine_copies, stack_slices
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmwsss.models import ToCo
+from mmwsss.models.utils import (
+    cams_to_labels,
+    cams_to_roi,
+    crop_windows,
+    mask_outside_boxes,
+    normalize_cams,
+    refined_pseudo_labels,
+    sample_local_windows,
+    token_affinity_labels,
+)
+from mmwsss.registry import MODELS
+
+PASSES = ('main', 'global2')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', nargs='?', default='configs/toco/toco_vit-b_voc.py')
+    parser.add_argument('--batch', type=int, default=1, help='images in the batch')
+    parser.add_argument('--repeats', type=int, default=1, help='the fastest of this many rounds counts')
+    parser.add_argument('--device', default='cpu')
+    return parser.parse_args()
+
+
+def plain_losses(model: ToCo, views: dict[str, Tensor], samples: list, refine=None) -> dict[str, Tensor]:
+    """Compute ToCo's losses, unweighted, with every pass on its own, all classes, and no result used twice.
+
+    Args:
+        model: The model, in a phase in which all terms count.
+        views: ``main``, ``global2`` and ``local``, each (B, 3, S, S).
+        samples: With ``gt_label``, and ``valid_box`` and ``sample_seed`` in the metainfo.
+        refine: Called as the refiner is, in its place.
+
+    Returns:
+        ``cls``, ``aux``, ``ctc``, ``ptc``, ``seg`` and ``reg``.
+    """
+    images, cfg = views['main'], model.train_cfg
+    labels = torch.stack([sample.gt_label for sample in samples]).to(images)
+    boxes = torch.tensor([list(sample.metainfo['valid_box']) for sample in samples], device=images.device)
+    low, high, size = cfg['low'], cfg['high'], cfg['local_crop_size']
+    cams, aux_cams = plain_cams(model, images)
+    seeds = [sample.metainfo['sample_seed'] for sample in samples]
+    corners, positive = sample_local_windows(
+        cams_to_roi(aux_cams, labels, low, high), size, cfg['num_local_crops'], seeds=seeds)
+
+    _, features, aux_features = encode(model, images)
+    logits = model.cam_head(features, aux_features)
+    soft_margin = nn.MultiLabelSoftMarginLoss()
+    losses = dict(cls=soft_margin(logits['logits'], labels), aux=soft_margin(logits['aux_logits'], labels))
+    globals_ = torch.cat([views[name] for name in PASSES])
+    local = crop_windows(views['local'], corners, size).transpose(0, 1).flatten(0, 1)
+    student = torch.cat([encode(model, globals_)[0], encode(model, local)[0]])
+    student = model.projector(student).unflatten(0, (-1, len(images))).transpose(0, 1)
+    with torch.no_grad():
+        teacher = model.teacher_projector(encode(model, globals_)[0]).unflatten(0, (2, -1)).transpose(0, 1)
+    losses['ctc'] = model.loss_ctc(student, teacher, F.pad(positive, (2, 0), value=True))
+    token_labels = cams_to_labels(resize(aux_cams, features.shape[-2:]), labels, low, high, boxes)
+    losses['ptc'] = model.loss_ptc(features, token_affinity_labels(token_labels))
+    rgb = model.data_preprocessor.denormalize(images)
+    masked = cams * labels[:, :, None, None]
+    pseudo = plain_pseudo_labels(refine or model.refiner, rgb, masked, labels, high, low, boxes)
+    seg_logits = resize(model.decode_head([features]), images.shape[-2:])
+    losses['seg'] = model.decode_head.loss_decode(seg_logits, pseudo)
+    rois = mask_outside_boxes(torch.ones_like(images[:, 0]), boxes, 0)
+    losses['reg'] = model.loss_reg(rgb, seg_logits.softmax(1), rois, pseudo)
+    return losses
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (B, C, h, w) bilinearly."""
+    return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
+
+
+def encode(model: ToCo, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give class token (B, D), last tokens and auxiliary tokens (B, D, h, w) of one pass."""
+    tokens = model.backbone.forward_tokens(images, hidden=[model.cam_head.aux_layer])
+    return tokens.class_tokens[:, 0], tokens.patch_tokens, *tokens.hidden.values()
+
+
+@torch.no_grad()
+def plain_cams(model: ToCo, images: Tensor) -> list[Tensor]:
+    """Give final and auxiliary maps (B, C, S, S) of all classes, a full pass with decoder for every scale."""
+    size = images.shape[-2:]
+    sums = [0, 0]
+    for scale in model.train_cfg['cams']['scales']:
+        scaled = resize(images, [int(scale * side) for side in size])
+        _, last, aux = encode(model, torch.cat([scaled, scaled.flip(-1)]))
+        model.decode_head([last])
+        heads = ((last, model.cam_head.classifier), (aux, model.cam_head.aux_classifier))
+        for i, (features, classifier) in enumerate(heads):
+            maps, mirrored = resize(classifier(features), size).chunk(2)
+            sums[i] = sums[i] + torch.maximum(maps, mirrored.flip(-1)).relu()
+    return [normalize_cams(maps, 'minmax') for maps in sums]
+
+
+def plain_pseudo_labels(refine, rgb: Tensor, cams: Tensor, labels: Tensor, high: float, low: float,
+                        boxes: Tensor) -> Tensor:
+    """Refine pseudo labels image by image, (B, H, W)."""
+    image = rgb.clamp(0, 255).floor() / 255
+    single = [refined_pseudo_labels(refine, image[i:i + 1], cams[i:i + 1], labels[i:i + 1], high, low, boxes[i:i + 1])
+              for i in range(len(image))]
+    return torch.cat(single)
+
+
+def refine_by_threshold(images: Tensor, masks: Tensor, iters: int = 10) -> Tensor:
+    """Refine the planes of the two thresholds one after the other with all neighbours copied."""
+    return torch.cat([refine_copies(images, half, iters, stack_slices) for half in masks.chunk(2, dim=1)], dim=1)
+
+
+def example(cfg: dict, size: int, batch: int, device: str) -> tuple[dict[str, Tensor], list]:
+    """Make smooth random views and samples with two classes each."""
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(3, batch, 3, size // 16, size // 16, generator=generator).to(device)
+    views = [F.interpolate(view, size=size, mode='bicubic') * 4 - 2 for view in small]
+    samples = []
+    for i in range(batch):
+        sample = SegDataSample(metainfo=dict(valid_box=(0, size, 0, size - 16), sample_seed=i, ori_shape=(size, size)))
+        sample.gt_label = torch.zeros(cfg['cam_head']['num_classes'])
+        sample.gt_label[[i, i + 2]] = 1
+        samples.append(sample)
+    return dict(zip(('main', 'global2', 'local'), views)), samples
+
+
+def timed(model: ToCo, losses, device: torch.device) -> float:
+    """Seconds of one call of ``losses`` and the backward pass of its sum; leaves the gradients in the model."""
+    model.zero_grad()
+    start = time.perf_counter()
+    sum(losses().values()).backward()
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print times, their ratio and the largest differences."""
+    args = parse_args()
+    init_default_scope('mmwsss')
+    cfg = Config.fromfile(args.config).model
+    cfg.backbone.init_cfg = None
+    device = torch.device(args.device)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).to(device)
+    views, samples = example(cfg, cfg.data_preprocessor['size'][0], args.batch, device)
+    MessageHub.get_current_instance().update_info('iter', 10**6)
+    weights = model.schedule.at(10**6)
+    twin = copy.deepcopy(model)
+
+    def ours() -> dict[str, Tensor]:
+        return {name: value for name, value in model.loss(views, samples).items() if name.startswith('loss')}
+
+    def plain() -> dict[str, Tensor]:
+        bare = plain_losses(twin, views, samples, partial(refine_by_threshold, iters=model.refiner.num_iters))
+        return {f'loss_{name}': weights[name] * value for name, value in bare.items()}
+
+    with torch.no_grad():
+        expected = plain()
+        loss_gap = max(abs(float(value - expected[name])) for name, value in ours().items())
+    pairs = [(timed(twin, plain, device), timed(model, ours, device)) for _ in range(args.repeats)]
+    seconds = [min(column) for column in zip(*pairs)]
+    gaps = [(a.grad - b.grad).norm() / b.grad.norm().clamp(min=1e-12)
+            for a, b in zip(model.parameters(), twin.parameters()) if a.grad is not None]
+    table = Table(title=f'{args.config}, batch {args.batch}, {device}, {torch.get_num_threads()} threads')
+    for heading in ('arrangement', 's / iteration', 'ratio'):
+        table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
+    table.add_row('every pass on its own', f'{seconds[0]:.2f}', '1.00')
+    table.add_row('ToCo', f'{seconds[1]:.2f}', f'{seconds[0] / seconds[1]:.2f}')
+    console = Console()
+    console.print(table)
+    console.print(f'largest difference of a loss: {loss_gap:.1e}; of a gradient, relative to its norm: {max(gaps):.1e}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,135 @@
+#!/usr/bin/env python
+"""From image tags to masks on the sample set, with a report: ``python tools/demo.py``.
+
+Every step is the ordinary command a user would type, and is printed. A demo that was stopped goes on where it was.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from mmengine.fileio import list_from_file
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from mmwsss.utils import atomic_path
+
+REPO = Path(__file__).resolve().parents[1]
+PLAIN, TOCO = 'configs/toco/plain_vit-micro_sample.py', 'configs/toco/toco_vit-micro_sample.py'
+SHORT = dict(train=['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'model.train_cfg.phases.1.begin=2',
+                    'default_hooks.checkpoint.interval=4', 'default_hooks.logger.interval=1'],
+             images=16)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train and evaluate ToCo on the generated sample set')
+    parser.add_argument('--out', default='work_dirs/demo', help='folder for checkpoints, labels, pictures and report')
+    parser.add_argument('--data', help='folder for the sample set (default: data/sample, or in the output if --short)')
+    parser.add_argument('--short', action='store_true', help='a few images and iterations, to see that all of it runs')
+    return parser.parse_args()
+
+
+class Steps:
+    """Runs commands, says which, and remembers how long each took."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.rows: list[tuple[str, str, float]] = []
+
+    def run(self, name: str, *command: object) -> None:
+        """Run ``python COMMAND`` in the repository; a failure ends the demo with that command's exit code."""
+        command = [str(part) for part in command]
+        shown = 'python ' + shlex.join(command)
+        self.console.rule(f'[bold]{name}')
+        self.console.print(shown, style='cyan', soft_wrap=True)
+        began = time.perf_counter()
+        code = subprocess.run([sys.executable, '-W', 'ignore', *command], cwd=REPO).returncode
+        if code:
+            sys.exit(f'{name} failed with exit code {code}; the command is printed above')
+        self.rows.append((name, shown, time.perf_counter() - began))
+
+
+def last_metrics(work_dir: Path) -> dict[str, float]:
+    """Read the metrics of the latest validation of a training run.
+
+    Raises:
+        FileNotFoundError: If the run has not validated.
+    """
+    for log in sorted(work_dir.glob('*/vis_data/scalars.json'), reverse=True):
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = [line for line in lines if 'cam/mIoU' in line]
+        if lines:
+            return lines[-1]
+    raise FileNotFoundError(f'no validation found in {work_dir}')
+
+
+def all_background(data: Path) -> float:
+    """mIoU in percent of calling every pixel of the validation masks background; the classes are those of the set."""
+    background = valid = 0
+    for name in list_from_file(str(data / 'ImageSets/Segmentation/val.txt')):
+        mask = np.asarray(Image.open(data / f'SegmentationClass/{name}.png'))
+        background += int((mask == 0).sum())
+        valid += int((mask != 255).sum())
+    return 100 * background / valid / len(list_from_file(str(data / 'classes.txt')))
+
+
+def report(out: Path, results: list[tuple[str, float]], sheet: Path, steps: Steps) -> None:
+    """Print the table of results and write ``report.md``, ``results.json`` and ``pictures.png``."""
+    table = Table(title='sample val, mIoU in percent')
+    table.add_column('what')
+    table.add_column('mIoU', justify='right')
+    lines = ['# Sample set, val', '', '| what | mIoU |', '|---|---:|']
+    for name, value in results:
+        table.add_row(name, f'{value:.2f}')
+        lines.append(f'| {name} | {value:.2f} |')
+    lines += ['', '![image, CAM, pseudo label, prediction, truth](pictures.png)', '', '| step | seconds | command |',
+              '|---|---:|---|']
+    lines += [f'| {name} | {seconds:.0f} | `{command}` |' for name, command, seconds in steps.rows]
+    with atomic_path(out / 'report.md') as path:
+        Path(path).write_text('\n'.join(lines) + '\n')
+    with atomic_path(out / 'results.json') as path:
+        Path(path).write_text(json.dumps(dict(results), indent=1) + '\n')
+    with atomic_path(out / 'pictures.png') as path:
+        shutil.copyfile(sheet, path)
+    steps.console.print(table)
+    total = sum(seconds for _, _, seconds in steps.rows)
+    steps.console.print(f'{total / 60:.1f} minutes. Report: {out / "report.md"}, pictures: {out / "pictures.png"}')
+
+
+def main() -> None:
+    """Run the steps."""
+    args = parse_args()
+    out = Path(args.out).resolve()
+    data = Path(args.data or (out / 'sample' if args.short else REPO / 'data/sample')).resolve()
+    steps = Steps(Console())
+    options = ['--data-root', data, *(['--cfg-options', *SHORT['train']] if args.short else [])]
+    plain_options = [option for option in options if 'phases' not in str(option)]
+    size = ['--num-train', SHORT['images'], '--num-val', SHORT['images']] if args.short else []
+    steps.run('sample data', 'tools/dataset_converters/make_sample.py', data, *size)
+    steps.run('plain CAM', 'tools/train.py', PLAIN, '--work-dir', out / 'plain', '--resume', *plain_options)
+    steps.run('ToCo', 'tools/train.py', TOCO, '--work-dir', out / 'toco', '--resume', *options)
+    checkpoint = (out / 'toco/last_checkpoint').read_text().strip()
+    steps.run('test', 'tools/test.py', TOCO, checkpoint, '--work-dir', out / 'test', '--out', out / 'predictions',
+              '--data-root', data)
+    steps.run('pseudo labels', 'tools/make_pseudo_labels.py', TOCO, checkpoint, '--out-dir', out / 'pseudo_labels',
+              '--post', 'par', '--overwrite', '--data-root', data)
+    steps.run('pseudo label quality', 'tools/eval_pseudo_labels.py', '--gt-dir', data / 'SegmentationClass', '--split',
+              data / 'ImageSets/Segmentation/train.txt', '--label-dir', out / 'pseudo_labels', '--classes',
+              data / 'classes.txt', '--json', out / 'pseudo_labels.json')
+    plain, toco = last_metrics(out / 'plain'), last_metrics(out / 'toco')
+    results = [('all background', all_background(data)), ('plain CAM', plain['cam/mIoU']),
+               ('ToCo CAM', toco['cam/mIoU']), ('ToCo segmentation', toco['seg/mIoU'])]
+    sheet = max((out / 'test').rglob('*.png'), key=lambda path: path.stat().st_mtime)
+    report(out, results, sheet, steps)
+
+
+if __name__ == '__main__':
+    main()

@@ -128,16 +128,17 @@ def compare_with_images(labels: ImageLabels, folder: Path, verify: bool, console
             console.print(f'[yellow]{len(offenders)} {what}:[/] {first_few(offenders)}', highlight=False)
 
 
-def summary_table(labels: ImageLabels, path: Path) -> Table:
-    """Build the table of images per class."""
+def show_summary(labels: ImageLabels, path: Path, console: Console) -> None:
+    """Print the table of images per class, and the totals."""
     summary = labels.summary()
-    table = Table('class', 'images', 'share', title=str(path), caption_justify='left', caption=(
-        f'{summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
-        f'{len(summary.without_label)} without a label, {len(summary.classes_without_image)} classes without an image'))
+    table = Table('class', 'images', 'share', title=str(path))
     for name, count in summary.images_per_class.items():
         table.add_row(name, str(count), f'{100 * count / max(summary.num_images, 1):.1f} %',
                       style='' if count else 'yellow')
-    return table
+    console.print(table)
+    console.print(f'{summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
+                  f'{len(summary.without_label)} without a label, {len(summary.classes_without_image)} classes without '
+                  'an image', highlight=False)
 
 
 def main() -> None:
@@ -158,7 +159,7 @@ def main() -> None:
         labels.save(args.out)
     except (ValueError, OSError) as error:
         raise SystemExit(f'image_labels.py: {error}') from error
-    console.print(summary_table(labels, args.out))
+    show_summary(labels, args.out, console)
 
 
 if __name__ == '__main__':

@@ -30,6 +30,7 @@ from mmwsss.apis import (
     labelled_images,
     make_pseudo_labels,
 )
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.utils.cli import add_config_arguments, load_config
 from mmwsss.utils.dist import prepare_distributed
 
@@ -52,6 +53,9 @@ def parse_args() -> argparse.Namespace:
                         'pixels are 255')
     parser.add_argument('--post', choices=['none', 'par', 'crf'], default='none',
                         help='refine the maps by pixel-adaptive refinement or a dense CRF')
+    parser.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
+                        help="published setting of the CRF (default: the config's model.test_cfg."
+                        f'pseudo_label_crf, or else mctformer_cam): {", ".join(sorted(CRF_PRESETS))}')
     parser.add_argument('--save-cams', action='store_true',
                         help='write the class maps too: present classes, half precision, compressed')
     parser.add_argument('--cam-stride', type=int, default=1, metavar='N',
@@ -78,7 +82,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
     threshold = test_cfg.get('threshold') if args.threshold is None else args.threshold
     if threshold is None:
         raise ValueError('no threshold: give --threshold, the config has no model.test_cfg.threshold')
-    crf = dict(test_cfg.get('pseudo_label_crf') or {}) if args.post == 'crf' else None
+    crf = args.crf_preset or test_cfg.get('pseudo_label_crf')
     return LabelSettings(threshold=threshold, high=args.high, post=args.post, crf=crf,
                          save_cams=args.save_cams, cam_stride=args.cam_stride)
 
@@ -92,14 +96,16 @@ def provenance(cfg: Config, checkpoint: str) -> dict:
 
 def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
     """Print the table of results."""
-    table = Table(title=f'{summary.num_written + summary.num_kept} label maps in {out_dir}: '
-                        f'{summary.num_written} made in {summary.seconds:.1f} s, {summary.num_kept} were there')
+    table = Table()
     for heading in ('class', 'images', 'pixels'):
         table.add_column(heading, justify='left' if heading == 'class' else 'right')
     total = max(int(summary.pixels.sum()), 1)
     for value, name in [*enumerate(['background', *classes]), (255, 'ignored')]:
         table.add_row(name, str(summary.images[value]), f'{100 * summary.pixels[value] / total:.2f} %')
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(f'{summary.num_written + summary.num_kept} label maps in {out_dir}: {summary.num_written} made in '
+                  f'{summary.seconds:.1f} s, {summary.num_kept} were there', soft_wrap=True)
 
 
 def main() -> None:

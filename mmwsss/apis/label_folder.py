@@ -84,7 +84,7 @@ class LabelFolder:
         Missing, cut short and otherwise damaged files have to be made.
         """
         try:
-            labels = read_label_map(self.label_path(image_id))
+            labels = read_label_map(self.label_path(image_id), strict=True)
             if self.save_cams:
                 read_cams(self.cams_path(image_id))
         except (OSError, ValueError):

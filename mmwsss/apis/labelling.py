@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import cv2
 import mmcv
@@ -17,17 +17,13 @@ import numpy as np
 import torch
 
 from mmwsss.datasets.map_files import write_cams, write_label_map
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS, DenseCRF
 from mmwsss.models.utils import IGNORE_INDEX
-from mmwsss.registry import MODELS
 
 __all__ = ['LabelJob', 'LabelSettings', 'LabelWriter', 'labels_between', 'labels_from_scores']
 
-# Dense CRF on CAMs, in the setting of IRN, MCTformer and their successors.
-DEFAULT_CRF = {
-    'num_iters': 10, 'gaussian_sxy': 3, 'gaussian_compat': 3, 'bilateral_sxy': 80, 'bilateral_srgb': 13,
-    'bilateral_compat': 10
-}
 POSTS = ('none', 'par', 'crf')
+DEFAULT_CRF = 'mctformer_cam'
 
 
 @dataclass(frozen=True)
@@ -40,19 +36,20 @@ class LabelSettings:
             what does not exceed ``threshold``; pixels between are 255.
         post (str): ``'none'``; ``'par'``: pixel-adaptive refinement; ``'crf'``: dense CRF. Each refines the
             maps of present classes beside a constant background plane at the threshold.
-        crf (dict, optional): Arguments of :class:`mmwsss.models.DenseCRF`.
+        crf (str or dict, optional): Name in :data:`~mmwsss.models.refiners.dense_crf.CRF_PRESETS` or arguments
+            of :class:`~mmwsss.models.DenseCRF`. Defaults to ``'mctformer_cam'`` where a CRF is asked for.
         save_cams (bool): Write the class maps too.
         cam_stride (int): Store them at this fraction of the image's size.
 
     Raises:
-        ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, ``post`` is unknown, or
-            ``cam_stride`` is not positive.
+        ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, ``post`` or the name of the CRF
+            is unknown, or ``cam_stride`` is not positive.
     """
 
     threshold: float
     high: Optional[float] = None
     post: str = 'none'
-    crf: Optional[dict] = None
+    crf: Union[str, dict, None] = None
     save_cams: bool = False
     cam_stride: int = 1
 
@@ -64,8 +61,11 @@ class LabelSettings:
             raise ValueError(f'post must be one of {POSTS}, got {self.post!r}')
         if self.cam_stride < 1:
             raise ValueError(f'cam_stride must be 1 or more, got {self.cam_stride}')
-        if self.post == 'crf':
-            object.__setattr__(self, 'crf', {**DEFAULT_CRF, **(self.crf or {})})
+        crf = self.crf or DEFAULT_CRF
+        if isinstance(crf, str) and crf not in CRF_PRESETS:
+            raise ValueError(f'crf must be one of {sorted(CRF_PRESETS)} or a dict of arguments, got {crf!r}')
+        crf = CRF_PRESETS[crf] if isinstance(crf, str) else crf
+        object.__setattr__(self, 'crf', dict(crf) if self.post == 'crf' else None)
 
     def as_dict(self) -> dict:
         """Plain values, for the manifest."""
@@ -183,7 +183,7 @@ class LabelWriter:
         self._arguments = (settings, palette)
         self._workers = workers
         self._pool: Optional[ProcessPoolExecutor] = None
-        self._finish = None if workers else _finisher(*self._arguments)
+        self._finish = _finisher(*self._arguments)
         self._pending: deque[Future] = deque()
 
     def __enter__(self) -> 'LabelWriter':
@@ -233,7 +233,7 @@ def _worker_died() -> RuntimeError:
 
 
 def _finisher(settings: LabelSettings, palette: Sequence) -> Callable:
-    crf = MODELS.build({'type': 'mmwsss.DenseCRF', **settings.crf}) if settings.post == 'crf' else None
+    crf = DenseCRF(**settings.crf) if settings.post == 'crf' else None
     return partial(finish_job, settings=settings, palette=palette, crf=crf)
 
 

@@ -1,5 +1,6 @@
 """Label maps and class maps on disk."""
 
+import io
 import os
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from .restricted_pickle import load_pickled_npy
 __all__ = ['read_cams', 'read_label_map', 'write_cams', 'write_label_map']
 
 PathLike = Union[str, os.PathLike]
+_PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 
 
 def write_label_map(labels: np.ndarray, path: PathLike,
@@ -37,11 +39,13 @@ def write_label_map(labels: np.ndarray, path: PathLike,
         image.save(tmp)
 
 
-def read_label_map(path: PathLike) -> np.ndarray:
+def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
     """Read an index mask.
 
     Args:
         path (str or PathLike): Single-channel image: palette or grey.
+        strict (bool): Accept a PNG only that is whole to the last byte, checksums included; decoders let some
+            damage pass.
 
     Returns:
         np.ndarray: (H, W) uint8, or int32 for more than 8 bits.
@@ -50,17 +54,27 @@ def read_label_map(path: PathLike) -> np.ndarray:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged or cut short, or has several channels.
     """
+    content = io.BytesIO(Path(path).read_bytes())
     try:
-        with Image.open(path) as image:
-            if image.mode not in ('P', 'L', 'I', 'I;16', 'I;16B'):
-                raise ValueError(f'{path} is a {image.mode} picture; index masks have one channel whose '
-                                 'values are class indices (palette or grey PNG)')
-            labels = np.array(image)
-    except FileNotFoundError:
-        raise
+        if strict:
+            _verify_png(content)
+        with Image.open(content) as image:
+            mode, labels = image.mode, np.array(image)
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise ValueError(f'label map {path} is damaged: {error}') from error
+    if mode not in ('P', 'L', 'I', 'I;16', 'I;16B'):
+        raise ValueError(f'{path} is a {mode} picture; index masks have one channel whose values are class '
+                         'indices (palette or grey PNG)')
     return labels if labels.dtype == np.uint8 else labels.astype(np.int32)
+
+
+def _verify_png(content: io.BytesIO) -> None:
+    """Raise an error of Pillow's kind unless the checksums of all chunks hold and the end chunk is the end."""
+    if not content.getvalue().endswith(_PNG_END):
+        raise OSError('it does not end as a PNG does')
+    with Image.open(content, formats=['PNG']) as image:
+        image.verify()
+    content.seek(0)
 
 
 def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], path: PathLike) -> None:

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmwsss.apis.label_folder import LabelFolder
+from mmwsss.datasets.map_files import write_cams, write_label_map
+
+IDS = ['a', 'sub/b', 'c']
+
+
+def make_folder(path: Path, save_cams: bool = False, ids: tuple = ('a', 'sub/b'), **settings: object) -> LabelFolder:
+    """A prepared folder with the files of two images."""
+    folder = LabelFolder(path, {'threshold': .5} | settings, save_cams)
+    folder.prepare(IDS)
+    for image_id in ids:
+        if save_cams:
+            write_cams(np.random.default_rng(0).random((1, 8, 8)), [0], (8, 8), folder.cams_path(image_id))
+        write_label_map(np.eye(8, dtype=int), folder.label_path(image_id))
+    return folder
+
+
+def test_finished_images_are_counted_and_others_are_not(tmp_path: Path):
+    folder = make_folder(tmp_path / 'out')
+    counts = {image_id: folder.pixel_counts(image_id) for image_id in IDS}
+    assert counts['a'].tolist() == counts['sub/b'].tolist() == [56, 8] + [0] * 254
+    assert counts['c'] is None
+
+
+@pytest.mark.parametrize('kept', [0, 10, -1])
+def test_damaged_files_have_to_be_made_again(tmp_path: Path, kept: int):
+    for save_cams, suffix in ((False, 'png'), (True, 'png'), (True, 'npz')):
+        folder = make_folder(tmp_path / f'{save_cams}{suffix}', save_cams)
+        path = folder.label_path('a') if suffix == 'png' else folder.cams_path('a')
+        assert folder.pixel_counts('a') is not None
+        path.write_bytes(path.read_bytes()[:kept])
+        assert folder.pixel_counts('a') is None
+        path.unlink()
+        assert folder.pixel_counts('a') is None
+
+
+def test_a_flipped_bit_anywhere_is_found(tmp_path: Path):
+    folder = make_folder(tmp_path)
+    path = folder.label_path('a')
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 37):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1:])
+        assert folder.pixel_counts('a') is None, position
+
+
+def test_the_same_settings_go_on_and_leftovers_go(tmp_path: Path):
+    folder = make_folder(tmp_path)
+    (tmp_path / 'sub/.b.0123456789ab.png').write_bytes(b'half')
+    (tmp_path / '.keep').write_bytes(b'mine')
+    again = LabelFolder(tmp_path, {'threshold': .5})
+    again.prepare(IDS)
+    assert again.pixel_counts('a') is not None
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file()}
+    assert files == {'a.png', 'sub/b.png', '.keep', 'pseudo_labels.json'}
+    assert json.loads((tmp_path / 'pseudo_labels.json').read_text())['settings'] == folder.settings
+
+
+def test_other_settings_are_refused_or_replaced(tmp_path: Path):
+    make_folder(tmp_path, save_cams=True, post='crf')
+    other = LabelFolder(tmp_path, {'threshold': .4, 'post': 'crf', 'classes': ['x' * 99]})
+    with pytest.raises(ValueError, match=r'threshold is 0.5 there and 0.4 now, classes is null .*--overwrite'):
+        other.prepare(IDS)
+    assert (tmp_path / 'a.png').exists()
+    other.prepare(IDS, overwrite=True)
+    assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == ['pseudo_labels.json']
+    make_folder(tmp_path, **other.settings)
+
+
+def test_labels_of_unknown_origin_are_refused_or_replaced(tmp_path: Path):
+    for name in ('a', 'other'):
+        write_label_map(np.zeros((2, 2)), tmp_path / f'{name}.png')
+    folder = LabelFolder(tmp_path, {'threshold': .5})
+    with pytest.raises(ValueError, match="1 of these label maps, but no pseudo_labels.json.*'a.png'"):
+        folder.prepare(IDS)
+    folder.prepare(IDS, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {'other.png', 'pseudo_labels.json'}
+
+
+def test_a_damaged_manifest_is_no_licence(tmp_path: Path):
+    folder = make_folder(tmp_path)
+    (tmp_path / 'pseudo_labels.json').write_text('{"sett')
+    with pytest.raises(ValueError, match='other settings'):
+        folder.prepare(IDS)
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path):
+    (tmp_path / 'out').write_text('')
+    with pytest.raises(NotADirectoryError, match='out is a file'):
+        LabelFolder(tmp_path / 'out', {}).prepare(IDS)

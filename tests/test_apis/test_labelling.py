@@ -1,0 +1,137 @@
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmwsss.apis.labelling import LabelJob, LabelSettings, LabelWriter, labels_between, labels_from_scores
+from mmwsss.datasets.map_files import read_cams, read_label_map
+from mmwsss.models import DenseCRF
+
+SIZE = (24, 30)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 60, (*SIZE, 3)).astype(np.uint8)
+    pixels[:, 15:] += 150
+    Image.fromarray(pixels).save(tmp_path / 'image.png')
+    return tmp_path / 'image.png'
+
+
+def make_job(image: Path, name: str = 'a', cams_path: bool = False, labels: object = None) -> LabelJob:
+    cams = np.random.default_rng(1).random((2, *SIZE), np.float32) * .5
+    cams[1, :, 15:] += .4
+    return LabelJob(str(image), cams, [0, 4], labels, image.parent / f'{name}.png',
+                    image.parent / f'{name}.npz' if cams_path else None)
+
+
+def write(job: LabelJob, workers: int = 0, **settings: object) -> np.ndarray:
+    with LabelWriter(LabelSettings(**{'threshold': .5, **settings}), [(0, 0, 0)], workers) as writer:
+        counts = [*writer.write(job), *writer.flush()]
+    labels = read_label_map(job.label_path)
+    np.testing.assert_array_equal(counts, [np.bincount(labels.ravel(), minlength=256)])
+    return labels
+
+
+def test_equal_scores_are_background_or_the_lower_class():
+    scores = np.array([[[.5, .5, .5, .5]], [[.5, .6, .7, .1]], [[.2, .6, .8, .1]]])
+    assert labels_from_scores(scores, [2, 7]).tolist() == [[0, 3, 8, 0]]
+
+
+def test_between_two_thresholds_is_ignored():
+    low, high = np.array([[0, 1, 1, 2, 0]]), np.array([[0, 1, 0, 1, 3]])
+    assert labels_between(low, high).tolist() == [[0, 1, 255, 1, 3]]
+
+
+def test_a_threshold_and_two_thresholds(image: Path):
+    job = make_job(image)
+    best = job.cams.max(0)
+    value = np.where(job.cams[0] >= job.cams[1], 1, 5)
+    np.testing.assert_array_equal(write(job), np.where(best > np.float32(.5), value, 0))
+    np.testing.assert_array_equal(
+        write(job, threshold=.3, high=.6),
+        np.where(best > np.float32(.6), value, np.where(best > np.float32(.3), 255, 0)))
+
+
+@pytest.mark.parametrize('high', [None, .7])
+def test_crf_of_present_classes_and_background(image: Path, high: object):
+    job = make_job(image)
+    crf = DenseCRF.from_preset('toco_label')
+    pixels = np.array(Image.open(image))
+    at = {t: np.array([0, 1, 5])[crf(pixels, np.concatenate([np.full((1, *SIZE), t), job.cams])).argmax(0)]
+          for t in (.4, .7)}
+    expected = at[.4] if high is None else np.where(at[.7] > 0, at[.7], np.where(at[.4] > 0, 255, 0))
+    found = write(job, threshold=.4, high=high, post='crf', crf='toco_label')
+    np.testing.assert_array_equal(found, expected)
+    assert (found != write(job, threshold=.4, high=high)).any()
+
+
+def test_known_labels_are_taken_and_images_without_class_are_background(image: Path):
+    labels = np.random.default_rng(0).integers(0, 3, SIZE)
+    np.testing.assert_array_equal(write(make_job(image, labels=labels)), labels)
+    empty = LabelJob(str(image), np.zeros((0, *SIZE), np.float32), [], None, image.parent / 'b.png')
+    assert not write(empty, post='crf').any()
+
+
+def test_class_maps_are_stored_where_asked_for(image: Path):
+    job = make_job(image, cams_path=True)
+    write(job)
+    cams, channels = read_cams(job.cams_path)
+    assert channels.tolist() == [0, 4]
+    np.testing.assert_allclose(cams, job.cams, atol=1e-3)
+    write(job, cam_stride=4)
+    cams, _ = read_cams(job.cams_path)
+    assert cams.shape == (2, 6, 8)
+    assert cams.mean() == pytest.approx(job.cams.mean(), rel=.02)
+
+
+def test_workers_write_the_same_files(image: Path):
+    jobs = [make_job(image, name, cams_path=True) for name in 'abcdefgh']
+    settings = LabelSettings(threshold=.4, post='crf', save_cams=True)
+    contents = []
+    for workers in (0, 2):
+        with LabelWriter(settings, [(0, 0, 0)], workers) as writer:
+            counts = [c for job in jobs for c in writer.write(job)] + list(writer.flush())
+        assert len(counts) == 8
+        contents.append([(job.label_path.read_bytes(), job.cams_path.read_bytes()) for job in jobs])
+        for job in jobs:
+            job.label_path.unlink()
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_failure_names_the_image_and_leaves_nothing(image: Path, workers: int):
+    (image.parent / 'file').write_text('in the way of a folder')
+    job = make_job(image, name='file/a')
+    with pytest.raises(RuntimeError, match='label of .*image.png could not be written to .*file/a.png.*goes on'):
+        write(job, workers)
+    job = make_job(image.parent / 'missing.png', name='b')
+    with pytest.raises(RuntimeError, match='missing.png'):
+        write(job, workers, post='crf')
+    assert {path.name for path in image.parent.iterdir()} == {'file', 'image.png'}
+
+
+def write_with_a_killed_worker(job: LabelJob) -> None:
+    with LabelWriter(LabelSettings(threshold=.5), [(0, 0, 0)], workers=1) as writer:
+        os.kill(writer._pool.submit(os.getpid).result(), signal.SIGKILL)
+        for _ in range(50):
+            list(writer.write(job))
+        list(writer.flush())
+
+
+def test_a_worker_that_is_killed_is_told_of(image: Path):
+    with pytest.raises(RuntimeError, match='ended from outside.*goes on'):
+        write_with_a_killed_worker(make_job(image))
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    ({'threshold': 1.2}, 'threshold=1.2'), ({'threshold': .5, 'high': .4}, 'high=0.4'),
+    ({'threshold': .5, 'post': 'nn'}, "'nn'"), ({'threshold': .5, 'cam_stride': 0}, 'cam_stride'),
+    ({'threshold': .5, 'post': 'crf', 'crf': 'none'}, 'mctformer_cam.*none'),
+])
+def test_wrong_settings_are_refused(settings: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        LabelSettings(**settings)

@@ -243,7 +243,7 @@ def _present_cams(model: nn.Module, data: dict, num_classes: int) -> tuple[Tenso
     channels = sample.gt_label.nonzero().flatten()
     if not len(channels):
         return inputs.new_zeros(1, 0, *sample.ori_shape[:2]), channels, sample
-    cams = model.multi_scale_cams(inputs, image_labels=sample.gt_label[None].to(inputs))['cams']
+    cams = model.multi_scale_cams(inputs)['cams']
     if cams.shape[1] != num_classes:
         raise ValueError(f'the model gives maps of {cams.shape[1]} classes, the data set has {num_classes}')
     return cams_at_image_size(cams[:, channels.to(cams.device)], sample.metainfo), channels, sample

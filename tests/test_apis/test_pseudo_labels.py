@@ -1,0 +1,238 @@
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.config import Config
+from PIL import Image
+
+from mmwsss.apis import LabelSettings, inference_cams, init_model, labelled_images, make_pseudo_labels
+from mmwsss.apis.pseudo_labels import estimate_cam_bytes
+from mmwsss.datasets import ImageLabelDataset
+from mmwsss.datasets.map_files import read_cams, read_label_map
+from mmwsss.models import PixelAdaptiveRefinement
+from mmwsss.models.utils import refined_pseudo_labels
+from tests.colour_cam import ColourCAM, colour_cam_config
+from tests.helpers import CLASSES, COLORS, PALETTE, write_voc_folder
+
+HALF = LabelSettings(threshold=.5)
+TRAIN = [f'img_{i:03d}' for i in range(6)]
+LABELS = {name: ((1, 0), (0, 1), (1, 1))[i % 3] for i, name in enumerate(TRAIN)}
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_voc_folder(tmp_path_factory.mktemp('voc'))
+
+
+@pytest.fixture(scope='module')
+def cfg(root: Path) -> Config:
+    return Config(colour_cam_config(root, size=(64, 48)))
+
+
+@pytest.fixture(scope='module')
+def model(cfg: Config) -> ColourCAM:
+    return init_model(cfg)
+
+
+@pytest.fixture(scope='module')
+def images(cfg: Config, model: ColourCAM) -> ImageLabelDataset:
+    return labelled_images(cfg)
+
+
+def contents(folder: Path) -> dict:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def test_labels_equal_those_of_single_images(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+    summary = make_pseudo_labels(model, images, tmp_path, LabelSettings(threshold=.4, save_cams=True))
+    pixels = np.zeros(256, int)
+    for name, present in LABELS.items():
+        cams = inference_cams(model, root / f'JPEGImages/{name}.jpg', present)
+        expected = np.where(cams.max(0) > np.float32(.4), cams.argmax(0) + 1, 0)
+        found = read_label_map(tmp_path / f'{name}.png')
+        np.testing.assert_array_equal(found, expected)
+        assert found.shape == mmcv.imread(root / f'JPEGImages/{name}.jpg').shape[:2]
+        pixels += np.bincount(found.ravel(), minlength=256)
+        stored, channels = read_cams(tmp_path / f'cams/{name}.npz')
+        np.testing.assert_allclose(stored, cams[channels], atol=1e-3)
+        assert channels.tolist() == np.flatnonzero(present).tolist()
+    assert (summary.num_written, summary.num_kept) == (6, 0)
+    np.testing.assert_array_equal(summary.pixels, pixels)
+    assert summary.images[:3].tolist() == [6, 4, 4]
+    with Image.open(tmp_path / f'{TRAIN[0]}.png') as image:
+        assert image.mode == 'P'
+        assert image.getpalette()[:9] == [value for colour in PALETTE for value in colour]
+
+
+@pytest.mark.parametrize('high', [None, .7])
+def test_refinement_along_the_image(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path,
+                                    high: object):
+    make_pseudo_labels(model, images, tmp_path, LabelSettings(threshold=.5, high=high, post='par'))
+    for name in ('img_001', 'img_002'):
+        path = root / f'JPEGImages/{name}.jpg'
+        present = torch.tensor([LABELS[name]], dtype=torch.float32)
+        cams = torch.from_numpy(inference_cams(model, path, LABELS[name]))[None]
+        image = torch.from_numpy(mmcv.imread(path, channel_order='rgb').transpose(2, 0, 1).copy())[None] / 255
+        expected = refined_pseudo_labels(PixelAdaptiveRefinement(), image, cams, present, high or .5, .5)[0]
+        np.testing.assert_array_equal(read_label_map(tmp_path / f'{name}.png'), expected)
+
+
+def test_masks_are_never_opened(root: Path, cfg: Config, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+    labels = {name: [c for c, shown in zip(CLASSES, present) if shown] for name, present in LABELS.items()}
+    (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
+    shutil.copytree(root, tmp_path / 'voc')
+    shutil.rmtree(tmp_path / 'voc/SegmentationClass')
+    without = Config(colour_cam_config(tmp_path / 'voc', size=(64, 48)))
+    without.train_dataloader.dataset.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
+    del without.train_dataloader.dataset.dataset.data_prefix['seg_map_path']
+    make_pseudo_labels(model, labelled_images(without), tmp_path / 'a', HALF)
+    make_pseudo_labels(model, images, tmp_path / 'b', HALF)
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
+
+
+def test_finished_labels_are_kept_and_damaged_ones_made_again(model: ColourCAM, images: ImageLabelDataset,
+                                                              tmp_path: Path):
+    make_pseudo_labels(model, images, tmp_path, HALF)
+    before = contents(tmp_path)
+    ages = {name: (tmp_path / f'{name}.png').stat().st_mtime_ns for name in TRAIN}
+    (tmp_path / 'img_001.png').unlink()
+    (tmp_path / 'img_004.png').write_bytes(before['img_004.png'][:-20])
+    summary = make_pseudo_labels(model, images, tmp_path, HALF)
+    assert (summary.num_written, summary.num_kept) == (2, 4)
+    assert summary.pixels.sum() == 6 * 40 * 56
+    assert contents(tmp_path) == before
+    kept = [name for name in TRAIN if (tmp_path / f'{name}.png').stat().st_mtime_ns == ages[name]]
+    assert kept == ['img_000', 'img_002', 'img_003', 'img_005']
+
+
+def run_until_killed(model: ColourCAM, images: ImageLabelDataset, folder: Path) -> None:
+    """Make labels; in the midst of writing the fourth, the process is killed."""
+    torch.set_num_threads(1)
+    save, calls = Image.Image.save, []
+
+    def save_half(image: Image.Image, path: Path) -> None:
+        save(image, path)
+        calls.append(path)
+        if len(calls) == 4:
+            Path(path).write_bytes(Path(path).read_bytes()[:100])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Image.Image.save = save_half
+    make_pseudo_labels(model, images, folder, HALF)
+
+
+def test_a_killed_run_goes_on_to_the_same_folder(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+    process = mp.get_context('fork').Process(target=run_until_killed, args=(model, images, tmp_path / 'a'))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    hidden = [path.name.startswith('.') for path in (tmp_path / 'a').glob('*.png')]
+    assert (hidden.count(False), hidden.count(True)) == (3, 1)
+    summary = make_pseudo_labels(model, images, tmp_path / 'a', HALF)
+    assert (summary.num_written, summary.num_kept) == (3, 3)
+    make_pseudo_labels(model, images, tmp_path / 'b', HALF)
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
+
+
+def run_rank(rank: int, cfg: Config, folder: Path, queue: mp.Queue) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', f'file://{folder}.init', rank=rank, world_size=2)
+    images, model = labelled_images(cfg), init_model(cfg)
+    summary = make_pseudo_labels(model, images, folder, HALF)
+    try:
+        make_pseudo_labels(model, images, folder, LabelSettings(threshold=.6))
+        message = ''
+    except ValueError as error:
+        message = str(error)
+    queue.put((summary.num_written, summary.pixels.tolist(), message))
+    dist.destroy_process_group()
+
+
+def test_two_ranks_share_the_images(cfg: Config, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+    context = mp.get_context('fork')
+    queue = context.Queue()
+    ranks = [context.Process(target=run_rank, args=(rank, cfg, tmp_path / 'a', queue)) for rank in range(2)]
+    [rank.start() for rank in ranks]
+    found = [queue.get(timeout=120) for _ in ranks]
+    [rank.join() for rank in ranks]
+    expected = make_pseudo_labels(model, images, tmp_path / 'b', HALF)
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
+    for written, pixels, message in found:
+        assert written == 6
+        assert pixels == expected.pixels.tolist()
+        assert 'threshold is 0.5 there and 0.6 now' in message
+
+
+def test_splits_by_name_and_by_list(root: Path, cfg: Config, tmp_path: Path):
+    assert labelled_images(cfg).image_ids == TRAIN
+    assert labelled_images(cfg, 'val').image_ids == ['img_006', 'img_007', 'img_008']
+    (tmp_path / 'plain.txt').write_text('img_007\nimg_002\n')
+    assert labelled_images(cfg, str(tmp_path / 'plain.txt')).image_ids == ['img_007', 'img_002']
+    with pytest.raises(FileNotFoundError, match="'train', 'val', 'test' or a list.*trainval"):
+        labelled_images(cfg, 'trainval')
+    bare = Config({'train_dataloader': {'dataset': cfg.train_dataloader.dataset.dataset}})
+    with pytest.raises(ValueError, match='ImageLabelDataset'):
+        labelled_images(bare)
+    with pytest.raises(ValueError, match='no val_dataloader'):
+        labelled_images(bare, 'val')
+
+
+def test_images_without_class_become_background(cfg: Config, root: Path, model: ColourCAM, tmp_path: Path):
+    labels = {name: [] if name == 'img_003' else ['disc'] for name in TRAIN}
+    (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
+    some = Config(colour_cam_config(root))
+    some.train_dataloader.dataset.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
+    make_pseudo_labels(model, labelled_images(some), tmp_path / 'out', LabelSettings(threshold=.5, post='par'))
+    assert not read_label_map(tmp_path / 'out/img_003.png').any()
+    assert read_label_map(tmp_path / 'out/img_000.png').any()
+
+
+def test_an_unreadable_image_is_named(root: Path, model: ColourCAM, tmp_path: Path):
+    shutil.copytree(root, tmp_path / 'voc')
+    (tmp_path / 'voc/JPEGImages/img_002.jpg').write_bytes(b'no image')
+    images = labelled_images(Config(colour_cam_config(tmp_path / 'voc')))
+    with pytest.raises(RuntimeError, match='img_002.jpg .*cannot be processed'):
+        make_pseudo_labels(model, images, tmp_path / 'out', HALF)
+    assert not list((tmp_path / 'out').glob('.*'))
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColourCAM, images: ImageLabelDataset,
+                                                              tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def save_half(image: Image.Image, path: Path) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, 'save', save_half)
+        with pytest.raises(RuntimeError, match='img_000.jpg could not be written .*No space left.*goes on'):
+            make_pseudo_labels(model, images, tmp_path, HALF)
+    assert [path.name for path in tmp_path.iterdir()] == ['pseudo_labels.json']
+    assert make_pseudo_labels(model, images, tmp_path, HALF).num_written == 6
+
+
+def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: ColourCAM, images: ImageLabelDataset,
+                                           tmp_path: Path):
+    three = init_model(Config(colour_cam_config(root, colours=(*COLORS, (0, 0, 0)))))
+    with pytest.raises(ValueError, match='3 classes against 2'):
+        make_pseudo_labels(three, images, tmp_path, HALF)
+    three.dataset_meta = {}
+    with pytest.raises(ValueError, match='maps of 3 classes, the data set has 2'):
+        make_pseudo_labels(three, images, tmp_path, HALF)
+    with pytest.raises(TypeError, match='multi_scale_cams'):
+        make_pseudo_labels(torch.nn.Linear(1, 1), images, tmp_path, HALF)
+    with pytest.raises(TypeError, match='image labels'):
+        make_pseudo_labels(model, images.dataset, tmp_path, HALF)
+
+
+def test_size_of_class_maps_is_estimated(images: ImageLabelDataset):
+    assert estimate_cam_bytes(images, range(6)) == 8 * 40 * 56 * 2
+    assert estimate_cam_bytes(images, range(6), stride=4) == 8 * 10 * 14 * 2
+    assert estimate_cam_bytes(images, []) == 0

@@ -121,6 +121,8 @@ def test_resumed_loader_continues_the_stream_in_any_worker(num_workers):
     plain = DataLoader(Recorder(), batch_size=2, sampler=IterationSampler(range(10), seed=5))
     assert whole == [[x.tolist() for x in batch] for batch in itertools.islice(plain, 12)]
     resumed = loader_iterator()
+    if not hasattr(resumed, 'skip_iter'):
+        pytest.skip('this mmengine resumes by loading and dropping what was trained on')
     resumed.skip_iter(7)
     assert [[x.tolist() for x in batch] for batch in itertools.islice(resumed, 5)] == whole[7:]
 

@@ -131,12 +131,12 @@ def compare_with_images(labels: ImageLabels, folder: Path, verify: bool, console
 def show_summary(labels: ImageLabels, path: Path, console: Console) -> None:
     """Print the table of images per class, and the totals."""
     summary = labels.summary()
-    table = Table('class', 'images', 'share', title=str(path))
+    table = Table('class', 'images', 'share')
     for name, count in summary.images_per_class.items():
         table.add_row(name, str(count), f'{100 * count / max(summary.num_images, 1):.1f} %',
                       style='' if count else 'yellow')
     console.print(table)
-    console.print(f'{summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
+    console.print(f'{path}: {summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
                   f'{len(summary.without_label)} without a label, {len(summary.classes_without_image)} classes without '
                   'an image', highlight=False)
 

@@ -1,8 +1,9 @@
 import json
+import os
 
 import pytest
 
-from mmwsss.utils import atomic_path, write_json, write_lines
+from mmwsss.utils import atomic_path, missing_files, write_json, write_lines
 
 
 def test_atomic_path_leaves_only_the_finished_file(tmp_path):
@@ -41,3 +42,17 @@ def test_write_lines_and_json(tmp_path):
     assert (tmp_path / 'l.txt').read_text(encoding='utf-8') == 'a\nü\n'
     write_json({'k': ['ü']}, tmp_path / 'd.json')
     assert json.loads((tmp_path / 'd.json').read_text(encoding='utf-8')) == {'k': ['ü']}
+
+
+def test_missing_files_looks_into_each_folder_once(tmp_path, monkeypatch):
+    (tmp_path / 'sub').mkdir()
+    for name in ('a', 'sub/b'):
+        (tmp_path / name).touch()
+    wanted = [str(tmp_path / name) for name in ('z', 'a', 'sub/b', 'sub/a', 'nowhere/a')]
+    calls = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, 'scandir', lambda folder: calls.append(folder) or scandir(folder))
+    assert missing_files(wanted) == [wanted[0], wanted[3], wanted[4]]
+    assert sorted(calls) == [str(tmp_path), str(tmp_path / 'sub')]
+    monkeypatch.chdir(tmp_path)
+    assert missing_files(['a', 'b']) == ['b']

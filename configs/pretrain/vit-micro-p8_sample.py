@@ -6,8 +6,8 @@ custom_imports = dict(
 
 data_root = 'data/sample_pretrain/'
 num_classes = 94
-batch_size = 128
-max_iters = 3000
+batch_size = 32
+max_iters = 4000
 
 model = dict(
     type='mmpretrain.ImageClassifier',
@@ -31,10 +31,10 @@ train_pipeline = [
     dict(
         type='mmpretrain.RandomResizedCrop',
         scale=48,
-        crop_ratio_range=(0.5, 1.0),
+        crop_ratio_range=(0.6, 1.0),
         aspect_ratio_range=(0.8, 1.25)),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='mmpretrain.ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='mmpretrain.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2),
     dict(type='mmpretrain.PackInputs'),
 ]
 val_pipeline = [
@@ -60,12 +60,12 @@ val_evaluator = dict(type='mmpretrain.Accuracy', topk=(1, 5))
 
 optim_wrapper = dict(
     type='CPUBFloat16OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05),
+    optimizer=dict(type='MuonAdamW', lr=2e-3, betas=(0.9, 0.98), weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
     paramwise_cfg=dict(
         norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'cls_token': dict(decay_mult=0.0),
                                                                'pos_embed': dict(decay_mult=0.0)}))
-warmup = 200
+warmup = 100
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=warmup, end=max_iters),

@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from mmwsss.datasets.sample import SAMPLE_CLASSES, summarize_labels, write_sample_set
+from mmwsss.datasets.sample.sheet import contact_sheet
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-val', type=int, default=150, help='validation images')
     parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes')
     parser.add_argument('--nproc', type=int, default=None, help='processes (default: one per core)')
+    parser.add_argument('--sheet', type=Path, default=None, help='also write a contact sheet (image file)')
     return parser.parse_args()
 
 
@@ -55,6 +58,9 @@ def main() -> None:
         raise SystemExit(f'make_sample.py: {error}') from error
     console.print('made' if made else 'already there, nothing to do')
     console.print(summary_table(args.out_dir))
+    if args.sheet:
+        args.sheet.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(contact_sheet(args.out_dir)).save(args.sheet, quality=80)
 
 
 if __name__ == '__main__':

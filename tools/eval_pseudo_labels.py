@@ -205,5 +205,5 @@ def main() -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
         sys.exit(f'{type(error).__name__}: {error}')

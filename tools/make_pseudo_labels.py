@@ -134,5 +134,5 @@ def main() -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
         sys.exit(f'{type(error).__name__}: {error}')

@@ -9,6 +9,7 @@ from typing import Any, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmwsss.assets import asset_path
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import find_config
@@ -148,7 +149,13 @@ def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def _is_local(path: str) -> bool:
-    return path.startswith('mmwsss://') or Path(path).expanduser().is_file()
+    """Whether weights are a file here, or come with the package."""
+    if not path.startswith('mmwsss://'):
+        return Path(path).expanduser().is_file()
+    try:
+        return asset_path(path).is_file()
+    except FileNotFoundError:
+        return False
 
 
 def _leaf_meta(leaf: dict) -> dict:

@@ -4,22 +4,44 @@ _base_ = [
     '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
 crop_size = 128
-max_iters = 500
 classes = 8
 width = 128
-cam_views = dict(scales=(1.0, 0.5, 1.5))
 model = dict(
     data_preprocessor=dict(size=(crop_size, crop_size)),
     backbone=dict(
         arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
         img_size=64,
         patch_size=8,
+        # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=classes, in_channels=width, aux_layer=-2),
     decode_head=dict(num_classes=classes + 1, in_channels=width, channels=128, dilation=2),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
-    train_cfg=dict(
-        local_crop_size=32, phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=150)]))
+    train_cfg=dict(local_crop_size=32, phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=150)]))
+
 train_pipeline = _base_.toco_train_pipeline
-train_pipeline[1].update(crop_size=crop_size)
+train_pipeline[1].update(crop_size=crop_size, scale_range=(0.75, 1.25))
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+val_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(crop_size, crop_size), keep_ratio=False),
+    dict(type='LoadAnnotations'),
+    dict(type='PackWSSSInputs')
+]
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_evaluator = [
+    dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+    dict(type='CAMMetric', threshold=0.5, prefix='cam'),
+    dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
+]
+test_evaluator = val_evaluator
+tta_pipeline = _base_.test_pipeline
+
+max_iters = 500
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+param_scheduler = [
+    dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=50, warmup_ratio=1e-6, power=0.9)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=20))

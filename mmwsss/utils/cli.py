@@ -86,7 +86,8 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: There is no such config, data root, class or label file.
     """
-    cfg = Config.fromfile(find_config(args.config))
+    # Formatting the dump of a config costs seconds at every start, and nobody reads it for its line breaks.
+    cfg = Config.fromfile(find_config(args.config), format_python_code=False)
     if args.data_root or args.classes or args.label_file:
         from .config import override_data
         override_data(cfg, data_root=args.data_root, classes=args.classes, label_file=args.label_file)

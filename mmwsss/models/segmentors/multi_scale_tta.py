@@ -32,6 +32,7 @@ class MultiScaleTTA(BaseTTAModel):
         scale_fusion: ``'sum'`` or ``'max'`` over scales.
         post: A refiner such as :class:`DenseCRF`, called with the RGB image and the softmax of the fused logits, or
             None.
+        data_preprocessor: As in mmengine; the module's own unless given.
     """
 
     def __init__(self,
@@ -40,8 +41,9 @@ class MultiScaleTTA(BaseTTAModel):
                  flip: bool = True,
                  flip_fusion: str = 'sum',
                  scale_fusion: str = 'max',
-                 post: Optional[dict] = None) -> None:
-        super().__init__(module)
+                 post: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None) -> None:
+        super().__init__(module, data_preprocessor)
         self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion)
         self.post = MODELS.build(post) if post is not None else None
 

@@ -43,7 +43,7 @@ def turn_on_drawing(cfg: Config, show: bool, show_dir: str, wait_time: float) ->
     if hook is None or not cfg.get('visualizer'):
         raise ValueError('--show and --show-dir need default_hooks.visualization and a visualizer in '
                          f'the config; {cfg.filename} has hooks {sorted(cfg.get("default_hooks", {}))}')
-    hook['draw'] = True
+    hook.update(draw=True, interval=1)
     if show:
         hook.update(show=True, wait_time=wait_time)
     if show_dir:
@@ -61,6 +61,8 @@ def turn_on_tta(cfg: Config) -> None:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config {cfg.filename}')
     replace_pipelines(cfg.test_dataloader.dataset, cfg.tta_pipeline)
     cfg.model = dict(cfg.tta_model, module=cfg.model)
+    # Augmented segmentation brings no class maps: metrics of these would have nothing to measure.
+    cfg.test_evaluator = cfg.get('tta_evaluator', cfg.test_evaluator)
 
 
 def write_predictions(cfg: Config, out: str) -> None:

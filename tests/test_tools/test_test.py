@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from PIL import Image
+
+from mmwsss.registry import MODELS
 
 from ..helpers import load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
 
@@ -28,7 +31,7 @@ def root(tmp_path_factory):
     cfg = tiny_runner_cfg(write_voc_folder(root / 'data'), root / 'unused')
     cfg.update(tta_model=dict(type='SegTTAModel'), tta_pipeline=TTA_PIPELINE, log_level='INFO')
     write_config(cfg, root / 'tiny.py')
-    from mmwsss.registry import MODELS
+    init_default_scope('mmwsss')
     model = MODELS.build(Config(cfg).model)
     torch.manual_seed(0)
     model.init_weights()
@@ -114,5 +117,6 @@ def test_missing_parts_of_a_config_are_named(tool):
 def test_show_flags(tool):
     cfg = Config(dict(default_hooks=dict(visualization=dict(type='SegVisualizationHook')), visualizer=dict(type='V')))
     tool.turn_on_drawing(cfg, True, 'pictures', 1.5)
-    assert cfg.default_hooks.visualization == dict(type='SegVisualizationHook', draw=True, show=True, wait_time=1.5)
+    assert cfg.default_hooks.visualization == dict(
+        type='SegVisualizationHook', draw=True, interval=1, show=True, wait_time=1.5)
     assert cfg.visualizer.save_dir == 'pictures'

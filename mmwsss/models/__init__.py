@@ -1,5 +1,6 @@
 """The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
 
+from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
 from .backbones import AttentionViT

@@ -28,13 +28,8 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='mmpretrain.RandomResizedCrop',
-        scale=48,
-        crop_ratio_range=(0.6, 1.0),
-        aspect_ratio_range=(0.8, 1.25)),
+    dict(type='mmpretrain.RandomCrop', crop_size=48),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='mmpretrain.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2),
     dict(type='mmpretrain.PackInputs'),
 ]
 val_pipeline = [

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mmwsss.datasets.sample import SAMPLE_CLASSES, summarize_labels, write_sample_set
 from mmwsss.datasets.sample.sheet import contact_sheet
+from mmwsss.utils.files import atomic_path
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,15 +53,15 @@ def main() -> None:
     args = parse_args()
     console = Console()
     try:
-        made = write_sample_set(args.out_dir, args.num_train, args.num_val, args.seed, args.nproc,
-                                show_progress)
+        made = write_sample_set(args.out_dir, args.num_train, args.num_val, args.seed, args.nproc, show_progress)
+        sheet = contact_sheet(args.out_dir) if args.sheet else None
     except (ValueError, FileExistsError) as error:
         raise SystemExit(f'make_sample.py: {error}') from error
     console.print('made' if made else 'already there, nothing to do')
     console.print(summary_table(args.out_dir))
     if args.sheet:
-        args.sheet.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(contact_sheet(args.out_dir)).save(args.sheet, quality=80)
+        with atomic_path(args.sheet) as work:
+            Image.fromarray(sheet).save(work, quality=80)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,39 @@
+"""The tools that make the generated sets."""
+
+import pytest
+from PIL import Image
+
+from ...helpers import call_tool
+
+SCRIPT = 'tools/dataset_converters/make_sample.py'
+
+
+def test_makes_the_set_once_and_draws_a_sheet(tmp_path, capsys):
+    arguments = (tmp_path / 'set', '--num-train', 2, '--num-val', 24, '--nproc', 1)
+    call_tool(SCRIPT, *arguments, '--sheet', tmp_path / 'sheet.jpg')
+    output = capsys.readouterr().out
+    assert 'labels per image' in output
+    assert 'nothing to do' not in output
+    width, height = Image.open(tmp_path / 'sheet.jpg').size
+    assert (width, height) == (4 * (2 * 128 + 3 + 12), 6 * (128 + 16 + 12))
+    call_tool(SCRIPT, *arguments)
+    assert 'nothing to do' in capsys.readouterr().out
+
+
+def test_a_small_set_has_no_sheet(tmp_path):
+    with pytest.raises(SystemExit, match='1 val images'):
+        call_tool(SCRIPT, tmp_path / 'set', '--num-train', 1, '--num-val', 1, '--sheet', tmp_path / 'sheet.jpg')
+
+
+def test_a_foreign_folder_is_refused(tmp_path):
+    (tmp_path / 'photo.jpg').touch()
+    with pytest.raises(SystemExit, match='choose another folder'):
+        call_tool(SCRIPT, tmp_path)
+
+
+def test_pretraining_set(tmp_path, capsys):
+    call_tool('tools/dataset_converters/make_sample_pretrain.py', tmp_path / 'set', '--train-per-class', 1,
+              '--val-per-class', 1, '--side', 32, '--nproc', 1)
+    assert '94 classes' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='31'):
+        call_tool('tools/dataset_converters/make_sample_pretrain.py', tmp_path / 'other', '--side', 31)

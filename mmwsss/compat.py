@@ -18,8 +18,7 @@ from typing import Any, NamedTuple, Optional
 
 __all__ = [
     'REQUIREMENTS', 'allow_checkpoint_globals', 'check_stack', 'checkpoint_globals',
-    'declare_torchvision_schemas',
-    'installed_version', 'mmengine_reads'
+    'declare_torchvision_schemas', 'installed_version', 'mmengine_reads'
 ]
 
 

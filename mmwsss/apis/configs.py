@@ -138,7 +138,8 @@ def labelled_images(cfg: Config, split: str = 'train') -> ImageLabelDataset:
         if node is None:
             raise ValueError(f'{key}.dataset of the config gives no image labels: wrap it as '
                              "dict(type='ImageLabelDataset', label_file=..., dataset=...)")
-    node.update(pipeline=inference_pipeline(cfg), show_masks=False, empty='keep', seed=None, test_mode=True)
+    node.update(pipeline=inference_pipeline(cfg), show_masks=False, empty='keep', seed=None, test_mode=True,
+                verify_images=False)
     if not named:
         _leaf(node, key)['ann_file'] = str(Path(split).resolve())
     return DATASETS.build(node)

@@ -1,26 +1,19 @@
-"""From the class maps of an image to its pseudo label on disk, beside the network where that is slow."""
+"""From the class maps of an image to its pseudo label on disk."""
 
-import multiprocessing
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
-import cv2
 import mmcv
 import numpy as np
 import torch
 
 from mmwsss.datasets.map_files import write_cams, write_label_map
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS, DenseCRF
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.models.utils import IGNORE_INDEX
 
-__all__ = ['LabelJob', 'LabelSettings', 'LabelWriter', 'labels_between', 'labels_from_scores']
+__all__ = ['LabelJob', 'LabelSettings', 'finish_job', 'labels_between', 'labels_from_scores']
 
 POSTS = ('none', 'par', 'crf')
 DEFAULT_CRF = 'mctformer_cam'
@@ -166,96 +159,3 @@ def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
         return cams
     size = [-(-side // stride) for side in cams.shape[1:]]
     return torch.nn.functional.interpolate(torch.from_numpy(cams)[None], size, mode='area')[0].numpy()
-
-
-class LabelWriter:
-    """Finishes jobs, in worker processes beside the caller or at once.
-
-    A context manager; on an error, jobs not yet begun are dropped.
-
-    Args:
-        settings (LabelSettings): What to make.
-        palette (Sequence): Colours of the label maps.
-        workers (int): Worker processes; with 0, the caller does the work.
-    """
-
-    def __init__(self, settings: LabelSettings, palette: Sequence, workers: int = 0) -> None:
-        self._arguments = (settings, palette)
-        self._workers = workers
-        self._pool: Optional[ProcessPoolExecutor] = None
-        self._finish = _finisher(*self._arguments)
-        self._pending: deque[Future] = deque()
-
-    def __enter__(self) -> 'LabelWriter':
-        if self._workers:
-            self._pool = ProcessPoolExecutor(self._workers, _worker_context(), _start_worker, self._arguments)
-            self._pool.submit(os.getpid)  # workers start while the caller makes the first maps
-        return self
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=kind is not None)
-
-    def write(self, job: LabelJob) -> Iterator[np.ndarray]:
-        """Take a job; yield the pixel counts (256,) of the jobs that are finished by now, in order.
-
-        Raises:
-            RuntimeError: A job failed; the message names its image.
-        """
-        if not self._pool:
-            yield self._finish(job)
-            return
-        self._pending.append(self._submit(job))
-        while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
-            yield self._next()
-
-    def flush(self) -> Iterator[np.ndarray]:
-        """Wait for the jobs under way; yield their pixel counts (256,)."""
-        while self._pending:
-            yield self._next()
-
-    def _submit(self, job: LabelJob) -> Future:
-        try:
-            return self._pool.submit(_work, job)
-        except BrokenProcessPool as error:
-            raise _worker_died() from error
-
-    def _next(self) -> np.ndarray:
-        try:
-            return self._pending.popleft().result()
-        except BrokenProcessPool as error:
-            raise _worker_died() from error
-
-
-def _worker_died() -> RuntimeError:
-    return RuntimeError('a labelling process was ended from outside, perhaps for want of memory: the same '
-                        'command goes on from here, with --workers 1 or 0 it needs less')
-
-
-def _finisher(settings: LabelSettings, palette: Sequence) -> Callable:
-    crf = DenseCRF(**settings.crf) if settings.post == 'crf' else None
-    return partial(finish_job, settings=settings, palette=palette, crf=crf)
-
-
-def _worker_context() -> multiprocessing.context.BaseContext:
-    """Fresh processes: forking one that has threads or a GPU context is not safe."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
-    if 'forkserver' in methods:
-        context.set_forkserver_preload([__name__])
-    return context
-
-
-_worker_finish: Optional[Callable] = None
-
-
-def _start_worker(settings: LabelSettings, palette: Sequence) -> None:
-    """Set up a worker process; each uses one core."""
-    global _worker_finish
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    _worker_finish = _finisher(settings, palette)
-
-
-def _work(job: LabelJob) -> np.ndarray:
-    return _worker_finish(job)

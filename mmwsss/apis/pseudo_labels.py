@@ -26,7 +26,8 @@ from mmwsss.models.utils import refined_pseudo_labels
 
 from .inference import cams_at_image_size
 from .label_folder import LabelFolder
-from .labelling import LabelJob, LabelSettings, LabelWriter
+from .label_writer import LabelWriter
+from .labelling import LabelJob, LabelSettings
 
 __all__ = ['LabelSummary', 'estimate_cam_bytes', 'make_pseudo_labels']
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.apis.labelling import LabelJob, LabelSettings, LabelWriter, labels_between, labels_from_scores
+from mmwsss.apis.label_writer import LabelWriter
+from mmwsss.apis.labelling import LabelJob, LabelSettings, labels_between, labels_from_scores
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import DenseCRF
 

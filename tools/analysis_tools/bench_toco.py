@@ -135,13 +135,14 @@ def refine_by_threshold(images: Tensor, masks: Tensor, iters: int = 10) -> Tenso
 def example(cfg: dict, size: int, batch: int, device: str) -> tuple[dict[str, Tensor], list]:
     """Make smooth random views and samples with two classes each."""
     generator = torch.Generator().manual_seed(0)
+    num_classes = cfg['cam_head']['num_classes']
     small = torch.rand(3, batch, 3, size // 16, size // 16, generator=generator).to(device)
     views = [F.interpolate(view, size=size, mode='bicubic') * 4 - 2 for view in small]
     samples = []
     for i in range(batch):
         sample = SegDataSample(metainfo=dict(valid_box=(0, size, 0, size - 16), sample_seed=i, ori_shape=(size, size)))
-        sample.gt_label = torch.zeros(cfg['cam_head']['num_classes'])
-        sample.gt_label[[i, i + 2]] = 1
+        sample.gt_label = torch.zeros(num_classes)
+        sample.gt_label[[i % num_classes, (i + 2) % num_classes]] = 1
         samples.append(sample)
     return dict(zip(('main', 'global2', 'local'), views)), samples
 

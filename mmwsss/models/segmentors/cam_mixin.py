@@ -66,9 +66,9 @@ class CAMMixin:
     def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
         for i, sample in enumerate(data_samples):
-            size = sample.metainfo['ori_shape']
             for name in self.map_names:
-                maps = resize_maps(cams[name][i:i + 1], size)[0]
+                maps = _without_padding(cams[name][i:i + 1], sample.metainfo)
+                maps = resize_maps(maps, sample.metainfo['ori_shape'])[0]
                 sample.set_data({name: PixelData(data=maps)})
             sample.set_field(cams['logits'][i], 'cls_logits')
         return data_samples
@@ -80,6 +80,12 @@ class CAMMixin:
             log_vars = {name: value.detach().clone() for name, value in log_vars.items()}
             all_reduce_dict(log_vars, op='mean')
         return total, log_vars
+
+
+def _without_padding(maps: Tensor, meta: dict) -> Tensor:
+    """Cut off what the preprocessor padded: (left, right, top, bottom) pixels of the maps (1, C, H, W)."""
+    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+    return maps[..., top:maps.shape[-2] - bottom, left:maps.shape[-1] - right]
 
 
 def fuse_normalized(model: CAMMixin,

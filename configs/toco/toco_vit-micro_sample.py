@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/toco_vit-b.py', '../_base_/datasets/sample.py', '../_base_/pipelines/toco_448.py',
     '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
-crop_size = 128
+crop_size = 112
 classes = 8
 width = 128
 model = dict(
@@ -19,12 +19,15 @@ model = dict(
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
     train_cfg=dict(local_crop_size=32, phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=150)]))
 
+# Images are a third of VOC's in size, and so are blur and the range of scales.
 train_pipeline = _base_.toco_train_pipeline
-train_pipeline[1].update(crop_size=crop_size, scale_range=(0.75, 1.25))
+train_pipeline[1].update(crop_size=crop_size, scale_range=(0.6, 1.1))
+for view in ('main', 'local', 'global2'):
+    train_pipeline[1][view][2].update(magnitude_range=(0.1, 0.6))
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(crop_size, crop_size), keep_ratio=False),
+    dict(type='Resize', scale=(160, 160), keep_ratio=False),
     dict(type='LoadAnnotations'),
     dict(type='PackWSSSInputs')
 ]

@@ -79,7 +79,8 @@ def test_a_killed_run_resumes_bit_for_bit(data, tmp_path):
     assert not (work_dir / 'iter_8.pth').exists()
     run_tool('tools/train.py', CONFIG, '--resume', *options(work_dir, data, *extra))
 
-    whole, resumed = (torch.load(folder / 'iter_8.pth', weights_only=False) for folder in (tmp_path / 'whole', work_dir))
+    folders = (tmp_path / 'whole', work_dir)
+    whole, resumed = (torch.load(folder / 'iter_8.pth', weights_only=False) for folder in folders)
     assert whole['state_dict'].keys() == resumed['state_dict'].keys()
     assert any(name.startswith('teacher_projector') for name in whole['state_dict'])
     for name, value in whole['state_dict'].items():

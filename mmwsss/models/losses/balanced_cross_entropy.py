@@ -7,6 +7,8 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..utils import global_divisor
+
 __all__ = ['BalancedCrossEntropyLoss']
 
 
@@ -19,13 +21,19 @@ class BalancedCrossEntropyLoss(nn.Module):
 
     Args:
         loss_weight: Factor of the result.
+        across_processes: Count the pixels of all processes' batches, so that several processes compute what one would
+            with all their images. As published, each process counts its own.
         loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
     """
 
-    def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_balanced_ce') -> None:
+    def __init__(self,
+                 loss_weight: float = 1.0,
+                 loss_name: str = 'loss_balanced_ce',
+                 across_processes: bool = False) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.loss_name = loss_name
+        self.across_processes = across_processes
 
     def forward(self,
                 seg_logits: Tensor,
@@ -48,5 +56,10 @@ class BalancedCrossEntropyLoss(nn.Module):
             cost = cost * weight
         background = seg_label == 0
         foreground = (seg_label != 0) & (seg_label != ignore_index)
-        halves = [(cost * mask).sum() / mask.sum().clamp(min=1) for mask in (background, foreground)]
+        halves = [(cost * mask).sum() / self._divisor(mask) for mask in (background, foreground)]
         return self.loss_weight * 0.5 * (halves[0] + halves[1])
+
+    def _divisor(self, mask: Tensor) -> Tensor:
+        """Give the number of pixels; whatever stands for none is never 0, and its numerator is."""
+        count = mask.sum().float()
+        return (global_divisor(count) if self.across_processes else count).clamp(min=1e-3)

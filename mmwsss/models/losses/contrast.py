@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..utils import global_divisor
+
 __all__ = ['ClassTokenContrastLoss', 'PatchTokenContrastLoss']
 
 _SIMILARITIES = {'abs': torch.abs, 'relu': torch.relu, 'cos': lambda similarity: similarity}
@@ -23,16 +25,19 @@ class PatchTokenContrastLoss(nn.Module):
     Args:
         similarity: ``'abs'`` absolute cosine (what is published), ``'relu'`` its positive part or ``'cos'`` itself
             (ToCo, Table 6).
+        across_processes: Count the pairs of all processes' batches, so that several processes compute what one would
+            with all their images. As published, each process counts its own.
 
     Raises:
         ValueError: On another ``similarity``.
     """
 
-    def __init__(self, similarity: str = 'abs') -> None:
+    def __init__(self, similarity: str = 'abs', across_processes: bool = False) -> None:
         super().__init__()
         if similarity not in _SIMILARITIES:
             raise ValueError(f'similarity must be one of {sorted(_SIMILARITIES)}, got {similarity!r}')
         self.similarity = similarity
+        self.across_processes = across_processes
 
     def forward(self, features: Tensor, affinity_labels: Tensor) -> Tensor:
         """Compute the loss.
@@ -48,9 +53,12 @@ class PatchTokenContrastLoss(nn.Module):
         similarity = _SIMILARITIES[self.similarity](tokens.transpose(1, 2) @ tokens)
         same = (affinity_labels == 1).to(similarity)
         different = (affinity_labels == 0).to(similarity)
-        pull = 1 - (similarity * same).sum() / (same.sum() + 1)
-        push = (similarity * different).sum() / (different.sum() + 1)
+        pull = 1 - (similarity * same).sum() / self._divisor(same)
+        push = (similarity * different).sum() / self._divisor(different)
         return 0.5 * (pull + push)
+
+    def _divisor(self, pairs: Tensor) -> Tensor:
+        return global_divisor(pairs.sum(), 1.) if self.across_processes else pairs.sum() + 1
 
 
 @MODELS.register_module()

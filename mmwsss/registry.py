@@ -8,8 +8,9 @@ from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
 __all__ = [
-    'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS',
-    'PARAM_SCHEDULERS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS', 'TASK_UTILS'
+    'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
+    'WEIGHT_INITIALIZERS'
 ]
 
 
@@ -26,9 +27,12 @@ DATASETS = _child('dataset', mmseg_registry.DATASETS, 'datasets')
 DATA_SAMPLERS = _child('data sampler', mmseg_registry.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child('transform', mmseg_registry.TRANSFORMS, 'datasets')
 MODELS = _child('model', mmseg_registry.MODELS, 'models')
+WEIGHT_INITIALIZERS = _child('weight initializer', mmseg_registry.WEIGHT_INITIALIZERS, 'models')
 TASK_UTILS = _child('task util', mmseg_registry.TASK_UTILS, 'models')
 HOOKS = _child('hook', mmseg_registry.HOOKS, 'engine')
 LOOPS = _child('loop', mmseg_registry.LOOPS, 'engine')
+OPTIMIZERS = _child('optimizer', mmseg_registry.OPTIMIZERS, 'engine')
+OPTIM_WRAPPERS = _child('optim_wrapper', mmseg_registry.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer wrapper constructor',
                                     mmseg_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child('parameter scheduler', mmseg_registry.PARAM_SCHEDULERS, 'engine')

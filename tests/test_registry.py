@@ -60,6 +60,7 @@ def run(cfg, tmp_path):
     command = [sys.executable, '-c', RUN, str(path)]
     result = subprocess.run(command, text=True, capture_output=True, cwd=REPO, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
+    assert 'Failed to search registry' not in result.stdout + result.stderr
     line, = (line for line in result.stdout.splitlines() if line.startswith('PARTS'))
     return set(json.loads(line[len('PARTS'):]))
 

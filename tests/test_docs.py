@@ -1,0 +1,364 @@
+"""The documentation: its Python blocks run, its links lead somewhere, its commands name what exists."""
+
+import importlib
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner, save_checkpoint
+from mmseg.datasets import PascalVOCDataset
+from PIL import Image
+
+from mmwsss.apis import inference_cams, init_model
+from mmwsss.assets import list_assets
+from mmwsss.datasets import labels_from_masks
+from mmwsss.utils.cli import find_config
+
+from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
+
+PAGES = sorted([*REPO.glob('docs/*.md'), *REPO.glob('configs/**/*.md'), *REPO.glob('*.md')])
+DOCS = [page for page in PAGES if page.parent.name == 'docs']
+BLOCK = re.compile(r'^(?:<!-- test: (?P<name>\w+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```',
+                   re.M | re.S)
+VOC = 'data/VOCdevkit/VOC2012'
+
+
+def blocks():
+    return [(page, found['name'], found['code']) for page in DOCS for found in BLOCK.finditer(page.read_text())]
+
+
+SNIPPETS = {name: code for _, name, code in blocks() if name}
+
+
+def page_id(page):
+    return str(page.relative_to(REPO))
+
+
+# The blocks as such
+
+
+def test_every_block_is_marked_and_tested():
+    unmarked = [f'{page.name}: {code.splitlines()[0]}' for page, name, code in blocks() if not name]
+    assert not unmarked
+    names = [name for _, name, _ in blocks()]
+    assert len(names) == len(set(names))
+    source = Path(__file__).read_text()
+    untested = [name for name in names if f"'{name}'" not in source]
+    assert not untested
+
+
+def anchors(page):
+    headings = re.findall(r'^#+ +(.*)$', re.sub(r'^```.*?^```', '', page.read_text(), flags=re.M | re.S), re.M)
+    plain = [re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-') for heading in headings]
+    return set(plain)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    text = re.sub(r'^```.*?^```', '', page.read_text(), flags=re.M | re.S)
+    broken = []
+    for target in re.findall(r'\]\(([^)\s]+)\)', text):
+        if target.startswith(('http://', 'https://', 'mailto:')):
+            continue
+        path, _, anchor = target.partition('#')
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+# The commands
+
+
+def commands(page):
+    """Command lines of our tools in indented or fenced blocks, as lists of words."""
+    text = page.read_text().replace('\\\n', ' ')
+    lines = re.findall(r'^\s*(?:\w+=\S+ )*((?:python|bash|torchrun[^\n]*?) tools/[^\n]*)$', text, re.M)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def known_flags(script):
+    """Flags that a tool defines, in its own file or in the modules that it shares with others."""
+    if script.endswith(('dist_train.sh', 'slurm_train.sh')):
+        script = 'tools/train.py'
+    elif script.endswith(('dist_test.sh', 'slurm_test.sh')):
+        script = 'tools/test.py'
+    elif script.endswith('demo.sh'):
+        script = 'tools/demo.py'
+    source = (REPO / script).read_text() + (REPO / 'mmwsss/utils/cli.py').read_text()
+    return set(re.findall(r"'(--[\w-]+)'", source))
+
+
+def has_key(cfg, key):
+    """Whether the place that an override writes to exists; its last part may be new."""
+    for part in key.split('.')[:-1]:
+        if isinstance(cfg, (list, tuple)):
+            cfg = cfg[int(part)] if int(part) < len(cfg) else None
+        else:
+            cfg = cfg.get(part)
+        if cfg is None:
+            return False
+    return True
+
+
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_commands_name_what_exists(page):
+    for words in commands(page):
+        place = next(i for i, word in enumerate(words) if word.startswith('tools/'))
+        script, rest = words[place], words[place + 1:]
+        assert (REPO / script).is_file(), script
+        flags = {word.split('=')[0] for word in rest if word.startswith('--')}
+        assert flags <= known_flags(script) | ({'--launcher'} if 'dist' in script else set()), words
+        configs = [word for word in rest if word.startswith('configs/') and word.endswith('.py')]
+        configs = [config for config in configs if '{' not in config and 'linear_cam' not in config]
+        for config in configs:
+            cfg = Config.fromfile(find_config(config), format_python_code=False)
+            for key in (word.split('=')[0] for word in rest if re.match(r'[a-z_]+(\.\w+)+=', word)):
+                assert has_key(cfg, key), f'{config} has no {key}'
+
+
+def test_the_commands_are_found():
+    found = [words for page in DOCS for words in commands(page)]
+    assert len(found) > 20
+    assert any(words[1] == 'tools/make_pseudo_labels.py' and '--post' in words for words in found)
+
+
+# Blocks that run by themselves
+
+
+@pytest.mark.parametrize('name', ['backbone', 'affinity', 'par', 'refined_labels', 'sweep'])
+def test_block_runs(name):
+    space = {}
+    exec(compile(SNIPPETS[name], name, 'exec'), space)
+    if name == 'par':
+        assert space['refined'].shape == (2, 5, 96, 128)
+    elif name == 'affinity':
+        assert space['refined'].shape == (2, 20, 8, 12)
+    elif name == 'refined_labels':
+        assert set(space['plain'].unique().tolist()) | set(space['refined'].unique().tolist()) <= {0, 4, 8, 255}
+
+
+def test_crf_block():
+    pytest.importorskip('pydensecrf', reason='the block needs the optional dense CRF')
+    space = {}
+    exec(compile(SNIPPETS['crf'], 'crf', 'exec'), space)
+    assert space['marginals'].shape == (4, 60, 80)
+    assert space['refined'].shape == (60, 80)
+    assert 'toco_label' in space['CRF_PRESETS']
+
+
+# Configs that inherit from an mmseg config
+
+
+@pytest.fixture(scope='module')
+def mmseg_folder(tmp_path_factory):
+    """A working folder with VOC's layout in data/, pseudo labels in work_dirs/, and my_config.py of mmseg."""
+    folder = tmp_path_factory.mktemp('mmseg')
+    root = write_voc_folder(folder / VOC)
+    lists = root / 'ImageSets/Segmentation'
+    shutil.copyfile(lists / 'train.txt', lists / 'trainaug.txt')
+    labels_from_masks(root / 'SegmentationClass', PascalVOCDataset.METAINFO['classes'][1:]).save(
+        root / 'image_labels.json')
+    (folder / 'work_dirs/pseudo').mkdir(parents=True)
+    for image_id in lists.joinpath('train.txt').read_text().split()[:4]:
+        shutil.copyfile(root / f'SegmentationClass/{image_id}.png', folder / f'work_dirs/pseudo/{image_id}.png')
+    write_config(mmseg_config(folder, root), folder / 'my_config.py')
+    (folder / 'energy_segmentor.py').write_text(SNIPPETS['energy_segmentor'])
+    return folder
+
+
+def mmseg_config(folder, root):
+    cfg = tiny_runner_cfg(root, folder / 'work', 'mmseg', tiny_segmentor(num_classes=21))
+    cfg['model']['backbone'].update(base_channels=64, stem_channels=64)
+    cfg['model']['decode_head']['in_channels'] = 512
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        inner = cfg[loader]['dataset']
+        for key in ('metainfo', 'img_suffix', 'seg_map_suffix'):
+            inner.pop(key)
+        inner.update(type='PascalVOCDataset', data_root=VOC)
+    cfg['model']['data_preprocessor']['size'] = (64, 64)
+    cfg['test_pipeline'] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    return cfg
+
+
+@pytest.fixture
+def child_runner(mmseg_folder, monkeypatch):
+    """Build the Runner of a block that stands beside my_config.py."""
+    monkeypatch.chdir(mmseg_folder)
+    monkeypatch.syspath_prepend(str(mmseg_folder))
+
+    def build(name, change=None):
+        (mmseg_folder / f'{name}.py').write_text(SNIPPETS[name])
+        cfg = Config.fromfile(f'{name}.py', format_python_code=False)
+        cfg.experiment_name = f'docs_{name}'
+        if change:
+            change(cfg)
+        return Runner.from_cfg(cfg)
+
+    return build
+
+
+def trained_loss(runner):
+    runner.train()
+    history = runner.message_hub.log_scalars
+    loss = history['train/loss'].current()
+    assert np.isfinite(loss)
+    return {key.split('/')[1]: value.current() for key, value in history.items() if 'loss' in key}
+
+
+def test_balanced_cross_entropy_block(child_runner):
+    losses = trained_loss(child_runner('balanced_cross_entropy'))
+    assert {'decode.loss_balanced_ce', 'decode.loss_dice'} <= losses.keys()
+
+
+def test_dense_energy_block(child_runner):
+    assert 'class EnergyRegularized' in SNIPPETS['energy_segmentor']
+    losses = trained_loss(child_runner('dense_energy'))
+    assert losses['loss_reg'] < 0
+
+
+def test_large_fov_block(child_runner):
+    runner = child_runner('large_fov')
+    assert type(runner.model.decode_head).__name__ == 'LargeFOVHead'
+    assert 'decode.loss_balanced_ce' in trained_loss(runner)
+
+
+def test_image_labels_block(child_runner):
+    runner = child_runner('image_labels')
+    trained_loss(runner)
+    sample = runner.train_dataloader.dataset[0]['data_samples']
+    assert sample.gt_label.shape == (20, )
+    assert sample.gt_label.sum() == len(set(sample.gt_sem_seg.data.unique().tolist()) - {0, 255})
+
+
+def test_pseudo_labels_block(child_runner):
+    runner = child_runner('pseudo_labels')
+    trained_loss(runner)
+    dataset = runner.train_dataloader.dataset
+    assert len(dataset) == 4
+    assert Path(dataset.get_data_info(0)['seg_map_path']).parent.name == 'pseudo'
+
+
+def test_schedule_block(child_runner):
+    runner = child_runner('schedule')
+    trained_loss(runner)
+    assert type(runner.param_schedulers[0]).__name__ == 'WarmupPolyLR'
+    assert type(runner.train_dataloader.sampler).__name__ == 'IterationSampler'
+    assert 'IterationSeedHook' in [type(hook).__name__ for hook in runner.hooks]
+
+
+def test_tta_block(child_runner):
+    pytest.importorskip('pydensecrf', reason='the block ends with a dense CRF')
+
+    def as_mmseg_does(cfg):
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+
+    runner = child_runner('tta', as_mmseg_does)
+    assert type(runner.model).__name__ == 'MultiScaleTTA'
+    assert 'seg/mIoU' in runner.test()
+
+
+# What needs the sample set
+
+
+@pytest.fixture(scope='module')
+def sample_folder(tmp_path_factory):
+    """A working folder with a few sample images in data/sample and the package's configs."""
+    folder = tmp_path_factory.mktemp('sample')
+    call_tool('tools/dataset_converters/make_sample.py', folder / 'data/sample', '--num-train', 6, '--num-val', 2)
+    shutil.copytree(REPO / 'configs', folder / 'configs')
+    return folder
+
+
+def test_own_config_block(sample_folder):
+    (sample_folder / 'mine').mkdir()
+    path = sample_folder / 'mine/config.py'
+    path.write_text(SNIPPETS['own_config'])
+    cfg = Config.fromfile(path)
+    base = Config.fromfile(REPO / 'configs/toco/toco_vit-micro_sample.py')
+    assert cfg.model.loss_ctc.type == base.model.loss_ctc.type
+    assert (cfg.model.loss_ctc.temperature, cfg.model.train_cfg.high, cfg.train_dataloader.batch_size) == (1., .65, 4)
+
+
+def test_from_python_block(sample_folder, monkeypatch):
+    monkeypatch.chdir(sample_folder)
+    model = init_model('configs/toco/toco_vit-micro_sample.py', cfg_options={'model.backbone.init_cfg': None})
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, 'work_dirs/toco/iter_500.pth')
+    image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
+    shutil.copyfile(image, 'photo.jpg')
+    space = {}
+    exec(compile(SNIPPETS['from_python'], 'from_python', 'exec'), space)
+    width, height = Image.open(image).size
+    assert space['mask'].shape == (height, width)
+    fish = list(space['model'].dataset_meta['classes']).index('fish')
+    assert space['cams'].any(axis=(1, 2)).nonzero()[0].tolist() in ([fish - 1], [])
+    assert set(np.unique(space['mask'])) <= {0, 1, fish}
+
+
+def test_both_label_kinds_block(sample_folder):
+    from mmwsss.registry import METRICS
+    space = {}
+    exec(compile(SNIPPETS['both_label_kinds'], 'both', 'exec'), space)
+    metrics = [METRICS.build(cfg) for cfg in space['val_evaluator']]
+    assert [metric.prefix for metric in metrics] == ['seg', 'cam', 'cam']
+    assert metrics[1]._full_name('mIoU') == 'mIoU'
+    assert metrics[2]._full_name('mIoU') == 'predicted_mIoU'
+
+
+def test_data_sets_block(mmseg_folder, monkeypatch):
+    monkeypatch.chdir(mmseg_folder)
+    space = {}
+    exec(compile(SNIPPETS['data_sets'], 'data_sets', 'exec'), space)
+    loader = {**space['train_dataloader'], 'num_workers': 0, 'batch_size': 1}
+    loader = Runner.build_dataloader(loader, seed=0)
+    assert next(iter(loader))['data_samples'][0].gt_label.shape == (20, )
+
+
+@pytest.fixture(scope='module')
+def linear_cam(sample_folder):
+    """The worked example as files: linear_cam.py beside its config."""
+    (sample_folder / 'linear_cam.py').write_text(SNIPPETS['linear_cam'])
+    config = sample_folder / 'configs/linear_cam/linear-cam_vit-micro_sample.py'
+    config.parent.mkdir()
+    config.write_text(SNIPPETS['linear_cam_config'])
+    sys.path.insert(0, str(sample_folder))
+    importlib.import_module('linear_cam')
+    yield config
+    sys.path.remove(str(sample_folder))
+
+
+def test_the_example_trains_and_the_tools_know_it(linear_cam, sample_folder, monkeypatch):
+    monkeypatch.chdir(sample_folder)
+    changes = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2',
+               'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+               'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1', 'log_level=WARNING']
+    changes += [] if list_assets() else ['model.backbone.init_cfg=None']
+    call_tool('tools/train.py', linear_cam, '--work-dir', 'work_dirs/linear', '--cfg-options', *changes)
+    checkpoint = sample_folder / 'work_dirs/linear/iter_2.pth'
+    log = next((sample_folder / 'work_dirs/linear').glob('*/vis_data/scalars.json')).read_text()
+    assert all(name in log for name in ('loss_cls', 'cam/mIoU', 'cam/oracle_mIoU', 'cam/cls_F1'))
+    assert list((sample_folder / 'work_dirs/linear/vis_data').glob('val_*.png'))
+
+    model = init_model(linear_cam, checkpoint)
+    image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
+    cams = inference_cams(model, image)
+    assert cams.shape == (8, *Image.open(image).size[::-1])
+    assert 0 <= cams.min() < cams.max() <= 1
+    call_tool('tools/make_pseudo_labels.py', linear_cam, checkpoint, '--out-dir', 'work_dirs/linear_labels')
+    assert len(list((sample_folder / 'work_dirs/linear_labels').glob('*.png'))) == 6
+
+
+def test_the_example_s_own_tests_pass(linear_cam):
+    space = {}
+    exec(compile(SNIPPETS['linear_cam_test'], 'linear_cam_test', 'exec'), space)
+    tests = [function for name, function in space.items() if name.startswith('test_')]
+    assert len(tests) == 3
+    for test in tests:
+        test()

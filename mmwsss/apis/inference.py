@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from mmwsss.models.utils import resize_maps
+from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import MODELS
 from mmwsss.utils import closest
 
@@ -111,9 +111,7 @@ def cams_at_image_size(cams: Tensor, metainfo: dict) -> Tensor:
     Returns:
         Tensor: (B, C, H0, W0).
     """
-    left, right, top, bottom = metainfo.get('img_padding_size', (0, 0, 0, 0))
-    height, width = cams.shape[-2:]
-    return resize_maps(cams[..., top:height - bottom, left:width - right], metainfo['ori_shape'][:2])
+    return resize_maps(without_padding(cams, metainfo), metainfo['ori_shape'][:2])
 
 
 def _load(model: nn.Module, image: Union[str, os.PathLike, np.ndarray]) -> dict:

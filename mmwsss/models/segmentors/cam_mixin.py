@@ -7,7 +7,7 @@ from mmengine.dist import all_reduce_dict, get_world_size
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from ..utils import fuse_views, normalize_cams, resize_maps
+from ..utils import fuse_views, normalize_cams, resize_maps, without_padding
 
 __all__ = ['CAMMixin']
 
@@ -67,7 +67,7 @@ class CAMMixin:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
         for i, sample in enumerate(data_samples):
             for name in self.map_names:
-                maps = _without_padding(cams[name][i:i + 1], sample.metainfo)
+                maps = without_padding(cams[name][i:i + 1], sample.metainfo)
                 maps = resize_maps(maps, sample.metainfo['ori_shape'])[0]
                 sample.set_data({name: PixelData(data=maps)})
             sample.set_field(cams['logits'][i], 'cls_logits')
@@ -80,12 +80,6 @@ class CAMMixin:
             log_vars = {name: value.detach().clone() for name, value in log_vars.items()}
             all_reduce_dict(log_vars, op='mean')
         return total, log_vars
-
-
-def _without_padding(maps: Tensor, meta: dict) -> Tensor:
-    """Cut off what the preprocessor padded: (left, right, top, bottom) pixels of the maps (1, C, H, W)."""
-    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
-    return maps[..., top:maps.shape[-2] - bottom, left:maps.shape[-1] - right]
 
 
 def fuse_normalized(model: CAMMixin,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmwsss.registry import MODELS
 
-from ..utils import fuse_views
+from ..utils import fuse_views, without_padding
 
 __all__ = ['MultiScaleTTA']
 
@@ -58,7 +58,8 @@ class MultiScaleTTA(BaseTTAModel):
         return [samples[0] for samples in data_samples_list]
 
     def _segment(self, image: Tensor, sample):
-        """Segment one image (1, 3, H, W)."""
+        """Segment one image (1, 3, H, W); what the preprocessor padded is cut off first."""
+        image = without_padding(image, sample.metainfo)
         fused = fuse_views(lambda views: {'logits': self._logits(views, sample)}, image, **self.views,
                            size=sample.metainfo['ori_shape'])['logits'][0]
         scores = fused if self.post is None else self._refine(fused, sample)

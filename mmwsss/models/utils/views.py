@@ -1,13 +1,13 @@
 """One place for multi-scale and flipped views: run a function on all of them and fuse what it gives."""
 
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ['fuse_views', 'resize_maps']
+__all__ = ['fuse_views', 'resize_maps', 'without_padding']
 
 MapFn = Callable[[Tensor], dict[str, Tensor]]
 _FUSIONS = {'sum': torch.add, 'max': torch.maximum}
@@ -18,6 +18,21 @@ def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
+
+
+def without_padding(maps: Tensor, meta: dict[str, Any]) -> Tensor:
+    """Cut off what mmseg's preprocessor padded at test time.
+
+    Args:
+        maps: (..., H, W) at the size of the network's input; the input itself as well.
+        meta: Meta information of the sample. Its ``img_padding_size``, or else ``padding_size``, is (left, right, top,
+            bottom) in pixels; nothing is cut without either.
+
+    Returns:
+        (..., H - top - bottom, W - left - right), a view.
+    """
+    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+    return maps[..., top:maps.shape[-2] - bottom, left:maps.shape[-1] - right]
 
 
 def fuse_views(map_fn: MapFn,

@@ -21,6 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--train-per-class', type=int, default=300, help='training images per class')
     parser.add_argument('--val-per-class', type=int, default=10, help='validation images per class')
     parser.add_argument('--side', type=int, default=64, help='edge of the pictures in pixels')
+    parser.add_argument('--fill', type=float, nargs=2, default=(0.5, 0.95), metavar=('LOW', 'HIGH'),
+                        help='limits of the size of the object, as shares of the edge')
     parser.add_argument('--seed', type=int, default=1, help='same seed, same bytes')
     parser.add_argument('--nproc', type=int, default=None, help='processes (default: one per core)')
     return parser.parse_args()
@@ -37,7 +39,7 @@ def main() -> None:
     console = Console()
     try:
         made = write_pretrain_set(args.out_dir, args.train_per_class, args.val_per_class, args.side, args.seed,
-                                  args.nproc, show_progress)
+                                  args.nproc, show_progress, tuple(args.fill))
     except (ValueError, FileExistsError) as error:
         raise SystemExit(f'make_sample_pretrain.py: {error}') from error
     console.print(f'{args.out_dir}: {"made" if made else "already there"}; {len(PRETRAIN_CLASSES)} classes, '

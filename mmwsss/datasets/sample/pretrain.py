@@ -18,15 +18,17 @@ PRETRAIN_CLASSES = tuple(PRETRAIN_SHAPES)
 _FORMAT = 1
 _SPLITS = ('train', 'val')
 _FILL = (0.50, 0.95)
+Fill = tuple[float, float]
 
 
-def draw_single(name: str, side: int, rng: np.random.Generator) -> np.ndarray:
+def draw_single(name: str, side: int, rng: np.random.Generator, fill: Fill = _FILL) -> np.ndarray:
     """Draw a square picture of one object among clutter.
 
     Args:
         name: One of ``PRETRAIN_CLASSES``.
         side: Edge in pixels.
         rng: Source of randomness.
+        fill: Limits of the object's longer side, as shares of the edge.
 
     Returns:
         uint8 (side, side, 3), BGR.
@@ -39,7 +41,7 @@ def draw_single(name: str, side: int, rng: np.random.Generator) -> np.ndarray:
     kinds = list(BACKGROUNDS)
     image, _ = draw_background(kinds[rng.integers(len(kinds))], (side, side), rng)
     scatter_clutter(image, int(rng.integers(0, 7)), rng)
-    color, coverage = draw_sprite(PRETRAIN_SHAPES[name], side * rng.uniform(*_FILL), rng)
+    color, coverage = draw_sprite(PRETRAIN_SHAPES[name], side * rng.uniform(*fill), rng)
     h, w = coverage.shape
     x, y = (int(rng.uniform(min(0, side - edge) - 0.08 * edge, max(0, side - edge) + 0.08 * edge)) for edge in (w, h))
     overlay(image, color, coverage, x, y)
@@ -48,21 +50,21 @@ def draw_single(name: str, side: int, rng: np.random.Generator) -> np.ndarray:
     return finish_picture(image, rng)
 
 
-def _draw_one(folder: Path, seed: int, side: int, job: tuple) -> None:
+def _draw_one(folder: Path, seed: int, side: int, fill: Fill, job: tuple) -> None:
     split, label, index = job
     name = PRETRAIN_CLASSES[label]
-    image = draw_single(name, side, np.random.default_rng([seed, 2 + split, label, index]))
+    image = draw_single(name, side, np.random.default_rng([seed, 2 + split, label, index]), fill)
     write_picture(folder / _SPLITS[split] / name / f'{index:05d}.jpg', image)
 
 
-def _fill(folder: Path, counts: tuple, seed: int, side: int, nproc: Optional[int],
+def _fill(folder: Path, counts: tuple, seed: int, side: int, fill: Fill, nproc: Optional[int],
           progress: Callable[[Iterable, int], Iterable]) -> None:
     for split in _SPLITS:
         for name in PRETRAIN_CLASSES:
             (folder / split / name).mkdir(parents=True)
     jobs = [(split, label, index) for split, count in enumerate(counts) for label in range(len(PRETRAIN_CLASSES))
             for index in range(count)]
-    for _ in progress(draw_all(partial(_draw_one, folder, seed, side), jobs, nproc), len(jobs)):
+    for _ in progress(draw_all(partial(_draw_one, folder, seed, side, fill), jobs, nproc), len(jobs)):
         pass
 
 
@@ -72,7 +74,8 @@ def write_pretrain_set(out_dir: Union[str, Path],
                        side: int = 64,
                        seed: int = 1,
                        nproc: Optional[int] = None,
-                       progress: Callable[[Iterable, int], Iterable] = lambda items, total: items) -> bool:
+                       progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+                       fill: Fill = _FILL) -> bool:
     """Make the pretraining set, ``{train,val}/<class>/<index>.jpg``, unless it is there already.
 
     Args:
@@ -83,6 +86,7 @@ def write_pretrain_set(out_dir: Union[str, Path],
         seed: Seed of all choices, at least 0. Its streams differ from those of the sample set for every seed.
         nproc: Processes that draw; ``None`` takes one per core.
         progress: Wraps the iterable of finished images, given their number; for a progress bar.
+        fill: Limits of the object's longer side, as shares of the edge.
 
     Returns:
         True if the set was made, False if it was there already.
@@ -97,7 +101,7 @@ def write_pretrain_set(out_dir: Union[str, Path],
     if seed < 0:
         raise ValueError(f'seed must be at least 0, got {seed}')
     settings = {'set': 'sample_pretrain', 'format': _FORMAT, 'train_per_class': train_per_class,
-                'val_per_class': val_per_class, 'side': side, 'seed': seed}
+                'val_per_class': val_per_class, 'side': side, 'seed': seed, 'fill': list(fill)}
     return fill_folder(
         out_dir, settings,
-        lambda folder: _fill(folder, (train_per_class, val_per_class), seed, side, nproc, progress))
+        lambda folder: _fill(folder, (train_per_class, val_per_class), seed, side, fill, nproc, progress))

@@ -25,7 +25,7 @@ from mmwsss.utils import atomic_path
 
 REPO = Path(__file__).resolve().parents[1]
 PLAIN, TOCO = 'configs/toco/plain_vit-micro_sample.py', 'configs/toco/toco_vit-micro_sample.py'
-SHORT = dict(train=['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'model.train_cfg.phases.1.begin=2',
+SHORT = dict(train=['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'model.train_cfg.phases.1.begin=1', 'model.train_cfg.phases.2.begin=2',
                     'default_hooks.checkpoint.interval=4', 'default_hooks.logger.interval=1'],
              images=16)
 

@@ -15,9 +15,23 @@ model = dict(
         # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=classes, in_channels=width, aux_layer=-2),
-    decode_head=dict(num_classes=classes + 1, in_channels=width, channels=128, dilation=2),
+    decode_head=dict(
+        num_classes=classes + 1,
+        in_channels=width,
+        channels=128,
+        dilation=2,
+        loss_decode=dict(across_processes=True)),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
-    train_cfg=dict(local_crop_size=32, phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=150)]))
+    # Several processes count pairs and pixels together: the number of processes does not change the result.
+    loss_ptc=dict(across_processes=True),
+    # First only classification, as on COCO: its iterations cost a quarter, and maps mean something afterwards.
+    train_cfg=dict(
+        local_crop_size=32,
+        phases=[
+            dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
+            dict(begin=300, off=('seg', 'reg')),
+            dict(begin=350)
+        ]))
 
 # Images are a third of VOC's in size, and so are blur and the range of scales.
 train_pipeline = _base_.toco_train_pipeline
@@ -41,10 +55,10 @@ val_evaluator = [
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
-max_iters = 500
-optim_wrapper = dict(optimizer=dict(lr=3e-4))
+max_iters = 600
+optim_wrapper = dict(optimizer=dict(lr=6e-4))
 param_scheduler = [
-    dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=50, warmup_ratio=1e-6, power=0.9)
+    dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=30, warmup_ratio=1e-6, power=0.9)
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=20))

@@ -22,6 +22,8 @@ model = dict(
         dilation=2,
         loss_decode=dict(across_processes=True)),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
+    # The reach of the refinement shrinks with the images.
+    refiner=dict(dilations=(1, 2, 4, 6)),
     # Several processes count pairs and pixels together: the number of processes does not change the result.
     loss_ptc=dict(across_processes=True),
     # First only classification, as on COCO: its iterations cost a quarter, and maps mean something afterwards.
@@ -29,14 +31,17 @@ model = dict(
         local_crop_size=32,
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
-            dict(begin=300, off=('seg', 'reg')),
-            dict(begin=350)
+            dict(begin=350, off=('seg', 'reg')),
+            dict(begin=370)
         ]))
 
-# Images are a third of VOC's in size, and so are blur and the range of scales.
+# Images are a third of VOC's in size, and so are blur and the range of scales; a few hundred iterations leave no time to
+# get used to changes of colour, which are rarer here.
 train_pipeline = _base_.toco_train_pipeline
-train_pipeline[1].update(crop_size=crop_size, scale_range=(0.6, 1.1))
+train_pipeline[1].update(crop_size=crop_size, scale_range=(0.6, 0.9))
 for view in ('main', 'local', 'global2'):
+    train_pipeline[1][view][0].update(prob=0.3)
+    train_pipeline[1][view][1].update(prob=0.05)
     train_pipeline[1][view][2].update(magnitude_range=(0.1, 0.6))
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_pipeline = [
@@ -55,8 +60,10 @@ val_evaluator = [
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
-max_iters = 600
-optim_wrapper = dict(optimizer=dict(lr=6e-4))
+max_iters = 700
+optim_wrapper = dict(
+    optimizer=dict(lr=6e-4),
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=2.), projector=dict(lr_mult=2.))))
 param_scheduler = [
     dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=30, warmup_ratio=1e-6, power=0.9)
 ]

@@ -31,8 +31,8 @@ model = dict(
         local_crop_size=32,
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
-            dict(begin=350, off=('seg', 'reg')),
-            dict(begin=370)
+            dict(begin=150, off=('seg', 'reg')),
+            dict(begin=170)
         ]))
 
 # Images are a third of VOC's in size, and so are blur and the range of scales; a few hundred iterations leave no time to
@@ -60,7 +60,7 @@ val_evaluator = [
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
-max_iters = 700
+max_iters = 600
 optim_wrapper = dict(
     optimizer=dict(lr=6e-4),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=2.), projector=dict(lr_mult=2.))))

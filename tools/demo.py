@@ -25,9 +25,12 @@ from mmwsss.utils import atomic_path
 
 REPO = Path(__file__).resolve().parents[1]
 PLAIN, TOCO = 'configs/toco/plain_vit-micro_sample.py', 'configs/toco/toco_vit-micro_sample.py'
-SHORT = dict(train=['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'model.train_cfg.phases.1.begin=1', 'model.train_cfg.phases.2.begin=2',
-                    'default_hooks.checkpoint.interval=4', 'default_hooks.logger.interval=1'],
-             images=16)
+SHORT_IMAGES = 16
+SHORT_TRAINING = [
+    'train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=4',
+    'default_hooks.logger.interval=1'
+]
+SHORT_PHASES = ['model.train_cfg.phases.1.begin=1', 'model.train_cfg.phases.2.begin=2']
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,6 +72,19 @@ def train_command(config: str) -> list[object]:
     if get_device() != 'cpu' or (os.cpu_count() or 1) < 2:
         return ['tools/train.py', config]
     return ['tools/dist_train.sh', config, 2]
+
+
+def label_command() -> tuple[list[object], list[object]]:
+    """Give the command that writes pseudo labels here, likewise, and what goes at its end."""
+    if not train_command(TOCO)[0].endswith('.sh'):
+        return ['tools/make_pseudo_labels.py'], []
+    launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', 2]
+    return [*launch, 'tools/make_pseudo_labels.py'], ['--launcher', 'pytorch']
+
+
+def cfg_options(overrides: list[str]) -> list[str]:
+    """Give the flag for these overrides; nothing without any."""
+    return ['--cfg-options', *overrides] if overrides else []
 
 
 def last_metrics(work_dir: Path) -> dict[str, float]:
@@ -125,18 +141,19 @@ def main() -> None:
     data = Path(args.data or (out / 'sample' if args.short else REPO / 'data/sample')).resolve()
     steps = Steps(Console())
     two = train_command(TOCO)[0].endswith('.sh')
-    options = [*(['train_dataloader.batch_size=4'] if two else []), *(SHORT['train'] if args.short else [])]
-    options = ['--data-root', data, *(['--cfg-options', *options] if options else [])]
-    plain_options = [option for option in options if 'phases' not in str(option)]
-    size = ['--num-train', SHORT['images'], '--num-val', SHORT['images']] if args.short else []
+    overrides = [*(['train_dataloader.batch_size=4'] if two else []), *(SHORT_TRAINING if args.short else [])]
+    phases = SHORT_PHASES if args.short else []
+    shared = ['--resume', '--data-root', data]
+    size = ['--num-train', SHORT_IMAGES, '--num-val', SHORT_IMAGES] if args.short else []
     steps.run('sample data', 'tools/dataset_converters/make_sample.py', data, *size)
-    steps.run('plain CAM', *train_command(PLAIN), '--work-dir', out / 'plain', '--resume', *plain_options)
-    steps.run('ToCo', *train_command(TOCO), '--work-dir', out / 'toco', '--resume', *options)
+    steps.run('plain CAM', *train_command(PLAIN), '--work-dir', out / 'plain', *shared, *cfg_options(overrides))
+    steps.run('ToCo', *train_command(TOCO), '--work-dir', out / 'toco', *shared, *cfg_options(overrides + phases))
     checkpoint = (out / 'toco/last_checkpoint').read_text().strip()
     steps.run('test', 'tools/test.py', TOCO, checkpoint, '--work-dir', out / 'test', '--out', out / 'predictions',
               '--data-root', data)
-    steps.run('pseudo labels', 'tools/make_pseudo_labels.py', TOCO, checkpoint, '--out-dir', out / 'pseudo_labels',
-              '--post', 'par', '--overwrite', '--data-root', data)
+    tool, launcher = label_command()
+    steps.run('pseudo labels', *tool, TOCO, checkpoint, '--out-dir', out / 'pseudo_labels', '--post', 'par',
+              '--overwrite', '--data-root', data, *launcher)
     steps.run('pseudo label quality', 'tools/eval_pseudo_labels.py', '--gt-dir', data / 'SegmentationClass', '--split',
               data / 'ImageSets/Segmentation/train.txt', '--label-dir', out / 'pseudo_labels', '--classes',
               data / 'classes.txt', '--json', out / 'pseudo_labels.json')

@@ -1,4 +1,4 @@
-# Goes on from vit-micro-p8_sample with larger pictures of smaller objects, the sizes of the sample set's (see README.md).
+# Goes on from vit-micro-p8_sample with larger pictures of smaller objects, sized as in the sample set (see README.md).
 _base_ = './vit-micro-p8_sample.py'
 data_root = 'data/sample_pretrain_stage2/'
 load_from = 'work_dirs/vit-micro-p8_sample/iter_4000.pth'

@@ -35,8 +35,8 @@ model = dict(
             dict(begin=170)
         ]))
 
-# Images are a third of VOC's in size, and so are blur and the range of scales; a few hundred iterations leave no time to
-# get used to changes of colour, which are rarer here.
+# Images are a third of VOC's in size, and so are blur and the range of scales; a few hundred iterations leave no time
+# to get used to changes of colour, which are rarer here.
 train_pipeline = _base_.toco_train_pipeline
 train_pipeline[1].update(crop_size=crop_size, scale_range=(0.6, 0.9))
 for view in ('main', 'local', 'global2'):

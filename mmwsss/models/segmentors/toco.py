@@ -207,8 +207,9 @@ class ToCo(CAMMixin, EncoderDecoder):
     def _patch_contrast(self, features: Tensor, aux_cams: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         """Contrast patch tokens by token labels from the auxiliary CAM (ToCo, Sec. 4.2)."""
         if self.train_cfg.get('ptc_box', 'reference') == 'scaled':
-            stride = boxes.new_tensor(self.backbone.patch_size).repeat_interleave(2)
-            boxes = torch.stack([(boxes[:, i] + (stride[i] - 1) * (i % 2 == 0)) // stride[i] for i in range(4)], 1)
+            patch = boxes.new_tensor(self.backbone.patch_size).repeat_interleave(2)
+            # Starts are rounded up and ends down: only tokens that lie wholly inside count.
+            boxes = (boxes + (patch - 1) * boxes.new_tensor([1, 0, 1, 0])) // patch
         token_labels = cams_to_labels(
             resize_maps(aux_cams, features.shape[-2:]), labels, self.train_cfg['low'], self.train_cfg['high'], boxes)
         return self.loss_ptc(features, token_affinity_labels(token_labels))

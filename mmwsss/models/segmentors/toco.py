@@ -185,7 +185,7 @@ class ToCo(CAMMixin, EncoderDecoder):
             if weights['seg'] or weights['reg']:
                 final = iteration >= self.train_cfg.get('final_cam_begin', 0)
                 source = cams['cams' if final else 'aux_cams'] * labels[:, :, None, None]
-                terms.update(self._segmentation(images, features, source, labels, present, boxes))
+                terms.update(self._segmentation(images, features, source, labels, present, boxes, bool(weights['reg'])))
         return self._weigh(terms, weights)
 
     def _weigh(self, terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
@@ -233,17 +233,17 @@ class ToCo(CAMMixin, EncoderDecoder):
         return self.loss_ctc(self.projector(class_tokens), teacher, flags)
 
     def _segmentation(self, images: Tensor, features: Tensor, cams: Tensor, labels: Tensor, present: Tensor,
-                      boxes: Tensor) -> dict[str, Tensor]:
-        """Train the decoder on the refined pseudo label and regularise its output (ToCo, Sec. 4.4)."""
+                      boxes: Tensor, regularize: bool) -> dict[str, Tensor]:
+        """Train the decoder on the refined pseudo label and, if asked, regularise its output (ToCo, Sec. 4.4)."""
         rgb = self.data_preprocessor.denormalize(images)
         pseudo = refined_pseudo_labels(self.refiner, quantize_colors(rgb), cams, labels,
                                        self.train_cfg['high'], self.train_cfg['low'], boxes)
         pseudo = _class_ids(present)[pseudo]
         seg_logits = resize_maps(self.decode_head([features]), images.shape[-2:])
-        rois = _box_masks(boxes, images)
-        return dict(
-            seg=self.decode_head.loss_decode(seg_logits, pseudo),
-            reg=self.loss_reg(rgb, seg_logits.softmax(dim=1), rois, pseudo))
+        terms = dict(seg=self.decode_head.loss_decode(seg_logits, pseudo))
+        if regularize:
+            terms['reg'] = self.loss_reg(rgb, seg_logits.softmax(dim=1), _box_masks(boxes, images), pseudo)
+        return terms
 
     @torch.no_grad()
     def _update_teacher(self) -> None:

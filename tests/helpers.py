@@ -189,7 +189,8 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
     paths = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, 'COLUMNS': '160', **(env or {})}
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths, 'COLUMNS': '160',
+                   'PYTHON': sys.executable, **(env or {})}
     result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
     if check and result.returncode != 0:

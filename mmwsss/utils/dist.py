@@ -6,7 +6,9 @@ the process group over gloo first, which mmengine then finds ready, and tells th
 model lives on the CPU.
 """
 
+import atexit
 import datetime
+import gc
 import os
 
 import torch
@@ -58,7 +60,17 @@ def prepare_distributed(cfg: Config, launcher: str) -> bool:
         _export_variables(launcher)
         torch_dist.init_process_group(
             'gloo', timeout=datetime.timedelta(seconds=cfg.env_cfg.dist_cfg.get('timeout', 1800)))
+        # Threads of gloo that outlive the interpreter abort the process.
+        atexit.register(_leave_process_group)
     return True
+
+
+def _leave_process_group() -> None:
+    """End gloo's threads, which the group joins when nothing (a model's wrapper, say) refers to it any more."""
+    gc.collect()
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+    gc.collect()
 
 
 def _check_gpu_count() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rates import class_rates, mean_over_classes
+from .rates import class_rates, summarize_rates
 
 __all__ = ['LabelCounts']
 
@@ -64,20 +64,10 @@ class LabelCounts:
         """
         decided, undecided = self._confusion[:, :-1], self._confusion[:, -1]
         truth = decided.sum(1) + (undecided if self.undecided == 'wrong' else 0)
-        rates = class_rates(np.diag(decided), decided.sum(0), truth)
-        mean = {name: float(mean_over_classes(rate)) for name, rate in rates.items()}
+        rates = summarize_rates(class_rates(np.diag(decided), decided.sum(0), truth))
         total = self._confusion.sum()
         return {
-            'IoU': rates['IoU'],
-            'class_FP': rates['FP'],
-            'class_FN': rates['FN'],
-            'precision': rates['precision'],
-            'recall': rates['recall'],
-            'mIoU': mean['IoU'],
-            'FP': mean['FP'],
-            'FN': mean['FN'],
-            'mPrecision': mean['precision'],
-            'mRecall': mean['recall'],
+            **{name: rate if rate.ndim else float(rate) for name, rate in rates.items()},
             'undecided': 100 * float(undecided.sum() / total) if total else float('nan'),
         }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ['class_rates', 'mean_over_classes', 'RATE_NAMES']
+__all__ = ['class_rates', 'mean_over_classes', 'summarize_rates', 'RATE_NAMES']
 
 #: The per-class rates, in the order in which tables show them.
 RATE_NAMES = ('IoU', 'FP', 'FN', 'precision', 'recall')
@@ -56,3 +56,28 @@ def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     empty = np.full(np.shape(whole), np.nan)
     return np.divide(part, whole, out=empty, where=np.asarray(whole) != 0)
+
+
+def summarize_rates(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name the rates of classes and add their means over classes.
+
+    Args:
+        rates (dict[str, np.ndarray]): What :func:`class_rates` gives, (..., K) in percent.
+
+    Returns:
+        dict[str, np.ndarray]: ``IoU``, ``class_FP``, ``class_FN``, ``precision``, ``recall`` (..., K); ``mIoU``,
+        ``FP``, ``FN``, ``mPrecision``, ``mRecall`` (...).
+    """
+    mean = {name: mean_over_classes(rate) for name, rate in rates.items()}
+    return {
+        'IoU': rates['IoU'],
+        'class_FP': rates['FP'],
+        'class_FN': rates['FN'],
+        'precision': rates['precision'],
+        'recall': rates['recall'],
+        'mIoU': mean['IoU'],
+        'FP': mean['FP'],
+        'FN': mean['FN'],
+        'mPrecision': mean['precision'],
+        'mRecall': mean['recall'],
+    }

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .rates import class_rates, mean_over_classes
+from .rates import class_rates, summarize_rates
 from .threshold_bins import ThresholdBins
 
 __all__ = ['ThresholdSweep', 'default_thresholds']
@@ -134,21 +134,7 @@ class ThresholdSweep:
             ``precision``, ``recall`` (T, K); and their means over classes, background included,
             ``mIoU``, ``FP``, ``FN``, ``mPrecision``, ``mRecall`` (T,). All rates in percent.
         """
-        rates = class_rates(*self._counts())
-        mean = {name: mean_over_classes(rate) for name, rate in rates.items()}
-        return {
-            'thresholds': self.thresholds.copy(),
-            'IoU': rates['IoU'],
-            'class_FP': rates['FP'],
-            'class_FN': rates['FN'],
-            'precision': rates['precision'],
-            'recall': rates['recall'],
-            'mIoU': mean['IoU'],
-            'FP': mean['FP'],
-            'FN': mean['FN'],
-            'mPrecision': mean['precision'],
-            'mRecall': mean['recall'],
-        }
+        return {'thresholds': self.thresholds.copy(), **summarize_rates(class_rates(*self._counts()))}
 
     def index(self, threshold: float) -> int:
         """Position of a threshold in the grid.

@@ -17,7 +17,7 @@ class CAMMixin:
 
     A model brings :meth:`class_maps` and :meth:`extract_cams`, and names its maps in ``map_names``. How views are
     fused stands in ``test_cfg.cams``: ``scales``, ``flip``, ``flip_fusion`` and ``scale_fusion`` (``'max'`` or
-    ``'sum'``), ``normalize`` (see :func:`normalize_cams`).
+    ``'sum'``), ``normalize`` and ``eps`` (see :func:`normalize_cams`).
     """
 
     map_names: tuple[str, ...] = ('cams', )
@@ -35,13 +35,20 @@ class CAMMixin:
         maps = self.extract_cams(inputs)
         return {name: maps[name] if classes is None else maps[name][:, classes] for name in self.map_names}
 
+    def scored_maps(self, inputs: Tensor, classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Run the network once for its maps and its scores: :meth:`class_maps` and ``logits`` (B, C)."""
+        found = self.extract_cams(inputs)
+        maps = {name: found[name] if classes is None else found[name][:, classes] for name in self.map_names}
+        return {**maps, 'logits': found['logits']}
+
     @torch.no_grad()
     def multi_scale_cams(self,
                          inputs: Tensor,
                          image_labels: Optional[Tensor] = None,
                          scales: Optional[tuple[float, ...]] = None,
                          flip: Optional[bool] = None,
-                         known: Optional[dict[str, Tensor]] = None) -> dict[str, Tensor]:
+                         known: Optional[dict[str, Tensor]] = None,
+                         classes: Optional[Tensor] = None) -> dict[str, Tensor]:
         """Fuse the maps of several scales and mirrored views as ``test_cfg.cams`` says.
 
         Args:
@@ -50,18 +57,23 @@ class CAMMixin:
             scales: In place of those configured.
             flip: In place of what is configured.
             known: Result of :meth:`extract_cams` for ``inputs``, if the caller has it; not computed again.
+            classes: (P,) indices of the classes whose maps are wanted; all C if None. Nothing else is computed then,
+                so that ``logits`` are left out unless ``known``.
 
         Returns:
-            The maps of ``map_names``, each (B, C, H, W) in [0, 1] at the size of ``inputs``, normalised by image and
-            class, and ``logits`` (B, C).
+            The maps of ``map_names``, each (B, C or P, H, W) in [0, 1] at the size of ``inputs``, normalised by image
+            and class, and ``logits`` (B, C).
         """
         overrides = {k: v for k, v in dict(scales=scales, flip=flip).items() if v is not None}
-        known = self.extract_cams(inputs) if known is None else known
-        maps = fuse_normalized(self, inputs, {**self.test_cfg.get('cams', {}), **overrides}, known)
+        if known is None and classes is None:
+            known = self.extract_cams(inputs)
+        select = slice(None) if classes is None else classes
+        chosen = known and {name: known[name][:, select] for name in self.map_names}
+        maps = fuse_normalized(self, inputs, {**self.test_cfg.get('cams', {}), **overrides}, chosen, classes)
         if image_labels is not None:
-            mask = image_labels[:, :, None, None]
+            mask = image_labels[:, select, None, None]
             maps = {name: value * mask.to(value) for name, value in maps.items()}
-        return {**maps, 'logits': known['logits']}
+        return {**maps, 'logits': known['logits']} if known else maps
 
     def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
@@ -85,11 +97,19 @@ class CAMMixin:
 def fuse_normalized(model: CAMMixin,
                     inputs: Tensor,
                     cfg: dict,
-                    known: dict[str, Tensor],
+                    known: Optional[dict[str, Tensor]] = None,
                     classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-    """Fuse views of a model's maps and normalise: (B, C, H, W) in [0, 1] for every name in ``map_names``."""
+    """Fuse views of a model's maps and normalise: (B, C or P, H, W) in [0, 1] for every name in ``map_names``.
+
+    Args:
+        model: Gives the maps.
+        inputs: (B, 3, H, W) normalised images.
+        cfg: Arguments of :func:`fuse_views`, and ``normalize``.
+        known: The maps of ``inputs`` themselves, of ``classes`` only, if the caller has them.
+        classes: (P,) indices of the classes to compute; all C if None.
+    """
     cfg = dict(cfg)
-    mode = cfg.pop('normalize', 'minmax')
-    known = {name: known[name] for name in model.map_names}
+    mode, eps = cfg.pop('normalize', 'minmax'), cfg.pop('eps', 1e-5)
+    known = known and {name: known[name] for name in model.map_names}
     fused = fuse_views(lambda views: model.class_maps(views, classes), inputs, relu=True, known=known, **cfg)
-    return {name: normalize_cams(value, mode) for name, value in fused.items()}
+    return {name: normalize_cams(value, mode, eps) for name, value in fused.items()}

@@ -222,6 +222,23 @@ def test_predict_and_extract(size):
         assert sample.cams.data.max() < 1
 
 
+def test_maps_of_some_classes():
+    model = build()
+    model.eval()
+    images, classes = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([4, 1])
+    everything = model.multi_scale_cams(images)
+    labels = torch.tensor([[0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]])
+    masked = model.multi_scale_cams(images, labels, classes=classes)
+    assert set(masked) == {'cams', 'aux_cams'}
+    some = model.multi_scale_cams(images, classes=classes)
+    known = model.multi_scale_cams(images, known=model.extract_cams(images), classes=classes)
+    for name in ('cams', 'aux_cams'):
+        torch.testing.assert_close(some[name], everything[name][:, classes])
+        torch.testing.assert_close(known[name], everything[name][:, classes])
+        assert masked[name].flatten(2).any(2).tolist() == [[False, True], [True, False]]
+    assert torch.equal(known['logits'], everything['logits'])
+
+
 def test_schedule_of_losses():
     schedule = LossSchedule(dict(cls=1., ptc=.2), [dict(begin=0, off=('ptc', )), dict(begin=2001)])
     assert schedule.at(2000) == dict(cls=1., ptc=0.)

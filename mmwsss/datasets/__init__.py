@@ -16,13 +16,13 @@ from .label_sources import (
 from .photo_dataset import PhotoDataset
 from .pseudo_label_dataset import PseudoLabelDataset
 from .restricted_pickle import load_pickled_npy
-from .sampling import IterationSampler, SampleIndex, derive_seed, seeded_sample
+from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, seeded_sample
 from .wrapper import SegDatasetWrapper
 
 __all__ = [
-    'COCO2014Dataset', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary', 'PhotoDataset',
-    'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'derive_seed', 'foreground_classes', 'image_id_of',
-    'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',
+    'COCO2014Dataset', 'EpochSampler', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary',
+    'PhotoDataset', 'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'derive_seed', 'foreground_classes',
+    'image_id_of', 'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',
     'labels_from_table', 'labels_from_voc_xml', 'load_pickled_npy', 'read_class_names', 'read_ids', 'seeded_sample',
     'transforms'
 ]

@@ -3,8 +3,9 @@
 A run that is killed and resumed, or is given another number of worker processes, shall see the very
 samples and crops that the uninterrupted run sees. Two parts give that:
 
-* :class:`IterationSampler` numbers the endless stream of samples; the number (``draw``) travels
-  with the index and the run's seed (:class:`SampleIndex`) into whichever worker process handles it.
+* :class:`IterationSampler` and :class:`EpochSampler` number the stream of samples; the number
+  (``draw``) travels with the index and the run's seed (:class:`SampleIndex`) into whichever worker
+  process handles it.
 * :func:`seeded_sample` seeds Python's, NumPy's and torch's global generators from ``(seed, draw)``
   while one sample goes through the pipeline, and puts their states back afterwards.
 """
@@ -22,7 +23,7 @@ from torch.utils.data import Sampler
 
 from mmwsss.registry import DATA_SAMPLERS
 
-__all__ = ['IterationSampler', 'SampleIndex', 'derive_seed', 'seeded_sample']
+__all__ = ['EpochSampler', 'IterationSampler', 'SampleIndex', 'derive_seed', 'seeded_sample']
 
 
 class SampleIndex(int):
@@ -110,8 +111,29 @@ def seeded_sample(seed: int, draw: int) -> Iterator[int]:
         torch.default_generator.set_state(torch_state)
 
 
+class _PermutationSampler(Sampler):
+    """What both samplers share: one permutation of the dataset per epoch, from seed and epoch alone."""
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: Optional[int] = None) -> None:
+        if len(dataset) == 0:
+            raise ValueError('cannot sample from an empty dataset: check ann_file, data_prefix and '
+                             'the warnings above about skipped images')
+        self.rank, self.world_size = get_dist_info()
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else int(seed)
+        self.size = len(dataset)
+
+    def _epoch_order(self, epoch: int) -> list[int]:
+        """Return the dataset indices in the order of the given epoch."""
+        if not self.shuffle:
+            return list(range(self.size))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
+        return torch.randperm(self.size, generator=generator).tolist()
+
+
 @DATA_SAMPLERS.register_module()
-class IterationSampler(Sampler):
+class IterationSampler(_PermutationSampler):
     """Endless shuffled stream of :class:`SampleIndex` for iteration-based training.
 
     The stream is the concatenation of one permutation of the dataset per epoch; epoch e's is drawn
@@ -135,22 +157,8 @@ class IterationSampler(Sampler):
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: Optional[int] = None) -> None:
-        if len(dataset) == 0:
-            raise ValueError('cannot sample from an empty dataset: check ann_file, data_prefix and '
-                             'the warnings above about skipped images')
-        self.rank, self.world_size = get_dist_info()
-        self.dataset = dataset
-        self.shuffle = shuffle
-        self.seed = sync_random_seed() if seed is None else int(seed)
-        self.size = len(dataset)
+        super().__init__(dataset, shuffle, seed)
         self._start = 0
-
-    def _epoch_order(self, epoch: int) -> list[int]:
-        """Return the dataset indices in the order of the given epoch."""
-        if not self.shuffle:
-            return list(range(self.size))
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-        return torch.randperm(self.size, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Yield this rank's part of the stream, from where :meth:`skip` has set it, without end."""
@@ -186,3 +194,55 @@ class IterationSampler(Sampler):
     def __len__(self) -> int:
         """Return the size of the dataset (the stream itself has no end)."""
         return self.size
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(_PermutationSampler):
+    """One shuffled pass over the dataset per epoch, as :class:`SampleIndex`, for epoch-based training.
+
+    Epoch e's order is drawn from ``(seed, e)`` alone and its samples are drawn as numbers e*N to
+    (e + 1)*N - 1 of the stream, so that a run resumed at an epoch sees what the uninterrupted one
+    would have. mmengine's ``DistSamplerSeedHook``, which is among its default hooks, tells the sampler
+    the epoch before it begins, in runs of one process too.
+
+    With W processes, rank r takes the positions r, r + W, r + 2W, ... of the epoch, and all ranks take
+    the same number, N // W: with batch size b and the dataloader's ``drop_last=True``, iteration k
+    covers the positions from k*W*b to (k + 1)*W*b - 1 on all ranks together, the global batch of a
+    single process with batch size W*b, and there are N // (W*b) iterations either way. The fewer than
+    W samples that are left out belong to another part of the dataset every epoch; with
+    ``shuffle=False`` they are always the last ones.
+
+    Args:
+        dataset (Sized): The dataset.
+        shuffle (bool): False goes through the dataset in order.
+        seed (int, optional): Seed of the permutations, the same on every rank. None draws one and
+            shares it over the ranks. mmengine's Runner fills in its own.
+
+    Raises:
+        ValueError: The dataset has fewer samples than there are processes.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: Optional[int] = None) -> None:
+        super().__init__(dataset, shuffle, seed)
+        if self.size < self.world_size:
+            raise ValueError(f'{self.size} samples cannot be split over {self.world_size} processes: '
+                             'use fewer processes')
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        """Yield this rank's part of the epoch."""
+        order = self._epoch_order(self.epoch)
+        for position in range(self.rank, len(self) * self.world_size, self.world_size):
+            yield SampleIndex(order[position], draw=self.epoch * self.size + position, seed=self.seed)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass.
+
+        Args:
+            epoch (int): Counted from 0.
+        """
+        self.epoch = int(epoch)
+
+    def __len__(self) -> int:
+        """Return the number of samples of this rank in an epoch."""
+        return self.size // self.world_size

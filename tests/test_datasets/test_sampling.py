@@ -9,7 +9,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import DATA_SAMPLERS as MMSEG_SAMPLERS
 from torch.utils.data import DataLoader, Dataset
 
-from mmwsss.datasets import IterationSampler, SampleIndex, derive_seed, seeded_sample
+from mmwsss.datasets import EpochSampler, IterationSampler, SampleIndex, derive_seed, seeded_sample
 from mmwsss.registry import DATA_SAMPLERS
 
 
@@ -136,3 +136,66 @@ def test_sampler_is_built_by_name_and_refuses_an_empty_dataset():
         IterationSampler([])
     with pytest.raises(ValueError, match='-1'):
         sampler.skip(-1)
+
+
+def epoch_sampler_of_rank(rank, world_size, size=10, **kwargs):
+    sampler = EpochSampler(range(size), seed=5, **kwargs)
+    sampler.rank, sampler.world_size = rank, world_size
+    return sampler
+
+
+def batches_of_epoch(sampler, epoch, batch_size):
+    """Walk an epoch as a dataloader with ``drop_last=True`` does."""
+    sampler.set_epoch(epoch)
+    items = [(int(i), i.draw, i.seed) for i in sampler]
+    assert len(items) == len(sampler)
+    return [items[k:k + batch_size] for k in range(0, len(items) - batch_size + 1, batch_size)]
+
+
+def test_epoch_sampler_gives_one_permutation_per_epoch_in_any_order_of_asking():
+    sampler = epoch_sampler_of_rank(0, 1)
+    epochs = [batches_of_epoch(sampler, epoch, 1) for epoch in (0, 1, 2)]
+    for epoch, batches in enumerate(epochs):
+        assert sorted(item[0] for batch in batches for item in batch) == list(range(10))
+        assert [batch[0][1:] for batch in batches] == [(10 * epoch + k, 5) for k in range(10)]
+    assert epochs[0] != epochs[1]
+    assert batches_of_epoch(epoch_sampler_of_rank(0, 1), 2, 1) == epochs[2]
+    assert [int(i) for i in epoch_sampler_of_rank(0, 1, shuffle=False)] == list(range(10))
+
+
+@pytest.mark.parametrize('size', [12, 13, 23])
+@pytest.mark.parametrize(('world_size', 'batch_size'), [(2, 3), (3, 2), (6, 1)])
+def test_epoch_batches_do_not_depend_on_the_number_of_processes(size, world_size, batch_size):
+    for epoch in (0, 3):
+        single = batches_of_epoch(epoch_sampler_of_rank(0, 1, size), epoch, 6)
+        ranks = [batches_of_epoch(epoch_sampler_of_rank(r, world_size, size), epoch, batch_size)
+                 for r in range(world_size)]
+        together = [sorted(sum(parts, [])) for parts in zip(*ranks)]
+        assert {len(rank) for rank in ranks} == {len(single)} == {size // 6}
+        assert together == [sorted(batch) for batch in single]
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_epoch_sampler_in_a_loader_whose_workers_persist(num_workers):
+    loader = DataLoader(Recorder(), batch_size=3, num_workers=num_workers, drop_last=True,
+                        persistent_workers=num_workers > 0, sampler=EpochSampler(range(10), seed=5))
+    epochs = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        epochs.append([[x.tolist() for x in batch] for batch in loader])
+    assert len(epochs[0]) == len(loader) == 3
+    for epoch, batches in enumerate(epochs):
+        assert [draw for _, draws, _ in batches for draw in draws] == list(range(10 * epoch, 10 * epoch + 9))
+    plain = DataLoader(Recorder(), batch_size=3, drop_last=True, sampler=EpochSampler(range(10), seed=5))
+    plain.sampler.set_epoch(2)
+    assert [[x.tolist() for x in batch] for batch in plain] == epochs[2]
+
+
+def test_epoch_sampler_is_built_by_name_and_needs_a_sample_per_process(monkeypatch):
+    sampler = DATA_SAMPLERS.build(dict(type='EpochSampler', dataset=range(3), seed=0, shuffle=True))
+    assert (len(sampler), sampler.epoch) == (3, 0)
+    with pytest.raises(ValueError, match='empty dataset'):
+        EpochSampler([])
+    monkeypatch.setattr('mmwsss.datasets.sampling.get_dist_info', lambda: (0, 4))
+    with pytest.raises(ValueError, match='3 samples .* 4 processes'):
+        EpochSampler(range(3), seed=0)

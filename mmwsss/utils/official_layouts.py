@@ -51,9 +51,34 @@ TOCO_RULES = (
     KeyRule(r'(conv|aux_conv)\.weight', None, required=False),  # left behind in early checkpoints
 )
 
+BATCH_NORM = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
+_BLOCK = r'(trans_1|conv_trans_\d+\.trans_block)\.'
+_UNIT = r'(conv_1|conv_trans_\d+\.(?:cnn|fusion)_block)\.'
+_COUPLING = r'(conv_trans_\d+\.(?:squeeze|expand)_block)\.'
+_HEADS = rf'(conv|trans)_cls_head\.{WB}'
+
+# mmpretrain's names differ inside the transformer blocks only.
+CONFORMER_RULES = (
+    KeyRule(r'(cls_token|conv1\.weight)', r'backbone.\1'),
+    KeyRule(rf'bn1\.{BATCH_NORM}', r'backbone.bn1.\1'),
+    KeyRule(rf'(trans_patch_conv|trans_norm)\.{WB}', r'backbone.\1.\2'),
+    KeyRule(rf'{_UNIT}(conv[123]|residual_conv)\.weight', r'backbone.\1.\2.weight'),
+    KeyRule(rf'{_UNIT}(bn[123]|residual_bn)\.{BATCH_NORM}', r'backbone.\1.\2.\3'),
+    KeyRule(rf'{_COUPLING}(conv_project|ln)\.{WB}', r'backbone.\1.\2.\3'),
+    KeyRule(rf'{_COUPLING}bn\.{BATCH_NORM}', r'backbone.\1.bn.\2'),
+    KeyRule(rf'{_BLOCK}norm([12])\.{WB}', r'backbone.\1.ln\2.\3'),
+    KeyRule(rf'{_BLOCK}attn\.(qkv|proj)\.{WB}', r'backbone.\1.attn.\2.\3'),
+    KeyRule(rf'{_BLOCK}mlp\.fc1\.{WB}', r'backbone.\1.ffn.layers.0.0.\2'),
+    KeyRule(rf'{_BLOCK}mlp\.fc2\.{WB}', r'backbone.\1.ffn.layers.1.\2'),
+)
+TRANSCAM_RULES = (*CONFORMER_RULES, KeyRule(_HEADS, r'cam_head.\1_cls_head.\2'))
+
 OFFICIAL_LAYOUTS = {
     'toco': KeyLayout('ToCo (model_iter_*.pth of the authors)', TOCO_RULES),
     'deit': KeyLayout('DeiT (without distillation)', vit_rules()),
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
+    'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
+    'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
+        *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),
 }
 """Layouts by the name that ``tools/model_converters/official2mmwsss.py`` takes as METHOD."""

@@ -38,7 +38,7 @@ def turn_on_amp(cfg: Config) -> None:
             accelerator to run it on.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind == 'AmpOptimWrapper':
+    if kind in ('AmpOptimWrapper', 'AutoAmpOptimWrapper'):
         print_log('the config trains with mixed precision already', logger='current')
         return
     if kind != 'OptimWrapper':

@@ -1,6 +1,7 @@
-"""Hooks and schedules that mmengine lacks."""
+"""Hooks, schedules and optimizer wrappers that mmengine lacks."""
 
 from .hooks import IterationSeedHook, PictureSheetHook
-from .schedulers import WarmupPolyLR
+from .optimizers import auto_amp_optim_wrapper
+from .schedulers import LaggedCosineLR, WarmupPolyLR
 
-__all__ = ['IterationSeedHook', 'PictureSheetHook', 'WarmupPolyLR']
+__all__ = ['IterationSeedHook', 'LaggedCosineLR', 'PictureSheetHook', 'WarmupPolyLR', 'auto_amp_optim_wrapper']

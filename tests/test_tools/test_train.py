@@ -109,6 +109,9 @@ def test_amp_flag(train, monkeypatch):
     assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
     train.turn_on_amp(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    auto = Config(dict(optim_wrapper=dict(type='AutoAmpOptimWrapper')))
+    train.turn_on_amp(auto)
+    assert auto.optim_wrapper.type == 'AutoAmpOptimWrapper'
     with pytest.raises(ValueError, match="the config has 'ApexOptimWrapper'"):
         train.turn_on_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
     monkeypatch.setattr(train, 'get_device', lambda: 'cpu')

@@ -7,7 +7,6 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ['CPUBFloat16OptimWrapper']
 
@@ -23,5 +22,7 @@ class CPUBFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Enter autocast for one forward pass of ``model``."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel  # not in the oldest torch that mmwsss runs on
+
         with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             yield

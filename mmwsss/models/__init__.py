@@ -4,15 +4,15 @@ from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints tha
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
 from .backbones import AttentionViT
-from .cam_heads import ProjectionHead, ToCoHead
+from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
 from .refiners import DenseCRF, PixelAdaptiveRefinement
-from .segmentors import MultiScaleTTA, ToCo
+from .segmentors import CAMClassifier, MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead',
-    'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'ToCo', 'ToCoHead', 'load_timm_vit'
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF',
+    'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'load_timm_vit'
 ]

@@ -21,8 +21,8 @@ class ViTTokens(NamedTuple):
     """What one pass through :class:`AttentionViT` gives.
 
     Attributes:
-        class_tokens: (B, M, D) class tokens after the final norm.
-        patch_tokens: (B, D, h, w) patch tokens after the final norm, or None if only class tokens were asked for.
+        class_tokens: (B, M, D) class tokens after the final norm, if it is applied.
+        patch_tokens: (B, D, h, w) patch tokens likewise, or None if only class tokens were asked for.
         hidden: layer index -> (B, D, h, w) patch tokens of the raw residual stream after that layer.
         attentions: layer index -> what the attention function returned for that layer.
     """
@@ -57,6 +57,8 @@ class AttentionViT(VisionTransformer):
         num_class_tokens: M, number of class tokens in front of the patch tokens. From a checkpoint with a single
             class token each of the M tokens and its position row start as a copy (MCTformer, CVPR 2022, Sec. 3).
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
+        raw_output: Give the residual stream of the last layer. The final norm is then not applied; its parameters stay
+            for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
             factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
         patch_cfg: As in mmpretrain; ``padding=0`` unless given.
@@ -68,6 +70,7 @@ class AttentionViT(VisionTransformer):
                  num_class_tokens: int = 1,
                  freeze_pos_embed: bool = False,
                  pos_embed_grid: str = 'size',
+                 raw_output: bool = False,
                  patch_cfg: Optional[dict] = None,
                  out_type: str = 'featmap',
                  **kwargs) -> None:
@@ -78,6 +81,7 @@ class AttentionViT(VisionTransformer):
         super().__init__(
             arch=arch, out_type=out_type, patch_cfg={'padding': 0, **(patch_cfg or {})}, **kwargs)
         self.pos_embed_grid = pos_embed_grid
+        self.raw_output = raw_output
         self.num_extra_tokens = num_class_tokens
         self.patch_size = self.patch_embed.projection.stride
         if num_class_tokens > 1:
@@ -86,6 +90,8 @@ class AttentionViT(VisionTransformer):
             self.pos_embed = nn.Parameter(
                 torch.zeros(1, num_class_tokens + num_patches, self.embed_dims))
         self.pos_embed.requires_grad_(not freeze_pos_embed)
+        if raw_output and self.final_norm:
+            self.ln1.requires_grad_(False)
 
     def init_weights(self) -> None:
         """Initialise as mmpretrain does; several class tokens would stay identical at zero, so they are drawn."""
@@ -145,20 +151,25 @@ class AttentionViT(VisionTransformer):
         num_tokens = self.num_extra_tokens
         kept_hidden, kept_attention = {}, {}
         for i, layer in enumerate(self.layers):
+            last = class_tokens_only and i == self.num_layers - 1
             if i in attention:
-                x, maps = _layer_with_attention(layer, x, attention_logits)
+                x, maps = _layer_with_attention(layer, x, attention_logits, num_tokens if last else None)
                 kept_attention[i] = attention_fn(i, maps)
                 del maps
-            elif class_tokens_only and i == self.num_layers - 1:
+            elif last:
                 x = _layer_class_tokens(layer, x, num_tokens)
             else:
                 x = layer(x)
             if i in hidden:
                 kept_hidden[i] = to_map(x[:, num_tokens:], grid)
-        if self.final_norm:
+        if self.final_norm and not self.raw_output:
             x = self.ln1(x)
         patches = None if class_tokens_only else to_map(x[:, num_tokens:], grid)
         return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention)
+
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Give the number of patches (h, w) in rows and columns of an image of ``size`` (H, W)."""
+        return size[0] // self.patch_size[0], size[1] // self.patch_size[1]
 
     def _layer_index(self, index: int) -> int:
         if not -self.num_layers <= index < self.num_layers:
@@ -206,14 +217,15 @@ def _project_out(attn: nn.Module, x: Tensor) -> Tensor:
     return attn.out_drop(attn.gamma1(attn.proj_drop(x)))
 
 
-def _layer_with_attention(layer: nn.Module, x: Tensor, logits: bool) -> tuple[Tensor, Tensor]:
-    """Run an encoder layer with explicit attention; returns tokens (B, T, D) and attention (B, heads, T, T)."""
+def _layer_with_attention(layer: nn.Module, x: Tensor, logits: bool,
+                          first: Optional[int] = None) -> tuple[Tensor, Tensor]:
+    """Run an encoder layer with explicit attention; gives tokens (B, T or first, D), attention (B, heads, T, T)."""
     attn = layer.attn
     q, k, v = (_heads(attn, t) for t in attn.qkv(layer.ln1(x)).chunk(3, dim=2))
     scores = (q * attn.head_dims**-0.5) @ k.transpose(-2, -1)
     probs = scores.softmax(dim=-1)
-    out = F.dropout(probs, attn.attn_drop, training=layer.training) @ v
-    x = x + _project_out(attn, out)
+    out = F.dropout(probs[:, :, :first], attn.attn_drop, training=layer.training) @ v
+    x = x[:, :first] + _project_out(attn, out)
     return layer.ffn(layer.ln2(x), identity=x), scores if logits else probs
 
 

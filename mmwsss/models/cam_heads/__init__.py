@@ -1,5 +1,6 @@
 """CAM heads: from tokens to image-level logits and class maps, one file a method."""
 
+from .mctformer_head import MCTformerHead
 from .toco_head import ProjectionHead, ToCoHead
 
-__all__ = ['ProjectionHead', 'ToCoHead']
+__all__ = ['MCTformerHead', 'ProjectionHead', 'ToCoHead']

@@ -1,7 +1,8 @@
 """Segmentors: what ties backbone, heads, refiners and losses into a method."""
 
+from .cam_classifier import CAMClassifier
 from .cam_mixin import CAMMixin
 from .multi_scale_tta import MultiScaleTTA
 from .toco import ToCo
 
-__all__ = ['CAMMixin', 'MultiScaleTTA', 'ToCo']
+__all__ = ['CAMClassifier', 'CAMMixin', 'MultiScaleTTA', 'ToCo']

@@ -35,11 +35,10 @@ class CAMMixin:
         maps = self.extract_cams(inputs)
         return {name: maps[name] if classes is None else maps[name][:, classes] for name in self.map_names}
 
-    def scored_maps(self, inputs: Tensor, classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Run the network once for its maps and its scores: :meth:`class_maps` and ``logits`` (B, C)."""
+    def scored_maps(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Run the network once for the maps of ``map_names``, (B, C, h, w), and ``logits`` (B, C)."""
         found = self.extract_cams(inputs)
-        maps = {name: found[name] if classes is None else found[name][:, classes] for name in self.map_names}
-        return {**maps, 'logits': found['logits']}
+        return {name: found[name] for name in (*self.map_names, 'logits')}
 
     @torch.no_grad()
     def multi_scale_cams(self,
@@ -65,15 +64,18 @@ class CAMMixin:
             and class, and ``logits`` (B, C).
         """
         overrides = {k: v for k, v in dict(scales=scales, flip=flip).items() if v is not None}
+        cfg = {**self.test_cfg.get('cams', {}), **overrides}
         if known is None and classes is None:
-            known = self.extract_cams(inputs)
+            # One pass gives the scores and, where scale 1 is among the views, two of them.
+            pair = cfg.get('flip', True) and 1 in cfg.get('scales', (1, ))
+            known = self.scored_maps(torch.cat([inputs, inputs.flip(-1)]) if pair else inputs)
         select = slice(None) if classes is None else classes
         chosen = known and {name: known[name][:, select] for name in self.map_names}
-        maps = fuse_normalized(self, inputs, {**self.test_cfg.get('cams', {}), **overrides}, chosen, classes)
+        maps = fuse_normalized(self, inputs, cfg, chosen, classes)
         if image_labels is not None:
             mask = image_labels[:, select, None, None]
             maps = {name: value * mask.to(value) for name, value in maps.items()}
-        return {**maps, 'logits': known['logits']} if known else maps
+        return {**maps, 'logits': known['logits'][:len(inputs)]} if known else maps
 
     def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""

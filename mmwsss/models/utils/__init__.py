@@ -1,6 +1,7 @@
 """Pure functions on tensors that the modules are made of."""
 
 from .affinity import refine_with_affinity, token_affinity_labels
+from .attention_sums import AttentionSums
 from .cam import IGNORE_INDEX, cams_to_labels, cams_to_roi, mask_outside_boxes, normalize_cams
 from .local_crops import crop_windows, sample_local_windows
 from .permutohedral import PermutohedralLattice
@@ -9,7 +10,7 @@ from .reduction import global_divisor
 from .views import fuse_views, resize_maps, without_padding
 
 __all__ = [
-    'IGNORE_INDEX', 'PermutohedralLattice', 'cams_to_labels', 'cams_to_roi', 'crop_windows',
+    'AttentionSums', 'IGNORE_INDEX', 'PermutohedralLattice', 'cams_to_labels', 'cams_to_roi', 'crop_windows',
     'fuse_views', 'global_divisor', 'mask_outside_boxes', 'normalize_cams', 'quantize_colors', 'refine_with_affinity',
     'refined_pseudo_labels', 'resize_maps', 'sample_local_windows', 'token_affinity_labels',
     'without_padding'

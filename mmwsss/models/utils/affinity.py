@@ -28,7 +28,7 @@ def token_affinity_labels(labels: Tensor, include_diagonal: bool = False) -> Ten
 
 
 def refine_with_affinity(cams: Tensor, affinity: Tensor) -> Tensor:
-    """Let every token collect the scores of the tokens it relates to (MCTformer, CVPR 2022, Eq. 6).
+    """Let every token collect the scores of the tokens it relates to (MCTformer, CVPR 2022, Eq. 3 and 7).
 
     Args:
         cams: (B, C, h, w) class maps.

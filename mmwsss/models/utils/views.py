@@ -59,7 +59,8 @@ def fuse_views(map_fn: MapFn,
         scale_fusion: ``'max'`` or ``'sum'`` over scales.
         relu: Rectify after the mirror fusion, before the scale fusion.
         size: (H, W) of the result; default the size of ``images``.
-        known: What ``map_fn`` gives for ``images`` itself, if the caller has it already; it is not computed again.
+        known: What ``map_fn`` gives for ``images``, or for ``images`` followed by their mirror images, if the caller
+            has it already; it is not computed again.
 
     Returns:
         name -> (B, C, H, W) fused maps.
@@ -90,15 +91,13 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
 def _mirror_pair(map_fn: MapFn, images: Tensor, flip: bool, fusion: Callable, size: Sequence[int],
                  known: Optional[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Give the fused maps of a batch and its mirror image at ``size``, not computing what is known."""
-    if known is not None:
-        plain = known
-        mirrored = map_fn(images.flip(-1)) if flip else {}
-    elif flip:
-        both = map_fn(torch.cat([images, images.flip(-1)]))
-        plain = {name: value[:len(images)] for name, value in both.items()}
-        mirrored = {name: value[len(images):] for name, value in both.items()}
-    else:
-        plain, mirrored = map_fn(images), {}
+    num = len(images)
+    if known is None:
+        known = map_fn(torch.cat([images, images.flip(-1)]) if flip else images)
+    plain = {name: value[:num] for name, value in known.items()}
+    mirrored = {name: value[num:] for name, value in known.items() if flip and len(value) > num}
+    if flip and not mirrored:
+        mirrored = map_fn(images.flip(-1))
     fused = {name: resize_maps(value, size) for name, value in plain.items()}
     for name, value in mirrored.items():
         fused[name] = fusion(fused[name], resize_maps(value, size).flip(-1))

@@ -1,5 +1,7 @@
 """Random checkpoints laid out as the authors' published ones, from the tables of names and shapes."""
 
+import re
+
 import torch
 from torch import Tensor
 
@@ -41,11 +43,68 @@ def toco_shapes(num_classes: int = 20, width: int = 768, hidden: int = 2048, bot
     return {f'module.{name}': shape for name, shape in shapes.items()}
 
 
+def conformer_shapes(classes: int = 21, width: int = 384, channels: tuple[int, ...] = (256, 512, 1024), depth: int = 12,
+                     conv_head: tuple[int, ...] = (3, 3)) -> dict[str, tuple]:
+    """Name the weights of a Conformer as its authors, and TransCAM's, do; TransCAM has 3x3 taps."""
+    shapes = {'cls_token': (1, 1, width), **_affine('trans_norm', width), **_linear('trans_cls_head', classes, width),
+              'conv_cls_head.weight': (classes, channels[-1], *conv_head), 'conv_cls_head.bias': (classes, ),
+              'conv1.weight': (64, 3, 7, 7), **_batch_norm('bn1', 64), **_unit('conv_1', 64, channels[0], True),
+              'trans_patch_conv.weight': (width, 64, 4, 4), 'trans_patch_conv.bias': (width, ),
+              **_transformer('trans_1', width)}
+    per_stage = depth // 3
+    before = channels[0]
+    for i in range(2, depth + 1):
+        block, now = f'conv_trans_{i}', channels[(i - 1) // per_stage]
+        inner = now // 4
+        shapes.update({
+            **_unit(f'{block}.cnn_block', before, now, now != before),
+            **_unit(f'{block}.fusion_block', now, now, i == depth),
+            **_linear(f'{block}.squeeze_block.conv_project', width, inner, (1, 1)),
+            **_affine(f'{block}.squeeze_block.ln', width),
+            **_linear(f'{block}.expand_block.conv_project', inner, width, (1, 1)),
+            **_batch_norm(f'{block}.expand_block.bn', inner),
+            **_transformer(f'{block}.trans_block', width)})
+        before = now
+    return shapes
+
+
+def _affine(name: str, width: int) -> dict[str, tuple]:
+    return {f'{name}.weight': (width, ), f'{name}.bias': (width, )}
+
+
+def _linear(name: str, rows: int, cols: int, taps: tuple[int, ...] = ()) -> dict[str, tuple]:
+    return {f'{name}.weight': (rows, cols, *taps), f'{name}.bias': (rows, )}
+
+
+def _batch_norm(name: str, width: int) -> dict[str, tuple]:
+    return {**_affine(name, width), f'{name}.running_mean': (width, ), f'{name}.running_var': (width, ),
+            f'{name}.num_batches_tracked': ()}
+
+
+def _unit(name: str, before: int, after: int, shortcut: bool) -> dict[str, tuple]:
+    inner = after // 4
+    shapes = {}
+    for i, rows, cols, taps in ((1, inner, before, 1), (2, inner, inner, 3), (3, after, inner, 1)):
+        shapes.update({f'{name}.conv{i}.weight': (rows, cols, taps, taps), **_batch_norm(f'{name}.bn{i}', rows)})
+    if shortcut:
+        shapes.update({f'{name}.residual_conv.weight': (after, before, 1, 1),
+                       **_batch_norm(f'{name}.residual_bn', after)})
+    return shapes
+
+
+def _transformer(name: str, width: int) -> dict[str, tuple]:
+    return {**_affine(f'{name}.norm1', width), **_affine(f'{name}.norm2', width),
+            **_linear(f'{name}.attn.qkv', 3 * width, width), **_linear(f'{name}.attn.proj', width, width),
+            **_linear(f'{name}.mlp.fc1', 4 * width, width), **_linear(f'{name}.mlp.fc2', width, 4 * width)}
+
+
 def random_weights(shapes: dict[str, tuple], seed: int = 0, std: float = 0.02) -> dict[str, Tensor]:
-    """Draw weights; norm weights lie around one."""
+    """Draw weights; norm weights and variances lie around one, counters are one."""
     generator = torch.Generator().manual_seed(seed)
     weights = {name: torch.randn(shape, generator=generator) * std for name, shape in shapes.items()}
     for name, weight in weights.items():
-        if name.endswith(('norm.weight', 'norm1.weight', 'norm2.weight', 'weight_g')):
+        if re.search(r'((norm|bn)[123]?|ln)\.weight$|weight_g$|running_var$', name):
             weight += 1
+        if name.endswith('num_batches_tracked'):
+            weights[name] = torch.tensor(1)
     return weights

@@ -3,8 +3,8 @@
 from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
-from .backbones import AttentionViT
-from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead
+from .backbones import AttentionConformer, AttentionViT
+from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
@@ -12,7 +12,8 @@ from .refiners import DenseCRF, PixelAdaptiveRefinement
 from .segmentors import CAMClassifier, MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF',
-    'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
-    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'load_timm_vit'
+    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss',
+    'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead',
+    'TransCAMHead', 'load_timm_vit'
 ]

@@ -1,7 +1,7 @@
 """The Vision Transformer that all ViT-based methods share: mmpretrain's, which also hands out what heads ask for."""
 
 from collections.abc import Sequence
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import torch
 from mmengine.model.weight_init import trunc_normal_
@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-__all__ = ['AttentionViT', 'ViTTokens']
+from .attention import AttentionFn, head_mean, layer_class_tokens, layer_with_attention
 
-AttentionFn = Callable[[int, Tensor], Any]
+__all__ = ['AttentionViT', 'ViTTokens']
 
 
 class ViTTokens(NamedTuple):
@@ -31,11 +31,6 @@ class ViTTokens(NamedTuple):
     patch_tokens: Optional[Tensor]
     hidden: dict[int, Tensor]
     attentions: dict[int, Any]
-
-
-def head_mean(layer: int, attention: Tensor) -> Tensor:
-    """Reduce attention (B, H, T, T) to its mean over heads (B, T, T); the default attention function."""
-    return attention.mean(dim=1)
 
 
 def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -153,11 +148,11 @@ class AttentionViT(VisionTransformer):
         for i, layer in enumerate(self.layers):
             last = class_tokens_only and i == self.num_layers - 1
             if i in attention:
-                x, maps = _layer_with_attention(layer, x, attention_logits, num_tokens if last else None)
+                x, maps = layer_with_attention(layer, x, attention_logits, num_tokens if last else None)
                 kept_attention[i] = attention_fn(i, maps)
                 del maps
             elif last:
-                x = _layer_class_tokens(layer, x, num_tokens)
+                x = layer_class_tokens(layer, x, num_tokens)
             else:
                 x = layer(x)
             if i in hidden:
@@ -204,41 +199,3 @@ def scale_pos_embed(pos_embed: Tensor, source: tuple[int, int], target: tuple[in
     rows = F.interpolate(
         to_map(rows, tuple(source)), scale_factor=factor, mode=mode, align_corners=False)
     return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)
-
-
-def _heads(attn: nn.Module, x: Tensor) -> Tensor:
-    """Split (B, T, heads * d) into (B, heads, T, d)."""
-    return x.unflatten(2, (attn.num_heads, attn.head_dims)).transpose(1, 2)
-
-
-def _project_out(attn: nn.Module, x: Tensor) -> Tensor:
-    """Merge heads (B, heads, T, d) and apply the output projection of mmpretrain's attention module."""
-    x = attn.proj(x.transpose(1, 2).flatten(2))
-    return attn.out_drop(attn.gamma1(attn.proj_drop(x)))
-
-
-def _layer_with_attention(layer: nn.Module, x: Tensor, logits: bool,
-                          first: Optional[int] = None) -> tuple[Tensor, Tensor]:
-    """Run an encoder layer with explicit attention; gives tokens (B, T or first, D), attention (B, heads, T, T)."""
-    attn = layer.attn
-    q, k, v = (_heads(attn, t) for t in attn.qkv(layer.ln1(x)).chunk(3, dim=2))
-    scores = (q * attn.head_dims**-0.5) @ k.transpose(-2, -1)
-    probs = scores.softmax(dim=-1)
-    out = F.dropout(probs[:, :, :first], attn.attn_drop, training=layer.training) @ v
-    x = x[:, :first] + _project_out(attn, out)
-    return layer.ffn(layer.ln2(x), identity=x), scores if logits else probs
-
-
-def _layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:
-    """Run an encoder layer for its class tokens only: queries and feed-forward of (B, M, D), keys of all tokens."""
-    attn = layer.attn
-    normed = layer.ln1(x)
-    dims = attn.embed_dims
-    weight, bias = attn.qkv.weight, attn.qkv.bias
-    q = F.linear(normed[:, :num_tokens], weight[:dims], None if bias is None else bias[:dims])
-    k, v = F.linear(normed, weight[dims:], None if bias is None else bias[dims:]).chunk(2, dim=2)
-    out = F.scaled_dot_product_attention(
-        _heads(attn, q), _heads(attn, k), _heads(attn, v),
-        dropout_p=attn.attn_drop if layer.training else 0.)
-    x = x[:, :num_tokens] + _project_out(attn, out)
-    return layer.ffn(layer.ln2(x), identity=x)

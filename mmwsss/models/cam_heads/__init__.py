@@ -2,5 +2,6 @@
 
 from .mctformer_head import MCTformerHead
 from .toco_head import ProjectionHead, ToCoHead
+from .transcam_head import TransCAMHead
 
-__all__ = ['MCTformerHead', 'ProjectionHead', 'ToCoHead']
+__all__ = ['MCTformerHead', 'ProjectionHead', 'ToCoHead', 'TransCAMHead']

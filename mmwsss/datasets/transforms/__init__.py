@@ -1,7 +1,8 @@
 """Pipeline steps."""
 
+from .erasing import NoiseErasing
 from .geometry import RandomPlaceCrop, RandomScale
 from .multi_view import ToCoViews
 from .pack import PackWSSSInputs
 
-__all__ = ['PackWSSSInputs', 'RandomPlaceCrop', 'RandomScale', 'ToCoViews']
+__all__ = ['NoiseErasing', 'PackWSSSInputs', 'RandomPlaceCrop', 'RandomScale', 'ToCoViews']

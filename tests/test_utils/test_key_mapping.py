@@ -6,7 +6,7 @@ import torch
 from mmwsss.utils.key_mapping import KeyLayout, KeyRule, find_weights, map_keys
 from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
 
-from ..official_checkpoints import toco_shapes, vit_shapes
+from ..official_checkpoints import conformer_shapes, toco_shapes, vit_shapes
 
 LAYOUT = KeyLayout('Test', (
     KeyRule(r'a\.(\d+)\.w', r'b.\1.weight'),
@@ -127,3 +127,39 @@ def test_vit_names_are_mmpretrain_s():
     mapped = map_keys(state, OFFICIAL_LAYOUTS['vit']).state_dict
     own = {f'backbone.{name}': value.shape for name, value in model.state_dict().items()}
     assert {name: value.shape for name, value in mapped.items()} == own
+
+
+@pytest.mark.parametrize(('width', 'channels', 'parameters'), [
+    (384, (64, 128, 256), 22.94), (384, (256, 512, 1024), 36.465066), (576, (384, 768, 1536), 81.48)])
+def test_tables_of_transcam_and_of_conformer(width, channels, parameters):
+    """The published file has 718 entries; of a Conformer's ImageNet file all but the two heads are taken."""
+    state = meta_weights(conformer_shapes(width=width, channels=channels))
+    trained = [value.numel() for name, value in state.items() if 'running' not in name and 'tracked' not in name]
+    assert sum(trained) / 1e6 == pytest.approx(parameters, abs=0.005)
+    mapped = map_keys(find_weights(state, OFFICIAL_LAYOUTS['transcam']), OFFICIAL_LAYOUTS['transcam']).state_dict
+    assert len(mapped) == len(state) == 718
+    for name, shape in {
+            'backbone.conv_trans_12.trans_block.ffn.layers.0.0.weight': (4 * width, width),
+            'backbone.trans_1.ln2.bias': (width, ), 'backbone.conv_trans_4.expand_block.bn.running_var':
+            (channels[0] // 4, ), 'cam_head.conv_cls_head.weight': (21, channels[2], 3, 3),
+            'cam_head.trans_cls_head.weight': (21, width)}.items():
+        assert mapped[name].shape == shape
+    layout = OFFICIAL_LAYOUTS['conformer-imagenet']
+    imagenet = {'model': meta_weights(conformer_shapes(1000, width, channels, conv_head=()))}
+    start = map_keys(find_weights(imagenet, layout), layout).state_dict
+    assert {name: value.shape for name, value in start.items()} == {
+        name: value.shape for name, value in mapped.items() if name.startswith('backbone.')}
+
+
+def test_conformer_names_are_mmpretrain_s():
+    from mmwsss.models import AttentionConformer
+    model = AttentionConformer(arch=dict(embed_dims=24, depths=6, num_heads=2, channel_ratio=0.25))
+    state = meta_weights(conformer_shapes(width=24, channels=(16, 32, 64), depth=6))
+    mapped = map_keys(state, OFFICIAL_LAYOUTS['conformer-imagenet']).state_dict
+    own = {f'backbone.{name}': value.shape for name, value in model.state_dict().items()}
+    assert {name: value.shape for name, value in mapped.items()} == own
+
+
+def test_vit_is_no_conformer():
+    with pytest.raises(ValueError, match="not a checkpoint of TransCAM: .* weights have no place: 'pos_embed'"):
+        map_keys(meta_weights(vit_shapes()), OFFICIAL_LAYOUTS['transcam'])

@@ -1,18 +1,16 @@
 """The metric of class activation maps during validation and testing."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 import torch
-from mmengine.dist import get_dist_info
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
 from mmwsss.registry import METRICS
 
+from .counting_metric import CountingMetric, read_field
 from .image_f1 import ImageF1
 from .tables import class_table
 from .threshold_sweep import ThresholdSweep, checked_thresholds
@@ -21,12 +19,10 @@ __all__ = ['CAMMetric']
 
 
 @METRICS.register_module()
-class CAMMetric(BaseMetric):
+class CAMMetric(CountingMetric):
     """Quality of class activation maps against masks, at a fixed threshold and at the best one.
 
-    Every image updates a :class:`ThresholdSweep`; nothing is kept per image, and ranks exchange counts
-    only. Numbers of several processes equal those of one: the images with which mmengine's
-    ``DefaultSampler`` fills up the last round are not counted.
+    Every image updates a :class:`ThresholdSweep`; see :class:`CountingMetric` for several processes.
 
     Metrics, in percent with two decimals, means over classes with background:
 
@@ -84,49 +80,6 @@ class CAMMetric(BaseMetric):
         self.image_labels = image_labels
         self.logits_field = logits_field
         self.ignore_index = ignore_index
-        self._reset()
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count a batch.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Samples as dicts with ``gt_sem_seg``, the maps, and
-                ``gt_label`` (C,) multi-hot or logits (C,).
-
-        Raises:
-            KeyError: A sample lacks one of these.
-            ValueError: The maps do not fit the ground truth or the classes of the dataset.
-        """
-        for sample in data_samples:
-            self._count_held_back()
-            self._held_back = self._count(sample)
-            self._num_seen += 1
-
-    def evaluate(self, size: int) -> dict:
-        """Gather the counts of all ranks and compute the metrics.
-
-        Args:
-            size (int): Number of images of the dataset, by which fill-up images are recognised.
-
-        Returns:
-            dict[str, float]: Prefixed metrics, on every rank.
-
-        Raises:
-            ValueError: This rank saw more images than its share and one to fill up.
-        """
-        rank, world_size = get_dist_info()
-        share = max(0, math.ceil((size - rank) / world_size))
-        if self._num_seen > share + 1:
-            raise ValueError(
-                f'rank {rank} of {world_size} saw {self._num_seen} of {size} images, its share is '
-                f'{share}: let the dataloader use a sampler that splits the dataset over the ranks, '
-                "such as sampler=dict(type='DefaultSampler', shuffle=False)")
-        if self._num_seen <= share:
-            self._count_held_back()
-        self.results = [self._counted or self._new_counts()]
-        self._reset()
-        return super().evaluate(world_size)
 
     def compute_metrics(self, results: list) -> dict:
         """Compute the metrics and log the per-class table.
@@ -137,10 +90,7 @@ class CAMMetric(BaseMetric):
         Returns:
             dict[str, float]: The metrics, without prefix.
         """
-        sweep, f1 = self._new_counts()
-        for other_sweep, other_f1 in results:
-            sweep.merge(other_sweep)
-            f1.merge(other_f1)
+        sweep, f1 = self.merged(results)
         found = sweep.compute()
         at = sweep.index(self.threshold)
         best = at if np.isnan(found['mIoU']).all() else int(np.nanargmax(found['mIoU']))
@@ -158,30 +108,24 @@ class CAMMetric(BaseMetric):
             metrics['cls_F1'] = f1.compute()
         return {self._full_name(key): round(float(value), 2) for key, value in metrics.items()}
 
-    def _reset(self) -> None:
-        """Forget all counts; they are (:class:`ThresholdSweep`, :class:`ImageF1`) pairs."""
-        self._counted: Optional[tuple] = None
-        self._held_back: Optional[tuple] = None
-        self._num_seen = 0
-
-    def _new_counts(self) -> tuple:
+    def new_counts(self) -> tuple:
+        """Make an empty (:class:`ThresholdSweep`, :class:`ImageF1`)."""
         num_classes = len(self.dataset_meta['classes'])
         return ThresholdSweep(num_classes, self.thresholds, self.ignore_index), ImageF1()
 
-    def _count_held_back(self) -> None:
-        """Add the last image, held back until it is known not to fill up the sampler's last round."""
-        if self._held_back is None:
-            return
-        self._counted = self._counted or self._new_counts()
-        for total, image in zip(self._counted, self._held_back):
-            total.merge(image)
-        self._held_back = None
+    def count(self, sample: dict) -> tuple:
+        """Count one image.
 
-    def _count(self, sample: dict) -> tuple:
-        """Counts of one image."""
-        counts = sweep, f1 = self._new_counts()
-        cams = _read(sample, self.field, "does the model's test_cfg ask for CAMs?")['data']
-        gt = _read(sample, 'gt_sem_seg', 'CAMs are evaluated on data with masks')['data']
+        Args:
+            sample (dict): With ``gt_sem_seg``, the maps, and ``gt_label`` (C,) multi-hot or logits (C,).
+
+        Raises:
+            KeyError: The sample lacks one of these.
+            ValueError: The maps do not fit the ground truth or the classes of the dataset.
+        """
+        counts = sweep, f1 = self.new_counts()
+        cams = read_field(sample, self.field, "does the model's test_cfg ask for CAMs?")['data']
+        gt = read_field(sample, 'gt_sem_seg', 'CAMs are evaluated on data with masks')['data']
         present = self._present_classes(sample).to(cams.device)
         try:
             if len(present) != len(cams):
@@ -199,8 +143,8 @@ class CAMMetric(BaseMetric):
         """Which classes count as present, (C,) bool."""
         if self.image_labels == 'gt':
             hint = "use an image-label dataset, or image_labels='predicted'"
-            return torch.as_tensor(_read(sample, 'gt_label', hint)) > 0
-        return _read(sample, self.logits_field, "image_labels='predicted' needs them") > 0
+            return torch.as_tensor(read_field(sample, 'gt_label', hint)) > 0
+        return read_field(sample, self.logits_field, "image_labels='predicted' needs them") > 0
 
     def _log_table(self, found: dict, at: int) -> None:
         columns = {'IoU': found['IoU'], 'FP': found['class_FP'], 'FN': found['class_FN'],
@@ -212,10 +156,3 @@ class CAMMetric(BaseMetric):
 
     def _full_name(self, key: str) -> str:
         return f'{self.name}_{key}' if self.name else key
-
-
-def _read(sample: dict, field: str, hint: str) -> Any:
-    if field not in sample:
-        raise KeyError(f'{sample.get("img_path", "a sample")} has no {field!r}: {hint}; it has '
-                       f'{sorted(sample)}')
-    return sample[field]

@@ -28,7 +28,8 @@ def override_data(cfg: Config,
     """Make a config train and evaluate on other data, in place.
 
     With ``classes``, every data set becomes a :class:`~mmwsss.datasets.PhotoDataset` with those classes, and every
-    ``num_classes`` in the model that counts the old classes, without or with background, counts the new ones. With
+    ``num_classes`` or ``num_class_tokens`` in the model that counts the old classes, without or with background, counts
+    the new ones. With
     ``data_root``, split lists and folders that do not exist there are replaced by the usual ones that do
     (``ImageSets/Segmentation/train.txt`` or ``train.txt``; ``JPEGImages`` or ``images``; ``SegmentationClass`` or
     ``masks``); each replacement is logged. Where there is no training list and none for validation either, all
@@ -150,7 +151,7 @@ def _replace_num_classes(node: Any, old: int, new: int) -> int:
     count = 0
     if isinstance(node, dict):
         for key, value in node.items():
-            if key == 'num_classes' and value in (old, old + 1):
+            if key in ('num_classes', 'num_class_tokens') and value in (old, old + 1):
                 node[key] = new + (value - old)
                 count += 1
             else:

@@ -15,6 +15,7 @@ def cfg():
     cfg = Config.fromfile(REPO / 'configs/_base_/datasets/voc.py')
     cfg.model = dict(
         backbone=dict(num_classes=1000),
+        neck=dict(num_class_tokens=20),
         cam_head=dict(num_classes=20),
         decode_head=[dict(num_classes=21, loss_decode=dict(type='L'))])
     for name in ('val_cfg', 'test_cfg'):
@@ -31,6 +32,7 @@ def test_voc_config_runs_on_another_folder(cfg, tmp_path):
     override_data(cfg, str(root), 'classes.txt')
     assert cfg.model.backbone.num_classes == 1000
     assert cfg.model.cam_head.num_classes == 2
+    assert cfg.model.neck.num_class_tokens == 2
     assert cfg.model.decode_head[0].num_classes == 3
     assert {leaf.data_root for leaf in leaves(cfg).values()} == {str(root)}
     assert leaves(cfg)['train'].ann_file == 'ImageSets/Segmentation/train.txt'

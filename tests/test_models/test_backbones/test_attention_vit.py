@@ -96,6 +96,51 @@ def test_scale_grid_differs_from_size_grid():
     assert size.forward_tokens(images).patch_tokens.shape == scale.forward_tokens(images).patch_tokens.shape
 
 
+@pytest.mark.parametrize(('size', 'expected'), [
+    ((32, 32), [0., 1., 2., 3.]),
+    ((48, 32), [-0.197090, 0.762711, 0.910436, 1.870237, 2.116253, 3.076054]),
+    ((48, 64), [-0.286365, 0.027753, 0.561589, 0.917626, 0.821161, 1.135279, 1.669116, 2.025153, 2.026979, 2.341096,
+                2.874933, 3.230970]),
+    ((32, 16), [0.364069, 2.283670])])
+def test_scale_grid_of_the_worked_example(size, expected):
+    """Position rows of a 2x2 grid; a network of zeros hands them through."""
+    arch = dict(embed_dims=1, num_layers=1, num_heads=1, feedforward_channels=1)
+    vit = AttentionViT(
+        arch=arch, img_size=32, patch_size=16, num_class_tokens=2, pos_embed_grid='scale', raw_output=True)
+    for parameter in vit.parameters():
+        torch.nn.init.zeros_(parameter)
+    vit.pos_embed.data = torch.tensor([10., 20., 0., 1., 2., 3.]).view(1, 6, 1)
+    tokens = vit.forward_tokens(torch.rand(1, 3, *size))
+    assert tokens.class_tokens.flatten().tolist() == [10, 20]
+    torch.testing.assert_close(tokens.patch_tokens.flatten(), torch.tensor(expected), atol=3e-6, rtol=0)
+
+
+def test_raw_output_leaves_out_the_final_norm():
+    images = torch.randn(2, 3, 40, 56)
+    normed, raw = build(), build(raw_output=True)
+    raw.load_state_dict(normed.state_dict())
+    assert not any(parameter.requires_grad for parameter in raw.ln1.parameters())
+    kept = normed.forward_tokens(images, hidden=[-1])
+    tokens = raw.forward_tokens(images)
+    torch.testing.assert_close(tokens.patch_tokens, kept.hidden[3])
+    torch.testing.assert_close(normed.ln1(tokens.class_tokens), kept.class_tokens)
+
+
+def test_attention_of_the_last_layer_with_class_tokens_only():
+    vit = build(num_class_tokens=3)
+    images = torch.randn(2, 3, 40, 56)
+    full = vit.forward_tokens(images, attention=[2, 3])
+    short = vit.forward_tokens(images, attention=[2, 3], class_tokens_only=True)
+    assert short.patch_tokens is None
+    torch.testing.assert_close(short.class_tokens, full.class_tokens)
+    for layer in (2, 3):
+        torch.testing.assert_close(short.attentions[layer], full.attentions[layer])
+
+
+def test_token_grid():
+    assert build().token_grid((47, 64)) == (5, 8)
+
+
 def test_frozen_pos_embed():
     assert not build(freeze_pos_embed=True).pos_embed.requires_grad
     assert build().pos_embed.requires_grad

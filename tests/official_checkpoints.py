@@ -43,6 +43,13 @@ def toco_shapes(num_classes: int = 20, width: int = 768, hidden: int = 2048, bot
     return {f'module.{name}': shape for name, shape in shapes.items()}
 
 
+def class_token_shapes(num_classes: int = 20, width: int = 384, mlp: int = 1536, head_taps: tuple[int, ...] = (3, 3),
+                       grid: int = 14, **vit: int) -> dict[str, tuple]:
+    """Name the weights of MCTformer and its like: one token per class, V2's 3x3 head or, without taps, V1's."""
+    return {**vit_shapes(width, mlp=mlp, grid=grid, **vit), 'cls_token': (1, num_classes, width),
+            'pos_embed': (1, num_classes + grid * grid, width), **_linear('head', num_classes, width, head_taps)}
+
+
 def conformer_shapes(classes: int = 21, width: int = 384, channels: tuple[int, ...] = (256, 512, 1024), depth: int = 12,
                      conv_head: tuple[int, ...] = (3, 3)) -> dict[str, tuple]:
     """Name the weights of a Conformer as its authors, and TransCAM's, do; TransCAM has 3x3 taps."""

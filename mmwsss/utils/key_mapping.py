@@ -19,11 +19,13 @@ class KeyRule(NamedTuple):
         target (str or None): New name, with ``\\1`` and so on for the groups of ``source``; None
             drops the weight.
         required (bool): Whether a checkpoint without any such weight is another kind of checkpoint.
+        ndim (int, optional): Number of dimensions of the weights it takes, where that tells kinds of checkpoints apart.
     """
 
     source: str
     target: Optional[str]
     required: bool = True
+    ndim: Optional[int] = None
 
 
 class KeyLayout(NamedTuple):
@@ -101,7 +103,8 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
     taken = {rule: [] for rule in layout.rules}
     renamed, left_over = {}, []
     for key, value in weights.items():
-        rule = next((rule for rule in layout.rules if re.fullmatch(rule.source, key)), None)
+        rule = next((rule for rule in layout.rules
+                     if re.fullmatch(rule.source, key) and rule.ndim in (None, value.ndim)), None)
         if rule is None:
             left_over.append(key)
             continue

@@ -7,18 +7,20 @@ __all__ = ['OFFICIAL_LAYOUTS', 'vit_rules']
 WB = r'(weight|bias)'
 
 
-def vit_rules(source: str = '', target: str = 'backbone.') -> tuple[KeyRule, ...]:
-    """Map a Vision Transformer in timm's naming (DeiT, jx) to mmpretrain's; the ImageNet head is dropped.
+def vit_rules(source: str = '', target: str = 'backbone.', drop_head: bool = True) -> tuple[KeyRule, ...]:
+    """Map a Vision Transformer in timm's naming (DeiT, jx) to mmpretrain's.
 
     Args:
         source (str): Prefix of the old names.
         target (str): Prefix of the new names.
+        drop_head (bool): Drop the ImageNet head, if there is one.
 
     Returns:
         tuple[KeyRule]: The rules. Distillation tokens match none of them.
     """
     old = source.replace('.', r'\.')
     block, layer = rf'{old}blocks\.(\d+)\.', rf'{target}layers.\1.'
+    head = KeyRule(rf'{old}(head|pre_logits\.fc)\.{WB}', None, required=False)
     return (
         KeyRule(rf'{old}(cls_token|pos_embed)', rf'{target}\1'),
         KeyRule(rf'{old}patch_embed\.proj\.{WB}', rf'{target}patch_embed.projection.\1'),
@@ -27,7 +29,7 @@ def vit_rules(source: str = '', target: str = 'backbone.') -> tuple[KeyRule, ...
         KeyRule(rf'{block}mlp\.fc1\.{WB}', rf'{layer}ffn.layers.0.0.\2'),
         KeyRule(rf'{block}mlp\.fc2\.{WB}', rf'{layer}ffn.layers.1.\2'),
         KeyRule(rf'{old}norm\.{WB}', rf'{target}ln1.\1'),
-        KeyRule(rf'{old}(head|pre_logits\.fc)\.{WB}', None, required=False),
+        *((head, ) if drop_head else ()),
     )
 
 
@@ -38,6 +40,15 @@ def projector_rules(source: str, target: str) -> tuple[KeyRule, ...]:
         KeyRule(rf'{source}\.mlp\.([024])\.{WB}', rf'{target}.mlp.\1.\2'),
         KeyRule(rf'{last}(?:weight_g|parametrizations\.weight\.original0)', f'{target}.weight_g'),
         KeyRule(rf'{last}(?:weight_v|parametrizations\.weight\.original1)', f'{target}.weight_v'),
+    )
+
+
+def class_token_rules(head: str, ndim: int) -> tuple[KeyRule, ...]:
+    """Map a ViT with class tokens and one head, whose weight has ``ndim`` dimensions, to ``cam_head.<head>``."""
+    return (
+        *vit_rules(drop_head=False),
+        KeyRule(r'head\.weight', f'cam_head.{head}.weight', ndim=ndim),
+        KeyRule(r'head\.bias', f'cam_head.{head}.bias'),
     )
 
 
@@ -77,6 +88,8 @@ OFFICIAL_LAYOUTS = {
     'toco': KeyLayout('ToCo (model_iter_*.pth of the authors)', TOCO_RULES),
     'deit': KeyLayout('DeiT (without distillation)', vit_rules()),
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
+    'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),
+    'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),

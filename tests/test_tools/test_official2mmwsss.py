@@ -10,7 +10,7 @@ from rich.console import Console
 from mmwsss.apis import init_model
 
 from ..helpers import load_tool, run_tool
-from ..official_checkpoints import random_weights, toco_shapes, vit_shapes
+from ..official_checkpoints import class_token_shapes, random_weights, toco_shapes, vit_shapes
 
 SCRIPT = 'tools/model_converters/official2mmwsss.py'
 SMALL = dict(width=48, depth=4, mlp=96, classes=10, grid=4)
@@ -116,3 +116,34 @@ def test_full_size_toco_loads_and_gives_finite_cams(tool, tmp_path):
             assert out[key].shape == (1, channels, height // 16, width // 16)
             assert out[key].isfinite().all()
             assert out[key].std() > 0
+
+
+@pytest.mark.parametrize(('version', 'dataset', 'num_classes', 'parameters'), [
+    (1, 'voc', 20, 21_687_956), (2, 'voc', 20, 21_749_396), (2, 'coco', 80, 22_002_896)])
+def test_full_size_mctformer_loads_and_gives_finite_cams(tool, tmp_path, version, dataset, num_classes, parameters):
+    """The published layout of 152 tensors: nothing missing, nothing unexpected, any input size."""
+    weights = random_weights(class_token_shapes(num_classes, head_taps=(3, 3) if version == 2 else ()))
+    assert len(weights) == 152
+    assert sum(value.numel() for value in weights.values()) == parameters
+    printed = convert(tool, f'mctformer-v{version}', dict(model=weights, epoch=59), tmp_path)
+    assert f'{parameters:,}' in printed
+    model = init_model(f'configs/mctformer/mctformer-v{version}_deit-s_{dataset}.py', str(tmp_path / 'out.pth'))
+    assert sum(value.numel() for value in model.parameters()) == parameters
+    head = model.cam_head.patch_classifier if version == 2 else model.cam_head.fc
+    assert torch.equal(head.weight, weights['head.weight'])
+    assert torch.equal(model.backbone.pos_embed, weights['pos_embed'])
+    assert torch.equal(model.backbone.layers[11].ffn.layers[1].bias, weights['blocks.11.mlp.fc2.bias'])
+    for height, width in ((224, 224), (150, 211)):
+        found = model.extract_cams(torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1)))
+        assert found['cams'].shape == (1, num_classes, height // 16, width // 16)
+        assert found['cams'].isfinite().all()
+        assert found['cams'].std() > 0
+
+
+def test_versions_of_mctformer_are_told_apart(tool, tmp_path):
+    second = random_weights(class_token_shapes(2, 48, depth=1, mlp=96, grid=4))
+    with pytest.raises(ValueError, match=r"V1: 1 weights have no place: 'head\.weight'; it lacks 'head\.weight'"):
+        convert(tool, 'mctformer-v1', dict(model=second), tmp_path)
+    with pytest.raises(ValueError, match='MCTformer-V2'):
+        convert(tool, 'mctformer-v2', dict(model={**second, 'head.weight': torch.zeros(2, 48)}), tmp_path)
+    convert(tool, 'mctformer-v2', dict(model=second), tmp_path)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Convert a checkpoint published by a method's authors: ``official2mmwsss.py METHOD SRC DST``.
 
-The result of ``toco`` loads into the model of the method's config with nothing missing and nothing
-unexpected; that of ``deit`` and ``vit`` holds a backbone (``init_cfg=dict(type='Pretrained',
-checkpoint=DST, prefix='backbone.')``).
+The result of a method's name loads into the model of the method's config with nothing missing and
+nothing unexpected; that of ``deit``, ``vit`` and ``conformer-imagenet`` holds a backbone
+(``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')``).
 """
 
 import argparse

@@ -2,11 +2,10 @@
 """Write pseudo labels of a data set: ``python tools/make_pseudo_labels.py CONFIG CHECKPOINT --out-dir DIR``."""
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 from pathlib import Path
+from typing import Union
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -24,8 +23,9 @@ from torch import distributed
 from mmwsss.apis import (
     LabelSettings,
     LabelSummary,
+    PseudoLabelError,
     checkpoint_hash,
-    inference_pipeline,
+    config_hash,
     init_model,
     labelled_images,
     make_pseudo_labels,
@@ -51,18 +51,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--high', type=float, metavar='T',
                         help='a second background score, which foreground must exceed; between the two, '
                         'pixels are 255')
-    parser.add_argument('--post', choices=['none', 'par', 'crf'], default='none',
-                        help='refine the maps by pixel-adaptive refinement or a dense CRF')
+    parser.add_argument('--source', choices=['cams', 'segmentation'],
+                        help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
+                        'the model has, class activation maps first)')
+    parser.add_argument('--post', choices=['none', 'par', 'crf', 'label-crf'], default='none',
+                        help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '
+                        'by a dense CRF')
     parser.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
                         help="published setting of the CRF (default: the config's model.test_cfg."
-                        f'pseudo_label_crf, or else mctformer_cam): {", ".join(sorted(CRF_PRESETS))}')
-    parser.add_argument('--save-cams', action='store_true',
-                        help='write the class maps too: present classes, half precision, compressed')
-    parser.add_argument('--cam-stride', type=int, default=1, metavar='N',
-                        help='store them at one Nth of the size of the image (default: 1)')
+                        'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc): '
+                        f'{", ".join(sorted(CRF_PRESETS))}')
+    maps = parser.add_argument_group('class maps', 'none are written unless asked for; present classes only')
+    maps.add_argument('--save-cams', action='store_true', help='write the class maps, into cams/')
+    maps.add_argument('--crf-alphas', type=float, nargs='+', metavar='A',
+                      help='write dense CRF marginals of the maps beside a background of (1 - max)^A, into crf_A/, for '
+                      'training an AffinityNet; published: 1 12')
+    maps.add_argument('--cam-stride', type=_stride, default=1, metavar='N',
+                      help="store them at one Nth of the size of the image, or 'tokens': one value per patch "
+                      '(default: 1)')
+    maps.add_argument('--cam-format', choices=['npz', 'npy'], default='npz',
+                      help='npz: compressed half precision; npy: the pickled dictionaries other code bases read, a '
+                      'multiple of the size (default: npz)')
     parser.add_argument('--workers', type=int, metavar='N',
                         help='processes that run the CRF beside the network, per rank (default: the number of '
-                        'cores less one with --post crf, else 0)')
+                        'cores less one with a CRF, else 0)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
     parser.add_argument('--overwrite', action='store_true',
                         help='remove labels in the folder that were made with other settings')
@@ -72,26 +84,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
-    """Collect from command line and config how maps become labels.
+def _stride(text: str) -> Union[int, str]:
+    return text if text == 'tokens' else int(text)
 
-    Raises:
-        ValueError: Neither gives a threshold.
-    """
-    test_cfg = cfg.model.get('test_cfg') or {}
-    threshold = test_cfg.get('threshold') if args.threshold is None else args.threshold
-    if threshold is None:
-        raise ValueError('no threshold: give --threshold, the config has no model.test_cfg.threshold')
-    crf = args.crf_preset or test_cfg.get('pseudo_label_crf')
-    return LabelSettings(threshold=threshold, high=args.high, post=args.post, crf=crf,
-                         save_cams=args.save_cams, cam_stride=args.cam_stride)
+
+def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
+    """Collect from command line and config how maps become labels."""
+    return LabelSettings.from_config(
+        cfg.model.get('test_cfg'), threshold=args.threshold, high=args.high, post=args.post, crf=args.crf_preset,
+        save_cams=args.save_cams, crf_alphas=args.crf_alphas, cam_stride=args.cam_stride, cam_format=args.cam_format,
+        source=args.source)
 
 
 def provenance(cfg: Config, checkpoint: str) -> dict:
     """Identify the model that makes the labels: config and weights by content, not by name."""
-    described = json.dumps([cfg.model.to_dict(), inference_pipeline(cfg)], sort_keys=True, default=str)
     weights = checkpoint if '://' in checkpoint else checkpoint_hash(checkpoint)
-    return {'model': hashlib.sha256(described.encode()).hexdigest(), 'checkpoint': weights}
+    return {'model': config_hash(cfg), 'checkpoint': weights}
 
 
 def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
@@ -124,7 +132,7 @@ def main() -> None:
     model = init_model(cfg, args.checkpoint, args.device or get_device())
     workers = args.workers
     if workers is None:
-        workers = max((os.cpu_count() or 1) - 1, 1) if args.post == 'crf' else 0
+        workers = max((os.cpu_count() or 1) - 1, 1) if settings.runs_crf else 0
     summary = make_pseudo_labels(model, images, args.out_dir, settings, provenance(cfg, args.checkpoint),
                                  workers, args.overwrite)
     if is_main_process():
@@ -134,5 +142,5 @@ def main() -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
+    except (ValueError, OSError, PseudoLabelError) as error:  # anything else keeps its traceback
         sys.exit(f'{type(error).__name__}: {error}')

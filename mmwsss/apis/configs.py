@@ -1,6 +1,8 @@
 """What inference needs to know of a config."""
 
 import copy
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from mmwsss.datasets import ImageLabelDataset
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import find_config
 
-__all__ = ['config_meta', 'inference_pipeline', 'labelled_images', 'read_config', 'strip_pretrained']
+__all__ = ['config_hash', 'config_meta', 'inference_pipeline', 'labelled_images', 'read_config', 'strip_pretrained']
 
 
 def read_config(config: Union[str, os.PathLike, Config]) -> tuple[Config, str]:
@@ -108,6 +110,12 @@ def inference_pipeline(cfg: Config) -> list[dict]:
         return _without_masks(cfg['test_pipeline'])
     raise ValueError('the config has no test pipeline: neither test_dataloader.dataset, '
                      'val_dataloader.dataset nor test_pipeline gives one')
+
+
+def config_hash(cfg: Config) -> str:
+    """SHA-256 of what a config says about the model and how images reach it, in hexadecimal."""
+    described = json.dumps([cfg.model.to_dict(), inference_pipeline(cfg)], sort_keys=True, default=str)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def labelled_images(cfg: Config, split: str = 'train') -> ImageLabelDataset:

@@ -2,20 +2,19 @@
 
 import multiprocessing
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from typing import Any, Optional
 
 import cv2
 import numpy as np
 import torch
 
-from mmwsss.models.refiners.dense_crf import DenseCRF
-
-from .labelling import LabelJob, LabelSettings, finish_job
+from .label_settings import LabelSettings
+from .labelling import LabelJob, LabelMaker, PseudoLabelError
 
 __all__ = ['LabelWriter']
 
@@ -35,7 +34,7 @@ class LabelWriter:
         self._arguments = (settings, palette)
         self._workers = workers
         self._pool: Optional[ProcessPoolExecutor] = None
-        self._finish = _finisher(*self._arguments)
+        self._make = LabelMaker(*self._arguments)
         self._pending: deque[Future] = deque()
 
     def __enter__(self) -> 'LabelWriter':
@@ -48,14 +47,24 @@ class LabelWriter:
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=kind is not None)
 
+    def run(self, jobs: Iterable[LabelJob]) -> Iterator[np.ndarray]:
+        """Take jobs as they come; yield the pixel counts (256,) of each as it is finished, in order.
+
+        Raises:
+            PseudoLabelError: See :meth:`write`.
+        """
+        for job in jobs:
+            yield from self.write(job)
+        yield from self.flush()
+
     def write(self, job: LabelJob) -> Iterator[np.ndarray]:
         """Take a job; yield the pixel counts (256,) of the jobs that are finished by now, in order.
 
         Raises:
-            RuntimeError: A job failed; the message names its image.
+            PseudoLabelError: A file could not be read or written, or a worker was killed; the message says which.
         """
         if not self._pool:
-            yield self._finish(job)
+            yield self._make(job)
             return
         self._pending.append(self._submit(job))
         while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
@@ -79,14 +88,9 @@ class LabelWriter:
             raise _worker_died() from error
 
 
-def _worker_died() -> RuntimeError:
-    return RuntimeError('a labelling process was ended from outside, perhaps for want of memory: the same '
-                        'command goes on from here, with --workers 1 or 0 it needs less')
-
-
-def _finisher(settings: LabelSettings, palette: Sequence) -> Callable:
-    crf = DenseCRF(**settings.crf) if settings.post == 'crf' else None
-    return partial(finish_job, settings=settings, palette=palette, crf=crf)
+def _worker_died() -> PseudoLabelError:
+    return PseudoLabelError('a labelling process was ended from outside, perhaps for want of memory: the same '
+                            'command goes on from here, with --workers 1 or 0 it needs less')
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:
@@ -98,16 +102,25 @@ def _worker_context() -> multiprocessing.context.BaseContext:
     return context
 
 
-_worker_finish: Optional[Callable] = None
+_worker_make: Optional[LabelMaker] = None
 
 
 def _start_worker(settings: LabelSettings, palette: Sequence) -> None:
     """Set up a worker process; each uses one core."""
-    global _worker_finish
+    global _worker_make
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    _worker_finish = _finisher(settings, palette)
+    _worker_make = LabelMaker(settings, palette)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one it works for is gone: a killed one cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(job: LabelJob) -> np.ndarray:
-    return _worker_finish(job)
+    return _worker_make(job)

@@ -1,68 +1,28 @@
 """From the class maps of an image to its pseudo label on disk."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 import mmcv
 import numpy as np
 import torch
 
-from mmwsss.datasets.map_files import write_cams, write_label_map
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS
+from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS, DenseCRF, label_probabilities
 from mmwsss.models.utils import IGNORE_INDEX
 
-__all__ = ['LabelJob', 'LabelSettings', 'finish_job', 'labels_between', 'labels_from_scores']
+from .label_folder import label_note
+from .label_settings import ALPHA_CRF, LabelSettings
 
-POSTS = ('none', 'par', 'crf')
-DEFAULT_CRF = 'mctformer_cam'
+__all__ = ['LabelJob', 'LabelMaker', 'PseudoLabelError', 'alpha_scores', 'labels_between', 'labels_from_scores',
+           'read_image']
 
 
-@dataclass(frozen=True)
-class LabelSettings:
-    """How class maps become pseudo labels.
-
-    Args:
-        threshold (float): Background score: a pixel is foreground where a present class exceeds it.
-        high (float, optional): A second, larger background score. Foreground must exceed it; background is
-            what does not exceed ``threshold``; pixels between are 255.
-        post (str): ``'none'``; ``'par'``: pixel-adaptive refinement; ``'crf'``: dense CRF. Each refines the
-            maps of present classes beside a constant background plane at the threshold.
-        crf (str or dict, optional): Name in :data:`~mmwsss.models.refiners.dense_crf.CRF_PRESETS` or arguments
-            of :class:`~mmwsss.models.DenseCRF`. Defaults to ``'mctformer_cam'`` where a CRF is asked for.
-        save_cams (bool): Write the class maps too.
-        cam_stride (int): Store them at this fraction of the image's size.
-
-    Raises:
-        ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, ``post`` or the name of the CRF
-            is unknown, or ``cam_stride`` is not positive.
-    """
-
-    threshold: float
-    high: Optional[float] = None
-    post: str = 'none'
-    crf: Union[str, dict, None] = None
-    save_cams: bool = False
-    cam_stride: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= (1 if self.high is None else self.high) <= 1:
-            raise ValueError('thresholds must be in [0, 1] and high not below threshold, got '
-                             f'threshold={self.threshold} and high={self.high}')
-        if self.post not in POSTS:
-            raise ValueError(f'post must be one of {POSTS}, got {self.post!r}')
-        if self.cam_stride < 1:
-            raise ValueError(f'cam_stride must be 1 or more, got {self.cam_stride}')
-        crf = self.crf or DEFAULT_CRF
-        if isinstance(crf, str) and crf not in CRF_PRESETS:
-            raise ValueError(f'crf must be one of {sorted(CRF_PRESETS)} or a dict of arguments, got {crf!r}')
-        crf = CRF_PRESETS[crf] if isinstance(crf, str) else crf
-        object.__setattr__(self, 'crf', dict(crf) if self.post == 'crf' else None)
-
-    def as_dict(self) -> dict:
-        """Plain values, for the manifest."""
-        return asdict(self)
+class PseudoLabelError(RuntimeError):
+    """An image cannot be read, a label not be written, or a process was ended; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +33,21 @@ class LabelJob:
         img_path (str): The image.
         cams (np.ndarray): (P, H, W) float32 in [0, 1] at the size of the image, maps of present classes.
         channels (Sequence[int]): Their foreground channels, increasing.
-        labels (np.ndarray, optional): (H, W), where the label is known already.
         label_path (Path): Where the label map goes.
-        cams_path (Path, optional): Where the class maps go.
+        labels (np.ndarray, optional): (H, W), where the label is known already.
+        map_paths (dict): Where maps go, by the names of ``LabelSettings.map_folders``.
+        num_classes (int): Foreground classes of the data.
+        origin (str): What made the label, for :func:`~mmwsss.apis.label_folder.label_note`.
     """
 
     img_path: str
     cams: np.ndarray
     channels: Sequence[int]
-    labels: Optional[np.ndarray]
     label_path: Path
-    cams_path: Optional[Path] = None
+    labels: Optional[np.ndarray] = None
+    map_paths: dict[str, Path] = field(default_factory=dict)
+    num_classes: int = 0
+    origin: str = ''
 
 
 def labels_from_scores(scores: np.ndarray, channels: Sequence[int]) -> np.ndarray:
@@ -96,8 +60,7 @@ def labels_from_scores(scores: np.ndarray, channels: Sequence[int]) -> np.ndarra
     Returns:
         np.ndarray: (H, W) uint8: 0, or channel + 1.
     """
-    values = np.array([0, *(int(channel) + 1 for channel in channels)], np.uint8)
-    return values[scores.argmax(0)]
+    return _mask_values(channels)[scores.argmax(0)]
 
 
 def labels_between(at_low: np.ndarray, at_high: np.ndarray) -> np.ndarray:
@@ -114,43 +77,111 @@ def labels_between(at_low: np.ndarray, at_high: np.ndarray) -> np.ndarray:
     return np.where(at_high > 0, at_high, background).astype(np.uint8)
 
 
-def make_labels(job: LabelJob, settings: LabelSettings, crf: Optional[Callable]) -> np.ndarray:
-    """The pseudo label (H, W) uint8 of a job."""
-    if job.labels is not None:
-        return job.labels.astype(np.uint8)
-    if not len(job.channels):
-        return np.zeros(job.cams.shape[1:], np.uint8)
-    image = mmcv.imread(job.img_path, channel_order='rgb') if crf else None
-    thresholds = [settings.threshold] if settings.high is None else [settings.threshold, settings.high]
-    found = []
-    for threshold in thresholds:
-        scores = np.concatenate([np.full_like(job.cams[:1], threshold), job.cams])
-        scores = np.asarray(crf(image, scores)) if crf else scores
-        found.append(labels_from_scores(scores, job.channels))
-    return found[0] if settings.high is None else labels_between(*found)
+def alpha_scores(cams: np.ndarray, alpha: float) -> np.ndarray:
+    """Put a background plane of ``(1 - max map) ** alpha`` before class maps (PSA, CVPR 2018, Eq. 2).
 
-
-def finish_job(job: LabelJob, settings: LabelSettings, palette: Sequence, crf: Optional[Callable]) -> np.ndarray:
-    """Make and write the files of a job.
+    Args:
+        cams (np.ndarray): (P, H, W) in [0, 1].
+        alpha (float): Exponent; the smaller, the stronger the background.
 
     Returns:
-        np.ndarray: (256,) int64, pixels of each value in the label map.
+        np.ndarray: (1 + P, H, W) in [0, 1]; planes do not sum to 1.
+    """
+    background = (1 - cams.max(axis=0, keepdims=True, initial=0))**alpha
+    return np.concatenate([background.astype(cams.dtype), cams])
+
+
+def read_image(path: str) -> np.ndarray:
+    """Decode an image file to (H, W, 3) uint8 RGB.
 
     Raises:
-        RuntimeError: Something failed; the message names the image.
+        PseudoLabelError: It cannot be read.
     """
     try:
-        labels = make_labels(job, settings, crf)
-        if job.cams_path is not None:
-            write_cams(_reduced(job.cams, settings.cam_stride), job.channels, labels.shape, job.cams_path)
-        write_label_map(labels, job.label_path, palette)  # last: it marks the image as finished
-    except OSError as error:
-        raise RuntimeError(f'the label of {job.img_path} could not be written to {job.label_path}: {error}. '
-                           'Nothing half-written is left; the same command goes on from here') from error
-    except Exception as error:
-        raise RuntimeError(f'no label could be made for {job.img_path}: {type(error).__name__}: '
-                           f'{error}') from error
-    return np.bincount(labels.ravel(), minlength=256)
+        image = mmcv.imread(path, channel_order='rgb')
+    except Exception as error:  # decoders raise about anything
+        raise PseudoLabelError(f'image {path} cannot be read: {type(error).__name__}: {error}') from error
+    if image is None:
+        raise PseudoLabelError(f'image {path} cannot be read: it is damaged or no image')
+    return image
+
+
+class LabelMaker:
+    """Makes and writes the files of jobs.
+
+    Args:
+        settings (LabelSettings): What to make.
+        palette (Sequence): Colours of the label maps.
+    """
+
+    def __init__(self, settings: LabelSettings, palette: Sequence) -> None:
+        self.settings = settings
+        self.palette = palette
+        self._crf = DenseCRF(**settings.crf) if settings.crf else None
+        self._alpha_crf = DenseCRF(**CRF_PRESETS[ALPHA_CRF]) if settings.crf_alphas else None
+
+    def __call__(self, job: LabelJob) -> np.ndarray:
+        """Make and write the files of a job.
+
+        Returns:
+            np.ndarray: (256,) int64, pixels of each value in the label map.
+
+        Raises:
+            PseudoLabelError: The image cannot be read or a file not be written.
+        """
+        image = read_image(job.img_path) if self.settings.runs_crf and len(job.channels) else None
+        labels = self._labels(job, image)
+        maps = {name: self._maps(name, job, image) for name in job.map_paths}
+        try:
+            checksums = [self._write_maps(planes, channels, labels.shape, job.map_paths[name])
+                         for name, (planes, channels) in maps.items()]
+            # Last: it marks the image as finished.
+            write_label_map(labels, job.label_path, self.palette, label_note(job.origin, checksums))
+        except OSError as error:
+            raise PseudoLabelError(
+                f'the label of {job.img_path} could not be written to {job.label_path}: {error}. '
+                'Nothing half-written is left; the same command goes on from here') from error
+        return np.bincount(labels.ravel(), minlength=256)
+
+    def _labels(self, job: LabelJob, image: Optional[np.ndarray]) -> np.ndarray:
+        """The pseudo label (H, W) uint8."""
+        if job.labels is not None:
+            return job.labels.astype(np.uint8)
+        if not len(job.channels):
+            return np.zeros(job.cams.shape[1:], np.uint8)
+        low = self._labels_at(self.settings.threshold, job, image)
+        if self.settings.high is None:
+            return low
+        return labels_between(low, self._labels_at(self.settings.high, job, image))
+
+    def _labels_at(self, threshold: float, job: LabelJob, image: Optional[np.ndarray]) -> np.ndarray:
+        """The label (H, W) at one background score."""
+        scores = np.concatenate([np.full_like(job.cams[:1], threshold), job.cams])
+        channels = job.channels
+        if self.settings.post == 'label-crf':
+            hard = scores.argmax(0)
+            if self.settings.crf_classes == 'all':
+                hard, channels = _mask_values(channels)[hard], range(job.num_classes)
+            scores = label_probabilities(hard, len(channels) + 1)
+        return labels_from_scores(self._crf(image, scores) if self._crf else scores, channels)
+
+    def _maps(self, name: str, job: LabelJob, image: Optional[np.ndarray]) -> tuple[np.ndarray, Sequence[int]]:
+        """The planes of one map file and their channels."""
+        alpha = self.settings.map_folders[name]
+        if alpha is None:
+            return job.cams, job.channels
+        scores = alpha_scores(job.cams, alpha)
+        return (self._alpha_crf(image, scores) if len(job.channels) else scores), [BACKGROUND, *job.channels]
+
+    def _write_maps(self, planes: np.ndarray, channels: Sequence[int], size: Sequence[int], path: Path) -> int:
+        """Write one map file; give the checksum of its bytes."""
+        write_cams(_reduced(planes, self.settings.cam_stride), channels, size, path)
+        return zlib.crc32(path.read_bytes())
+
+
+def _mask_values(channels: Sequence[int]) -> np.ndarray:
+    """Mask value of each plane: background, then the channels'."""
+    return np.array([0, *(int(channel) + 1 for channel in channels)], np.uint8)
 
 
 def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:

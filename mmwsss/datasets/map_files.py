@@ -10,33 +10,62 @@ from typing import Any, Optional, Union
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from mmwsss.utils import atomic_path
 
 from .coco2014 import index_palette
 from .restricted_pickle import load_pickled_npy
 
-__all__ = ['read_cams', 'read_label_map', 'write_cams', 'write_label_map']
+__all__ = ['read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']
 
 PathLike = Union[str, os.PathLike]
 _PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
+_NOTE = 'mmwsss'
+BACKGROUND = -1
+"""int: Channel of a background plane."""
 
 
-def write_label_map(labels: np.ndarray, path: PathLike,
-                    palette: Optional[Sequence[Sequence[int]]] = None) -> None:
+def write_label_map(labels: np.ndarray,
+                    path: PathLike,
+                    palette: Optional[Sequence[Sequence[int]]] = None,
+                    note: Optional[str] = None) -> None:
     """Write a label map as a palette PNG, whole or not at all.
 
     Args:
         labels (np.ndarray): (H, W) integers in 0..255.
         path (str or PathLike): The PNG; its folder is made.
         palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colours.
+        note (str, optional): Text that goes into the file; see :func:`read_note`.
     """
     colours = index_palette(256)
     colours[:len(palette or ())] = palette or ()
     image = Image.fromarray(labels.astype(np.uint8)).convert('P')
     image.putpalette([int(value) for colour in colours for value in colour])
+    info = PngInfo()
+    if note is not None:
+        info.add_text(_NOTE, note)
     with atomic_path(path) as tmp:
-        image.save(tmp)
+        image.save(tmp, pnginfo=info)
+
+
+def read_note(path: PathLike) -> Optional[str]:
+    """Read the text that :func:`write_label_map` put into a PNG; None if there is none.
+
+    Args:
+        path (str or PathLike): The PNG.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.info.get(_NOTE)
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f'label map {path} is damaged: {error}') from error
 
 
 def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
@@ -78,25 +107,35 @@ def _verify_png(content: io.BytesIO) -> None:
 
 
 def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], path: PathLike) -> None:
-    """Write the class maps of an image as compressed half-precision ``.npz``, whole or not at all.
+    """Write the class maps of an image, whole or not at all.
+
+    The suffix chooses the form. ``.npz``: compressed, half precision, the same bytes each time. ``.npy``: the pickled
+    dictionary ``{key: (h, w) float32}`` that WSSS code bases exchange, keys counted from 0, or, beside a background
+    plane of key 0, from 1.
 
     Args:
         cams (np.ndarray): (P, h, w) in [0, 1], maps of present classes.
-        channels (Sequence[int]): The P foreground channels (mask value minus 1), increasing.
+        channels (Sequence[int]): The P foreground channels (mask value minus 1), increasing; a background plane comes
+            first and has the channel -1.
         size (Sequence[int]): (H, W) of the image; the maps may be smaller.
-        path (str or PathLike): The ``.npz``; its folder is made.
+        path (str or PathLike): The file; its folder is made.
     """
+    channels = np.asarray(channels, np.int16)
     with atomic_path(path) as tmp:
-        np.savez_compressed(tmp, cams=cams.astype(np.float16), channels=np.asarray(channels, np.int16),
-                            size=np.asarray(size, np.int32))
+        if tmp.suffix == '.npy':
+            first = int(BACKGROUND in channels)
+            planes = zip(channels.tolist(), np.ascontiguousarray(cams, np.float32))
+            np.save(tmp, {channel + first: plane for channel, plane in planes})
+        else:
+            np.savez_compressed(tmp, cams=cams.astype(np.float16), channels=channels,
+                                size=np.asarray(size, np.int32))
 
 
 def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Read class maps of an image: ours, or a dictionary as other WSSS code bases pickle it.
 
-    Understood are ``.npz`` of :func:`write_cams`, and ``.npy`` with ``{class: (H, W)}``, with ``key`` or
-    ``keys`` beside ``high_res`` or ``cam`` (P, H, W), or with an array (C, H, W). Nothing that a pickle
-    could bring along is run.
+    Understood are both forms of :func:`write_cams`, and ``.npy`` with ``key`` or ``keys`` beside ``high_res`` or
+    ``cam`` (P, H, W), or with an array (C, H, W). Nothing that a pickle could bring along is run.
 
     Args:
         path (str or PathLike): The file.
@@ -111,13 +150,41 @@ def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarra
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, or of none of these layouts.
     """
-    content = _read_npz(path) if Path(path).suffix == '.npz' else load_pickled_npy(path)
-    keys, cams = _keys_and_maps(content, path)
-    channels = keys - first_key
-    if first_key == 0 and (keys < 0).any():
-        raise ValueError(f'{path} has the class key {keys.min()}, keys start at 0')
+    cams, channels = _read_planes(path, first_key)
+    if first_key == 0 and Path(path).suffix != '.npz' and (channels < 0).any():
+        raise ValueError(f'{path} has the class key {channels.min()}, keys start at 0')
+    foreground = channels >= 0
+    return cams[foreground], channels[foreground]
+
+
+def read_scores(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Read class maps that stand beside a background plane, such as those of ``crf_alphas``.
+
+    Args:
+        path (str or PathLike): ``.npz`` of :func:`write_cams`, or ``.npy`` in one of the layouts of
+            :func:`read_cams`, where key 0 is the background.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Planes (1 + P, h, w) floating point, background first, and their mask values
+        (1 + P,) int64: 0, then channel + 1, increasing.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, of none of these layouts, or has no background plane.
+    """
+    planes, channels = _read_planes(path, first_key=1)
+    if not len(channels) or channels[0] != BACKGROUND:
+        raise ValueError(f'{path} has no background plane: make the maps with tools/make_pseudo_labels.py '
+                         '--crf-alphas')
+    return planes, channels + 1
+
+
+def _read_planes(path: PathLike, first_key: int) -> tuple[np.ndarray, np.ndarray]:
+    """Planes (P, h, w) and their channels (P,), increasing; ``first_key`` holds for pickled dictionaries."""
+    own = Path(path).suffix == '.npz'
+    keys, cams = _keys_and_maps(_read_npz(path) if own else load_pickled_npy(path), path)
+    channels = keys if own else keys - first_key
     order = np.argsort(channels, kind='stable')
-    order = order[channels[order] >= 0]
     return cams[order], channels[order]
 
 

@@ -1,10 +1,11 @@
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmwsss.apis.label_folder import LabelFolder
+from mmwsss.apis.label_folder import LabelFolder, label_note
 from mmwsss.datasets.map_files import write_cams, write_label_map
 
 IDS = ['a', 'sub/b', 'c']
@@ -12,13 +13,20 @@ IDS = ['a', 'sub/b', 'c']
 
 def make_folder(path: Path, save_cams: bool = False, ids: tuple = ('a', 'sub/b'), **settings: object) -> LabelFolder:
     """A prepared folder with the files of two images."""
-    folder = LabelFolder(path, {'threshold': .5} | settings, save_cams)
+    folder = LabelFolder(path, {'threshold': .5} | settings, ('cams', 'crf_1') if save_cams else ())
     folder.prepare(IDS)
-    for image_id in ids:
-        if save_cams:
-            write_cams(np.random.default_rng(0).random((1, 8, 8)), [0], (8, 8), folder.cams_path(image_id))
-        write_label_map(np.eye(8, dtype=int), folder.label_path(image_id))
+    write_images(folder, ids)
     return folder
+
+
+def write_images(folder: LabelFolder, ids: tuple) -> None:
+    """Write the files of some images."""
+    for image_id in ids:
+        paths = folder.map_paths(image_id).values()
+        for path in paths:
+            write_cams(np.random.default_rng(0).random((1, 8, 8)), [0], (8, 8), path)
+        note = label_note(folder.origin, [zlib.crc32(path.read_bytes()) for path in paths])
+        write_label_map(np.eye(8, dtype=int), folder.label_path(image_id), note=note)
 
 
 def test_finished_images_are_counted_and_others_are_not(tmp_path: Path):
@@ -32,7 +40,7 @@ def test_finished_images_are_counted_and_others_are_not(tmp_path: Path):
 def test_damaged_files_have_to_be_made_again(tmp_path: Path, kept: int):
     for save_cams, suffix in ((False, 'png'), (True, 'png'), (True, 'npz')):
         folder = make_folder(tmp_path / f'{save_cams}{suffix}', save_cams)
-        path = folder.label_path('a') if suffix == 'png' else folder.cams_path('a')
+        path = folder.label_path('a') if suffix == 'png' else folder.map_paths('a')['crf_1']
         assert folder.pixel_counts('a') is not None
         path.write_bytes(path.read_bytes()[:kept])
         assert folder.pixel_counts('a') is None
@@ -41,12 +49,32 @@ def test_damaged_files_have_to_be_made_again(tmp_path: Path, kept: int):
 
 
 def test_a_flipped_bit_anywhere_is_found(tmp_path: Path):
-    folder = make_folder(tmp_path)
-    path = folder.label_path('a')
-    whole = path.read_bytes()
-    for position in range(0, len(whole), 37):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1:])
-        assert folder.pixel_counts('a') is None, position
+    folder = make_folder(tmp_path, save_cams=True)
+    for path in (folder.label_path('a'), *folder.map_paths('a').values()):
+        whole = path.read_bytes()
+        for position in range(0, len(whole), 37):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1:])
+            assert folder.pixel_counts('a') is None, (path, position)
+        path.write_bytes(whole)
+    assert folder.pixel_counts('a') is not None
+
+
+def test_labels_are_replaced_one_by_one(tmp_path: Path):
+    make_folder(tmp_path, save_cams=True)
+    newer = LabelFolder(tmp_path, {'threshold': .4})
+    newer.prepare(IDS, refresh=True)
+    assert newer.label_path('a').is_file()
+    assert newer.pixel_counts('a') is None
+    write_images(newer, ('a', ))
+    again = LabelFolder(tmp_path, {'threshold': .4})
+    again.prepare(IDS, refresh=True)
+    assert [again.pixel_counts(image_id) is None for image_id in ('a', 'sub/b')] == [False, True]
+    assert json.loads((tmp_path / 'pseudo_labels.json').read_text())['settings'] == {'threshold': .5}
+    write_images(again, ('sub/b', ))
+    again.finish()
+    assert json.loads((tmp_path / 'pseudo_labels.json').read_text())['settings'] == {'threshold': .4}
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file()}
+    assert files == {'a.png', 'sub/b.png', 'pseudo_labels.json'}
 
 
 def test_the_same_settings_go_on_and_leftovers_go(tmp_path: Path):

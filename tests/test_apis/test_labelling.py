@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mmwsss.apis.label_writer import LabelWriter
-from mmwsss.apis.labelling import LabelJob, LabelSettings, labels_between, labels_from_scores
+from mmwsss.apis import LabelSettings, PseudoLabelError
+from mmwsss.apis.labelling import LabelJob, alpha_scores, labels_between, labels_from_scores
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import DenseCRF
 
@@ -25,8 +26,8 @@ def image(tmp_path: Path) -> Path:
 def make_job(image: Path, name: str = 'a', cams_path: bool = False, labels: object = None) -> LabelJob:
     cams = np.random.default_rng(1).random((2, *SIZE), np.float32) * .5
     cams[1, :, 15:] += .4
-    return LabelJob(str(image), cams, [0, 4], labels, image.parent / f'{name}.png',
-                    image.parent / f'{name}.npz' if cams_path else None)
+    paths = {'cams': image.parent / f'{name}.npz'} if cams_path else {}
+    return LabelJob(str(image), cams, [0, 4], image.parent / f'{name}.png', labels, paths, num_classes=6)
 
 
 def write(job: LabelJob, workers: int = 0, **settings: object) -> np.ndarray:
@@ -73,18 +74,18 @@ def test_crf_of_present_classes_and_background(image: Path, high: object):
 def test_known_labels_are_taken_and_images_without_class_are_background(image: Path):
     labels = np.random.default_rng(0).integers(0, 3, SIZE)
     np.testing.assert_array_equal(write(make_job(image, labels=labels)), labels)
-    empty = LabelJob(str(image), np.zeros((0, *SIZE), np.float32), [], None, image.parent / 'b.png')
+    empty = LabelJob(str(image), np.zeros((0, *SIZE), np.float32), [], image.parent / 'b.png')
     assert not write(empty, post='crf').any()
 
 
 def test_class_maps_are_stored_where_asked_for(image: Path):
     job = make_job(image, cams_path=True)
-    write(job)
-    cams, channels = read_cams(job.cams_path)
+    write(job, save_cams=True)
+    cams, channels = read_cams(job.map_paths['cams'])
     assert channels.tolist() == [0, 4]
     np.testing.assert_allclose(cams, job.cams, atol=1e-3)
-    write(job, cam_stride=4)
-    cams, _ = read_cams(job.cams_path)
+    write(job, save_cams=True, cam_stride=4)
+    cams, _ = read_cams(job.map_paths['cams'])
     assert cams.shape == (2, 6, 8)
     assert cams.mean() == pytest.approx(job.cams.mean(), rel=.02)
 
@@ -97,7 +98,7 @@ def test_workers_write_the_same_files(image: Path):
         with LabelWriter(settings, [(0, 0, 0)], workers) as writer:
             counts = [c for job in jobs for c in writer.write(job)] + list(writer.flush())
         assert len(counts) == 8
-        contents.append([(job.label_path.read_bytes(), job.cams_path.read_bytes()) for job in jobs])
+        contents.append([(job.label_path.read_bytes(), job.map_paths['cams'].read_bytes()) for job in jobs])
         for job in jobs:
             job.label_path.unlink()
     assert contents[0] == contents[1]
@@ -107,10 +108,10 @@ def test_workers_write_the_same_files(image: Path):
 def test_a_failure_names_the_image_and_leaves_nothing(image: Path, workers: int):
     (image.parent / 'file').write_text('in the way of a folder')
     job = make_job(image, name='file/a')
-    with pytest.raises(RuntimeError, match='label of .*image.png could not be written to .*file/a.png.*goes on'):
+    with pytest.raises(PseudoLabelError, match='label of .*image.png could not be written to .*file/a.png.*goes on'):
         write(job, workers)
     job = make_job(image.parent / 'missing.png', name='b')
-    with pytest.raises(RuntimeError, match='missing.png'):
+    with pytest.raises(PseudoLabelError, match='missing.png'):
         write(job, workers, post='crf')
     assert {path.name for path in image.parent.iterdir()} == {'file', 'image.png'}
 
@@ -124,7 +125,7 @@ def write_with_a_killed_worker(job: LabelJob) -> None:
 
 
 def test_a_worker_that_is_killed_is_told_of(image: Path):
-    with pytest.raises(RuntimeError, match='ended from outside.*goes on'):
+    with pytest.raises(PseudoLabelError, match='ended from outside.*goes on'):
         write_with_a_killed_worker(make_job(image))
 
 

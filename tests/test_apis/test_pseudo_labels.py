@@ -13,8 +13,8 @@ import torch.multiprocessing as mp
 from mmengine.config import Config
 from PIL import Image
 
-from mmwsss.apis import LabelSettings, inference_cams, init_model, labelled_images, make_pseudo_labels
-from mmwsss.apis.pseudo_labels import estimate_cam_bytes
+from mmwsss.apis import LabelSettings, PseudoLabelError, inference_cams, init_model, labelled_images, make_pseudo_labels
+from mmwsss.apis.pseudo_labels import estimate_map_bytes
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import PixelAdaptiveRefinement
@@ -118,8 +118,8 @@ def run_until_killed(model: ColourCAM, images: ImageLabelDataset, folder: Path) 
     torch.set_num_threads(1)
     save, calls = Image.Image.save, []
 
-    def save_half(image: Image.Image, path: Path) -> None:
-        save(image, path)
+    def save_half(image: Image.Image, path: Path, **options: object) -> None:
+        save(image, path, **options)
         calls.append(path)
         if len(calls) == 4:
             Path(path).write_bytes(Path(path).read_bytes()[:100])
@@ -199,20 +199,20 @@ def test_an_unreadable_image_is_named(root: Path, model: ColourCAM, tmp_path: Pa
     shutil.copytree(root, tmp_path / 'voc')
     (tmp_path / 'voc/JPEGImages/img_002.jpg').write_bytes(b'no image')
     images = labelled_images(Config(colour_cam_config(tmp_path / 'voc')))
-    with pytest.raises(RuntimeError, match='img_002.jpg .*cannot be processed'):
+    with pytest.raises(PseudoLabelError, match='img_002.jpg .*cannot be processed'):
         make_pseudo_labels(model, images, tmp_path / 'out', HALF)
     assert not list((tmp_path / 'out').glob('.*'))
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColourCAM, images: ImageLabelDataset,
                                                               tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def save_half(image: Image.Image, path: Path) -> None:
+    def save_half(image: Image.Image, path: Path, **options: object) -> None:
         Path(path).write_bytes(b'half')
         raise OSError(28, 'No space left on device')
 
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, 'save', save_half)
-        with pytest.raises(RuntimeError, match='img_000.jpg could not be written .*No space left.*goes on'):
+        with pytest.raises(PseudoLabelError, match='img_000.jpg could not be written .*No space left.*goes on'):
             make_pseudo_labels(model, images, tmp_path, HALF)
     assert [path.name for path in tmp_path.iterdir()] == ['pseudo_labels.json']
     assert make_pseudo_labels(model, images, tmp_path, HALF).num_written == 6
@@ -233,6 +233,10 @@ def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: Colou
 
 
 def test_size_of_class_maps_is_estimated(images: ImageLabelDataset):
-    assert estimate_cam_bytes(images, range(6)) == 8 * 40 * 56 * 2
-    assert estimate_cam_bytes(images, range(6), stride=4) == 8 * 10 * 14 * 2
-    assert estimate_cam_bytes(images, []) == 0
+    def estimate(**settings: object) -> int:
+        return estimate_map_bytes(images, range(6), LabelSettings(threshold=.5, **settings))
+
+    assert estimate(save_cams=True) == 8 * 40 * 56 * 2
+    assert estimate(save_cams=True, cam_stride=4) == 8 * 10 * 14 * 2
+    assert estimate(save_cams=True, crf_alphas=(1, 12), cam_format='npy') == (8 + 2 * (8 + 6)) * 40 * 56 * 4
+    assert estimate() == estimate_map_bytes(images, [], LabelSettings(threshold=.5, save_cams=True)) == 0

@@ -45,3 +45,8 @@ class MultiViewPreProcessor(SegDataPreProcessor):
     def denormalize(self, images: Tensor) -> Tensor:
         """Undo the normalisation of (B, 3, H, W): the image's own values, 0 to 255, in the model's channel order."""
         return images * self.std + self.mean if self._enable_normalize else images
+
+    def color_range(self) -> tuple[Tensor, Tensor]:
+        """Give black and white as the model sees them, each (3, 1, 1), or scalars where nothing is normalised."""
+        edges = torch.tensor([0., 255.], device=self.device)
+        return tuple((edge - self.mean) / self.std if self._enable_normalize else edge for edge in edges)

@@ -1,5 +1,8 @@
 """What every model that gives class activation maps has in common."""
 
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Optional
 
 import torch
@@ -7,7 +10,7 @@ from mmengine.dist import all_reduce_dict, get_world_size
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from ..utils import fuse_views, normalize_cams, resize_maps, without_padding
+from ..utils import fuse_views, normalize_cams, resize_maps, resize_photos, view_sizes, without_padding
 
 __all__ = ['CAMMixin']
 
@@ -16,8 +19,14 @@ class CAMMixin:
     """Multi-scale CAMs on top of one single-scale pass; mixed into an mmseg segmentor.
 
     A model brings :meth:`class_maps` and :meth:`extract_cams`, and names its maps in ``map_names``. How views are
-    fused stands in ``test_cfg.cams``: ``scales``, ``flip``, ``flip_fusion`` and ``scale_fusion`` (``'max'`` or
-    ``'sum'``), ``normalize`` and ``eps`` (see :func:`normalize_cams`).
+    fused stands in ``test_cfg.cams``:
+
+    * ``scales``, or ``sizes``, and ``divisor`` (see :func:`view_sizes`);
+    * ``interpolation`` of the image: ``'bilinear'``, or ``'bicubic'`` as Pillow does it, for which the preprocessor is
+      a :class:`MultiViewPreProcessor`;
+    * ``flip``, ``flip_fusion`` and ``scale_fusion`` (``'max'`` or ``'sum'``);
+    * ``relu``: whether maps are rectified before the scale fusion, which is the default;
+    * ``normalize`` and ``eps`` (see :func:`normalize_cams`).
     """
 
     map_names: tuple[str, ...] = ('cams', )
@@ -53,7 +62,7 @@ class CAMMixin:
         Args:
             inputs: (B, 3, H, W) normalised images.
             image_labels: (B, C) multi-hot; maps of absent classes are set to 0. None keeps all.
-            scales: In place of those configured.
+            scales: In place of the scales or sizes configured.
             flip: In place of what is configured.
             known: Result of :meth:`extract_cams` for ``inputs``, if the caller has it; not computed again.
             classes: (P,) indices of the classes whose maps are wanted; all C if None. Nothing else is computed then,
@@ -63,19 +72,26 @@ class CAMMixin:
             The maps of ``map_names``, each (B, C or P, H, W) in [0, 1] at the size of ``inputs``, normalised by image
             and class, and ``logits`` (B, C).
         """
-        overrides = {k: v for k, v in dict(scales=scales, flip=flip).items() if v is not None}
-        cfg = {**self.test_cfg.get('cams', {}), **overrides}
-        if known is None and classes is None:
-            # One pass gives the scores and, where scale 1 is among the views, two of them.
-            pair = cfg.get('flip', True) and 1 in cfg.get('scales', (1, ))
-            known = self.scored_maps(torch.cat([inputs, inputs.flip(-1)]) if pair else inputs)
+        overrides = {} if scales is None else dict(scales=scales, sizes=None)
+        cfg = {**self.test_cfg.get('cams', {}), **overrides, **({} if flip is None else dict(flip=flip))}
+        scores = {} if known is None else {'logits': known['logits']}
+        # The view closest in size to the image gives the scores, which then cost no pass of their own.
+        scored_size = _closest_view(inputs, cfg) if known is None and classes is None else None
+
+        def maps_of(views: Tensor) -> dict[str, Tensor]:
+            if tuple(views.shape[-2:]) != scored_size:
+                return self.class_maps(views, classes)
+            found = self.scored_maps(views)
+            scores['logits'] = found['logits'][:len(inputs)]
+            return {name: found[name] for name in self.map_names}
+
         select = slice(None) if classes is None else classes
         chosen = known and {name: known[name][:, select] for name in self.map_names}
-        maps = fuse_normalized(self, inputs, cfg, chosen, classes)
+        maps = fuse_normalized(self, inputs, cfg, chosen, classes, maps_of)
         if image_labels is not None:
             mask = image_labels[:, select, None, None]
             maps = {name: value * mask.to(value) for name, value in maps.items()}
-        return {**maps, 'logits': known['logits'][:len(inputs)]} if known else maps
+        return {**maps, **scores}
 
     def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
@@ -100,18 +116,42 @@ def fuse_normalized(model: CAMMixin,
                     inputs: Tensor,
                     cfg: dict,
                     known: Optional[dict[str, Tensor]] = None,
-                    classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+                    classes: Optional[Tensor] = None,
+                    map_fn: Optional[Callable[[Tensor], dict[str, Tensor]]] = None) -> dict[str, Tensor]:
     """Fuse views of a model's maps and normalise: (B, C or P, H, W) in [0, 1] for every name in ``map_names``.
 
     Args:
         model: Gives the maps.
         inputs: (B, 3, H, W) normalised images.
-        cfg: Arguments of :func:`fuse_views`, and ``normalize``.
+        cfg: As ``test_cfg.cams`` of :class:`CAMMixin`.
         known: The maps of ``inputs`` themselves, of ``classes`` only, if the caller has them.
         classes: (P,) indices of the classes to compute; all C if None.
+        map_fn: In place of the model's ``class_maps``.
+
+    Raises:
+        ValueError: On an unknown interpolation, fusion or normalisation.
     """
-    cfg = dict(cfg)
+    cfg = {'relu': True, **cfg}
     mode, eps = cfg.pop('normalize', 'minmax'), cfg.pop('eps', 1e-5)
+    resize = _image_resize(model, cfg.pop('interpolation', 'bilinear'))
     known = known and {name: known[name] for name in model.map_names}
-    fused = fuse_views(lambda views: model.class_maps(views, classes), inputs, relu=True, known=known, **cfg)
-    return {name: normalize_cams(value, mode, eps) for name, value in fused.items()}
+    map_fn = map_fn or (lambda views: model.class_maps(views, classes))
+    fused = fuse_views(map_fn, inputs, known=known, resize=resize, **cfg)
+    # What TransCAM's normalisation leaves below 0 is background at every threshold, and so is 0.
+    return {name: normalize_cams(value, mode, eps).clamp_(min=0) for name, value in fused.items()}
+
+
+def _closest_view(inputs: Tensor, cfg: dict) -> tuple[int, int]:
+    """Give the size of the view whose area is closest to the images' own."""
+    own = inputs.shape[-2:]
+    sizes = view_sizes(own, **{key: cfg[key] for key in ('scales', 'sizes', 'divisor') if key in cfg})
+    return min(sizes, key=lambda size: abs(math.log(size[0] * size[1] / own.numel())))
+
+
+def _image_resize(model: CAMMixin, interpolation: str) -> Callable[[Tensor, Sequence[int]], Tensor]:
+    if interpolation == 'bilinear':
+        return resize_maps
+    if interpolation == 'bicubic':
+        black, white = model.data_preprocessor.color_range()
+        return partial(resize_photos, low=black, high=white)
+    raise ValueError(f"interpolation must be 'bilinear' or 'bicubic', got {interpolation!r}")

@@ -17,21 +17,29 @@ def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor
         cams: (..., H, W) class maps of any sign; negative values are activations of no class and become 0 with
             ``'max'``, while ``'minmax'`` first shifts each map to a minimum of 0.
         mode: ``'max'``: relu(M) / (max relu(M) + eps) (ToCo, CVPR 2023, Eq. 1);
-            ``'minmax'``: (M - min M) / (max(M - min M) + eps).
+            ``'minmax'``: (M - min M) / (max(M - min M) + eps);
+            ``'shifted_minmax'``: with R = relu(M), its values below min R + eps replaced by 0,
+            (R - min R - eps) / (max R - min R + eps), as TransCAM's published numbers come from. Values are not
+            clamped: 0 becomes -eps / (max R - min R + eps) or, where the map is positive everywhere, its least values
+            become clearly negative.
         eps: Added to the divisor, so that a constant map gives zeros.
 
     Returns:
-        (..., H, W) in [0, 1).
+        (..., H, W) in [0, 1), but for ``'shifted_minmax'``.
 
     Raises:
-        ValueError: If ``mode`` is neither.
+        ValueError: If ``mode`` is none of these.
     """
+    if mode == 'shifted_minmax':
+        cams = cams.relu()
+        low, high = (edge(dim=(-2, -1), keepdim=True) for edge in (cams.amin, cams.amax))
+        return (cams.where(cams >= low + eps, 0) - low - eps) / (high - low + eps)
     if mode == 'max':
         cams = cams.relu()
     elif mode == 'minmax':
         cams = cams - cams.amin(dim=(-2, -1), keepdim=True)
     else:
-        raise ValueError(f"mode must be 'max' or 'minmax', got {mode!r}")
+        raise ValueError(f"mode must be 'max', 'minmax' or 'shifted_minmax', got {mode!r}")
     return cams / (cams.amax(dim=(-2, -1), keepdim=True) + eps)
 
 

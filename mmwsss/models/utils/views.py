@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ['fuse_views', 'resize_maps', 'without_padding']
+__all__ = ['fuse_views', 'resize_maps', 'resize_photos', 'view_sizes', 'without_padding']
 
 MapFn = Callable[[Tensor], dict[str, Tensor]]
+ResizeFn = Callable[[Tensor, Sequence[int]], Tensor]
 _FUSIONS = {'sum': torch.add, 'max': torch.maximum}
 
 
@@ -18,6 +19,47 @@ def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
+
+
+def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor) -> Tensor:
+    """Resize photographs as Pillow's bicubic filter does: antialiased, and without leaving the range of colours.
+
+    Pillow rounds to whole grey levels besides, so that results differ by up to one of them.
+
+    Args:
+        images: (B, 3, H, W).
+        size: (H', W') of the result.
+        low: Value of black, a scalar or (3, 1, 1).
+        high: Value of white, likewise.
+    """
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    resized = F.interpolate(images, size=tuple(size), mode='bicubic', align_corners=False, antialias=True)
+    return torch.minimum(torch.maximum(resized, low), high)
+
+
+def view_sizes(size: Sequence[int],
+               scales: Sequence[float] = (1.0, ),
+               sizes: Optional[Sequence[Sequence[int]]] = None,
+               divisor: int = 1) -> list[tuple[int, int]]:
+    """Give the sizes (h, w) of the views of an image of ``size`` (H, W).
+
+    Args:
+        size: (H, W).
+        scales: Factors of the image's size.
+        sizes: (h, w) of every view whatever the image's size, in place of ``scales``.
+        divisor: Scaled sides are rounded to the nearest multiple of this; with 1 they are rounded down.
+
+    Raises:
+        ValueError: If there is no view.
+    """
+    if not (sizes or scales):
+        raise ValueError('scales must name at least one factor')
+    if sizes:
+        return [(int(height), int(width)) for height, width in sizes]
+    if divisor == 1:
+        return [(int(scale * size[0]), int(scale * size[1])) for scale in scales]
+    return [tuple(max(round(scale * side / divisor), 1) * divisor for side in size) for scale in scales]
 
 
 def without_padding(maps: Tensor, meta: dict[str, Any]) -> Tensor:
@@ -43,7 +85,10 @@ def fuse_views(map_fn: MapFn,
                scale_fusion: str = 'sum',
                relu: bool = False,
                size: Optional[Sequence[int]] = None,
-               known: Optional[dict[str, Tensor]] = None) -> dict[str, Tensor]:
+               known: Optional[dict[str, Tensor]] = None,
+               sizes: Optional[Sequence[Sequence[int]]] = None,
+               divisor: int = 1,
+               resize: ResizeFn = resize_maps) -> dict[str, Tensor]:
     """Run ``map_fn`` on scaled and mirrored views of a batch and fuse its maps.
 
     At each scale the batch and its mirror image form one forward pass; maps are brought to ``size``, mirrored back,
@@ -53,7 +98,7 @@ def fuse_views(map_fn: MapFn,
     Args:
         map_fn: Gives named maps (B', C, h', w') for a batch (B', 3, H', W').
         images: (B, 3, H, W).
-        scales: Factors of the input size; scaled sizes are rounded down.
+        scales: Factors of the input size; see :func:`view_sizes`.
         flip: Whether to add the horizontally mirrored view.
         flip_fusion: ``'max'`` or ``'sum'`` over a view and its mirror image.
         scale_fusion: ``'max'`` or ``'sum'`` over scales.
@@ -61,31 +106,29 @@ def fuse_views(map_fn: MapFn,
         size: (H, W) of the result; default the size of ``images``.
         known: What ``map_fn`` gives for ``images``, or for ``images`` followed by their mirror images, if the caller
             has it already; it is not computed again.
+        sizes: In place of ``scales``; see :func:`view_sizes`.
+        divisor: Likewise.
+        resize: Called as ``resize(images, size)`` to make the views; default bilinear, without antialiasing.
 
     Returns:
         name -> (B, C, H, W) fused maps.
 
     Raises:
-        ValueError: On an unknown fusion or no scale.
+        ValueError: On an unknown fusion or no view.
     """
     for name, fusion in (('flip_fusion', flip_fusion), ('scale_fusion', scale_fusion)):
         if fusion not in _FUSIONS:
             raise ValueError(f'{name} must be one of {sorted(_FUSIONS)}, got {fusion!r}')
-    if not scales:
-        raise ValueError('scales must name at least one factor')
-    size = tuple(size or images.shape[-2:])
+    own_size = tuple(images.shape[-2:])
+    size = tuple(size or own_size)
     fused: dict[str, Tensor] = {}
-    for scale in scales:
-        maps = _mirror_pair(map_fn, _scaled(images, scale), flip, _FUSIONS[flip_fusion], size,
-                            known if scale == 1 else None)
+    for view_size in view_sizes(own_size, scales, sizes, divisor):
+        maps = _mirror_pair(map_fn, resize(images, view_size), flip, _FUSIONS[flip_fusion], size,
+                            known if view_size == own_size else None)
         for name, value in maps.items():
             value = value.relu() if relu else value
             fused[name] = _FUSIONS[scale_fusion](fused[name], value) if name in fused else value
     return fused
-
-
-def _scaled(images: Tensor, scale: float) -> Tensor:
-    return resize_maps(images, [int(scale * side) for side in images.shape[-2:]])
 
 
 def _mirror_pair(map_fn: MapFn, images: Tensor, flip: bool, fusion: Callable, size: Sequence[int],

@@ -1,13 +1,39 @@
 """Encoder layers of mmpretrain run in other ways: with attention handed out, or for the class tokens alone."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ['AttentionFn', 'head_mean', 'layer_class_tokens', 'layer_with_attention']
+__all__ = [
+    'AttentionFn', 'LayerTrace', 'TraceFn', 'head_mean', 'layer_class_tokens', 'layer_with_attention',
+    'layer_with_mean_logits', 'layer_with_trace'
+]
 
 AttentionFn = Callable[[int, Tensor], Any]
+
+
+class LayerTrace(NamedTuple):
+    """What a layer leaves behind when it runs on fused attention; nothing of it carries a gradient.
+
+    Attributes:
+        query: (B, heads, T, d), scaled.
+        key: (B, heads, T, d).
+        update: (B, T, D) what the attention sublayer gives after its output projection, before drop path and residual.
+        tokens: (B, T, D) the residual stream after the layer.
+    """
+
+    query: Tensor
+    key: Tensor
+    update: Tensor
+    tokens: Tensor
+
+    def attention(self) -> Tensor:
+        """Compute the layer's attention probabilities (B, heads, T, T), which the layer itself never stored."""
+        return (self.query @ self.key.transpose(-2, -1)).softmax(dim=-1)
+
+
+TraceFn = Callable[[int, LayerTrace], None]
 
 
 def head_mean(layer: int, attention: Tensor) -> Tensor:
@@ -48,6 +74,17 @@ def layer_with_attention(layer: nn.Module, x: Tensor, logits: bool = False,
     return layer.ffn(layer.ln2(x), identity=x), scores if logits else probs
 
 
+def layer_with_trace(layer: nn.Module, x: Tensor) -> tuple[Tensor, LayerTrace]:
+    """Run an encoder layer on tokens (B, T, D) with fused attention; give its result and its trace."""
+    attn = layer.attn
+    q, k, v = (_heads(attn, t) for t in attn.qkv(layer.ln1(x)).chunk(3, dim=2))
+    out = F.scaled_dot_product_attention(q, k, v, dropout_p=attn.attn_drop if layer.training else 0.)
+    update = attn.proj(out.transpose(1, 2).flatten(2))
+    x = x + attn.out_drop(attn.gamma1(attn.proj_drop(update)))
+    x = layer.ffn(layer.ln2(x), identity=x)
+    return x, LayerTrace(q.detach() * attn.head_dims**-0.5, k.detach(), update.detach(), x.detach())
+
+
 def layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:
     """Run an encoder layer for its class tokens only: queries and feed-forward of (B, M, D), keys of all tokens."""
     attn = layer.attn
@@ -61,3 +98,30 @@ def layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:
         dropout_p=attn.attn_drop if layer.training else 0.)
     x = x[:, :num_tokens] + _project_out(attn, out)
     return layer.ffn(layer.ln2(x), identity=x)
+
+
+def layer_with_mean_logits(layer: nn.Module, x: Tensor, start: int,
+                           first: Optional[int] = None) -> tuple[Tensor, Tensor]:
+    """Run an encoder layer on fused attention, and give the mean over heads of its scaled products before softmax.
+
+    That mean is a single product over the whole width: no map of a single head is formed, or kept for the backward
+    pass.
+
+    Args:
+        layer: mmpretrain's ``TransformerEncoderLayer``.
+        x: (B, T, D) tokens.
+        start: Index of the first token whose products are given.
+        first: Compute only this many of the tokens; None for all.
+
+    Returns:
+        Tokens (B, T or first, D) and products (B, T - start, T - start), queries in rows.
+    """
+    attn = layer.attn
+    q, k, v = attn.qkv(layer.ln1(x)).chunk(3, dim=2)
+    scale = attn.head_dims**-0.5 / attn.num_heads
+    logits = (q[:, start:] * scale) @ k[:, start:].transpose(1, 2)
+    out = F.scaled_dot_product_attention(
+        _heads(attn, q[:, :first]), _heads(attn, k), _heads(attn, v),
+        dropout_p=attn.attn_drop if layer.training else 0.)
+    x = x[:, :first] + _project_out(attn, out)
+    return layer.ffn(layer.ln2(x), identity=x), logits

@@ -12,7 +12,15 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from .attention import AttentionFn, head_mean, layer_class_tokens, layer_with_attention
+from .attention import (
+    AttentionFn,
+    TraceFn,
+    head_mean,
+    layer_class_tokens,
+    layer_with_attention,
+    layer_with_mean_logits,
+    layer_with_trace,
+)
 
 __all__ = ['AttentionViT', 'ViTTokens']
 
@@ -25,12 +33,14 @@ class ViTTokens(NamedTuple):
         patch_tokens: (B, D, h, w) patch tokens likewise, or None if only class tokens were asked for.
         hidden: layer index -> (B, D, h, w) patch tokens of the raw residual stream after that layer.
         attentions: layer index -> what the attention function returned for that layer.
+        patch_logits: layer index -> (B, N, N) products between patches before softmax, or None if not asked for.
     """
 
     class_tokens: Tensor
     patch_tokens: Optional[Tensor]
     hidden: dict[int, Tensor]
     attentions: dict[int, Any]
+    patch_logits: Optional[dict[int, Tensor]] = None
 
 
 def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -121,7 +131,9 @@ class AttentionViT(VisionTransformer):
                        attention: Sequence[int] = (),
                        attention_fn: AttentionFn = head_mean,
                        attention_logits: bool = False,
-                       class_tokens_only: bool = False) -> ViTTokens:
+                       class_tokens_only: bool = False,
+                       patch_logits: Sequence[int] = (),
+                       trace_fn: Optional[TraceFn] = None) -> ViTTokens:
         """Run the encoder and keep only what is named.
 
         Args:
@@ -133,6 +145,11 @@ class AttentionViT(VisionTransformer):
             attention_logits: Hand out the scaled products before softmax instead of probabilities.
             class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
                 alone, which are the same to rounding.
+            patch_logits: Layers of which the mean over heads of the scaled products before softmax is returned, patches
+                only. It carries a gradient; unless the layer's attention is asked for as well, no map of a head is kept.
+            trace_fn: Called as ``trace_fn(layer, trace)`` for every layer of which nothing else is handed out, with its
+                :class:`~mmwsss.models.backbones.attention.LayerTrace`. While training, attention that needs no gradient
+                costs less memory this way: the layer keeps no map for the backward pass.
 
         Returns:
             See :class:`ViTTokens`.
@@ -140,19 +157,29 @@ class AttentionViT(VisionTransformer):
         Raises:
             IndexError: If a layer index does not exist.
         """
-        hidden = {self._layer_index(i) for i in hidden}
-        attention = {self._layer_index(i) for i in attention}
+        hidden, attention, patch_logits = (
+            {self._layer_index(i) for i in layers} for layers in (hidden, attention, patch_logits))
         x, grid = self._embed(x)
         num_tokens = self.num_extra_tokens
-        kept_hidden, kept_attention = {}, {}
+        kept_hidden, kept_attention, kept_logits = {}, {}, {}
         for i, layer in enumerate(self.layers):
             last = class_tokens_only and i == self.num_layers - 1
+            first = num_tokens if last else None
             if i in attention:
-                x, maps = layer_with_attention(layer, x, attention_logits, num_tokens if last else None)
+                x, maps = layer_with_attention(layer, x, attention_logits or i in patch_logits, first)
+                if i in patch_logits:
+                    kept_logits[i] = maps[:, :, num_tokens:, num_tokens:].mean(dim=1)
+                    maps = maps if attention_logits else maps.softmax(dim=-1)
                 kept_attention[i] = attention_fn(i, maps)
                 del maps
+            elif i in patch_logits:
+                x, kept_logits[i] = layer_with_mean_logits(layer, x, num_tokens, first)
             elif last:
                 x = layer_class_tokens(layer, x, num_tokens)
+            elif trace_fn is not None:
+                x, trace = layer_with_trace(layer, x)
+                trace_fn(i, trace)
+                del trace
             else:
                 x = layer(x)
             if i in hidden:
@@ -160,7 +187,7 @@ class AttentionViT(VisionTransformer):
         if self.final_norm and not self.raw_output:
             x = self.ln1(x)
         patches = None if class_tokens_only else to_map(x[:, num_tokens:], grid)
-        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention)
+        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention, kept_logits or None)
 
     def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Give the number of patches (h, w) in rows and columns of an image of ``size`` (H, W)."""

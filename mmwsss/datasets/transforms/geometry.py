@@ -1,5 +1,8 @@
 """Random geometry of training images."""
 
+from collections.abc import Sequence
+from typing import Union
+
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -48,10 +51,11 @@ class RandomPlaceCrop(BaseTransform):
 
     Args:
         crop_size: Side in pixels.
-        pad_value: Value of the canvas, before normalisation.
+        pad_value: Value of the canvas, before normalisation, or its values by channel, in the image's order. With a
+            value that is not whole, as the mean colour, the crop is float32.
     """
 
-    def __init__(self, crop_size: int, pad_value: int = 0) -> None:
+    def __init__(self, crop_size: int, pad_value: Union[float, Sequence[float]] = 0) -> None:
         if crop_size < 1:
             raise ValueError(f'crop_size must be positive, got {crop_size}')
         self.crop_size = crop_size
@@ -66,7 +70,9 @@ class RandomPlaceCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Replace ``img`` by (crop_size, crop_size, 3); add ``valid_box``."""
         image, size = results['img'], self.crop_size
-        crop = np.full((size, size, *image.shape[2:]), self.pad_value, dtype=image.dtype)
+        whole = np.equal(np.mod(self.pad_value, 1), 0).all()
+        dtype = image.dtype if whole else np.float32
+        crop = np.full((size, size, *image.shape[2:]), self.pad_value, dtype=dtype)
         box, source = [], []
         for side in image.shape[:2]:
             offset, start = self._place(side)

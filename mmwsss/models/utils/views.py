@@ -22,20 +22,25 @@ def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor) -> Tensor:
-    """Resize photographs as Pillow's bicubic filter does: antialiased, and without leaving the range of colours.
+    """Resize photographs of 256 levels a channel with Pillow's bicubic filter.
 
-    Pillow rounds to whole grey levels besides, so that results differ by up to one of them.
+    It is antialiased and works first along the width, then along the height, rounding to whole levels each time.
 
     Args:
         images: (B, 3, H, W).
         size: (H', W') of the result.
-        low: Value of black, a scalar or (3, 1, 1).
-        high: Value of white, likewise.
+        low: Value of level 0, a scalar or (3, 1, 1).
+        high: Value of level 255, likewise.
+
+    Returns:
+        (B, 3, H', W').
     """
-    if tuple(images.shape[-2:]) == tuple(size):
-        return images
-    resized = F.interpolate(images, size=tuple(size), mode='bicubic', align_corners=False, antialias=True)
-    return torch.minimum(torch.maximum(resized, low), high)
+    step = (high - low) / 255
+    for target in ((images.shape[2], size[1]), tuple(size)):
+        if tuple(images.shape[-2:]) != target:
+            images = F.interpolate(images, size=target, mode='bicubic', align_corners=False, antialias=True)
+            images = low + ((images - low) / step).round().clamp(0, 255) * step
+    return images
 
 
 def view_sizes(size: Sequence[int],

@@ -55,3 +55,10 @@ def test_normalize():
     assert normalize_cams(torch.full((1, 2, 2), 5.), 'minmax').eq(0).all()
     with pytest.raises(ValueError, match='mode'):
         normalize_cams(maps, 'mean')
+
+
+def test_shifted_minmax_of_the_worked_example():
+    maps = torch.tensor([[[-1, 2], [4, .5]], [[1, 2], [3, 5]]], dtype=torch.double)
+    expected = torch.tensor([[[-2.5e-6, .499996], [.999995, .124997]], [[-.250002, .249997], [.499996, .999995]]])
+    torch.testing.assert_close(normalize_cams(maps, 'shifted_minmax'), expected.double(), atol=1e-6, rtol=0)
+    assert normalize_cams(maps, 'shifted_minmax')[0, 0, 0].item() == pytest.approx(-2.5e-6, rel=1e-4)

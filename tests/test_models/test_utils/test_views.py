@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from mmwsss.models.utils import fuse_views, normalize_cams
+from mmwsss.models import MultiViewPreProcessor
+from mmwsss.models.utils import fuse_views, normalize_cams, resize_maps, resize_photos, view_sizes
 
 
 def fake_maps(images):
@@ -60,3 +63,43 @@ def test_bad_arguments():
         fuse_views(fake_maps, IMAGE, flip_fusion='mean')
     with pytest.raises(ValueError, match='scales'):
         fuse_views(fake_maps, IMAGE, scales=())
+
+
+def test_view_sizes():
+    assert view_sizes((375, 500), (1, 0.5)) == [(375, 500), (187, 250)]
+    assert view_sizes((375, 500), (0.5, 1.0, 0.01), divisor=16) == [(192, 256), (368, 496), (16, 16)]
+    assert view_sizes((375, 500), (1, ), sizes=[[256, 256], [512, 512]]) == [(256, 256), (512, 512)]
+
+
+def test_views_of_fixed_sizes():
+    seen = []
+
+    def record(images):
+        seen.append(tuple(images.shape))
+        return fake_maps(images)
+
+    images = torch.rand(2, 3, 12, 8)
+    fused = fuse_views(record, images, sizes=((6, 6), (12, 8)), flip_fusion='sum')
+    assert seen == [(4, 3, 6, 6), (4, 3, 12, 8)]
+    assert fused['cams'].shape == (2, 2, 12, 8)
+    seen.clear()
+    fuse_views(record, images, sizes=((6, 6), (12, 8)), known=fake_maps(images), flip=False)
+    assert seen == [(2, 3, 6, 6)]
+
+
+@pytest.mark.parametrize('size', [(48, 48), (96, 96), (150, 90)])
+def test_photos_are_resized_as_pillow_does(size):
+    """Noise, so that both directions of resizing and the clipping of overshoots matter."""
+    rng = np.random.default_rng(0)
+    picture = rng.choice([0, 40, 255], (75, 100, 3)).astype(np.uint8)
+    expected = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.BICUBIC)).astype(np.float32)
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    preprocessor = MultiViewPreProcessor(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+    black, white = preprocessor.color_range()
+    normalized = (image - preprocessor.mean) / preprocessor.std
+    got = preprocessor.denormalize(resize_photos(normalized, size, black, white))
+    gap = (got[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs()
+    assert gap.max() < 1.01
+    assert gap.mean() < 0.01
+    plain = resize_maps(image, size)
+    assert (plain[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs().max() > 20

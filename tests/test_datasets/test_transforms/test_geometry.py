@@ -33,12 +33,13 @@ def test_long_side_of_the_worked_example(pipeline, monkeypatch, size, side, expe
     assert Compose(pipeline[1:2])(image_of(*size))['img'].shape[:2] == expected
 
 
-def test_long_sides_are_all_drawn(pipeline):
+def test_long_sides_are_drawn_evenly(pipeline):
     resize = Compose(pipeline[1:2])
     np.random.seed(0)
-    sides = [max(resize(image_of(3, 4))['img_shape']) for _ in range(4000)]
-    assert set(sides) == set(range(320, 641))
-    assert 470 < np.mean(sides) < 490
+    sides = [max(resize(image_of(3, 4))['img_shape']) for _ in range(300)]
+    assert set(sides) <= set(range(320, 641))
+    assert len(set(sides)) > 150
+    assert 465 < np.mean(sides) < 495
 
 
 def test_resize_is_bicubic_with_antialiasing(pipeline, monkeypatch):

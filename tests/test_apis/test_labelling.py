@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.apis.label_writer import LabelWriter
 from mmwsss.apis import LabelSettings, PseudoLabelError
+from mmwsss.apis.label_writer import LabelWriter
 from mmwsss.apis.labelling import LabelJob, alpha_scores, labels_between, labels_from_scores
-from mmwsss.datasets.map_files import read_cams, read_label_map
+from mmwsss.datasets.map_files import read_cams, read_label_map, read_scores
 from mmwsss.models import DenseCRF
+from mmwsss.models.refiners import label_probabilities
 
 SIZE = (24, 30)
 
@@ -71,6 +72,57 @@ def test_crf_of_present_classes_and_background(image: Path, high: object):
     assert (found != write(job, threshold=.4, high=high)).any()
 
 
+@pytest.mark.parametrize(('preset', 'high'), [(None, None), ('weaktr_label_coco', .6), ('transcam_label', .6)])
+def test_crf_of_hard_labels(image: Path, preset: object, high: object):
+    """WeakTr counts background and the present classes as labels, TransCAM all classes."""
+    job, crf = make_job(image), DenseCRF.from_preset(preset or 'weaktr_label_voc')
+    pixels, expected = np.array(Image.open(image)), {}
+    for threshold in (.4, .6):
+        plain = labels_from_scores(np.concatenate([np.full((1, *SIZE), threshold), job.cams]), [0, 4])
+        values = np.arange(7) if preset == 'transcam_label' else np.array([0, 1, 5])
+        probs = label_probabilities(np.searchsorted(values, plain), len(values))
+        expected[threshold] = values[crf(pixels, probs).argmax(0)]
+    found = write(job, threshold=.4, high=high, post='label-crf', crf=preset)
+    np.testing.assert_array_equal(found, expected[.4] if high is None else labels_between(expected[.4], expected[.6]))
+    assert (found != write(job, threshold=.4, high=high)).any()
+
+
+def test_maps_with_a_power_of_the_rest_as_background(tmp_path: Path):
+    """Worked example: two colours, one class; a weak background leaves all pixels to it."""
+    pixels = np.full((6, 8, 3), (40, 80, 120), np.uint8)
+    pixels[:, 4:] = 200, 60, 30
+    Image.fromarray(pixels).save(tmp_path / 'image.png')
+    rows, cols = np.mgrid[:6, :8]
+    cam = (.9 - .1 * cols - .02 * rows).round(4).clip(0, 1).astype(np.float32)
+    settings = LabelSettings(threshold=.5, crf_alphas=(1, 12))
+    paths = {name: tmp_path / name / 'image.npz' for name in settings.map_folders}
+    job = LabelJob(str(tmp_path / 'image.png'), cam[None], [2], tmp_path / 'label.png', map_paths=paths)
+    with LabelWriter(settings, ()) as writer:
+        list(writer.run([job]))
+    for name, foreground in (('crf_1', cols < 4), ('crf_12', cols < 8)):
+        planes, values = read_scores(paths[name])
+        assert values.tolist() == [0, 3]
+        np.testing.assert_array_equal(planes.argmax(0), foreground)
+        np.testing.assert_allclose(planes.sum(0), 1, atol=2e-3)
+    scores = alpha_scores(cam[None], 12)
+    np.testing.assert_allclose(scores[0], (1 - cam)**12)
+    q = DenseCRF(**{**LabelSettings(.5, post='crf').crf, 'num_iters': 1})(pixels, alpha_scores(cam[None], 1))
+    np.testing.assert_allclose(q[1, 0], [.99912, .99755, .99497, .99037, .01693, .00860, .00478, .00242], atol=1e-3)
+
+
+@pytest.mark.parametrize('suffix', ['npz', 'npy'])
+def test_an_image_without_classes_is_background_in_all_files(image: Path, suffix: str):
+    settings = LabelSettings(threshold=.5, save_cams=True, crf_alphas=(4, ), cam_stride=2, cam_format=suffix)
+    paths = {name: image.parent / f'{name}.{suffix}' for name in settings.map_folders}
+    empty = LabelJob(str(image), np.zeros((0, *SIZE), np.float32), [], image.parent / 'b.png', map_paths=paths)
+    with LabelWriter(settings, ()) as writer:
+        list(writer.run([empty]))
+    assert len(read_cams(paths['cams'])[0]) == 0
+    planes, values = read_scores(paths['crf_4'])
+    assert values.tolist() == [0]
+    np.testing.assert_array_equal(planes, np.ones((1, 12, 15)))
+
+
 def test_known_labels_are_taken_and_images_without_class_are_background(image: Path):
     labels = np.random.default_rng(0).integers(0, 3, SIZE)
     np.testing.assert_array_equal(write(make_job(image, labels=labels)), labels)
@@ -111,8 +163,12 @@ def test_a_failure_names_the_image_and_leaves_nothing(image: Path, workers: int)
     with pytest.raises(PseudoLabelError, match='label of .*image.png could not be written to .*file/a.png.*goes on'):
         write(job, workers)
     job = make_job(image.parent / 'missing.png', name='b')
-    with pytest.raises(PseudoLabelError, match='missing.png'):
+    with pytest.raises(PseudoLabelError, match='missing.png cannot be read'):
         write(job, workers, post='crf')
+    (image.parent / 'damaged.png').write_bytes(image.read_bytes()[:60])
+    with pytest.raises(PseudoLabelError, match='damaged.png cannot be read'):
+        write(make_job(image.parent / 'damaged.png', name='b'), workers, post='crf')
+    (image.parent / 'damaged.png').unlink()
     assert {path.name for path in image.parent.iterdir()} == {'file', 'image.png'}
 
 
@@ -133,7 +189,22 @@ def test_a_worker_that_is_killed_is_told_of(image: Path):
     ({'threshold': 1.2}, 'threshold=1.2'), ({'threshold': .5, 'high': .4}, 'high=0.4'),
     ({'threshold': .5, 'post': 'nn'}, "'nn'"), ({'threshold': .5, 'cam_stride': 0}, 'cam_stride'),
     ({'threshold': .5, 'post': 'crf', 'crf': 'none'}, 'mctformer_cam.*none'),
+    ({'threshold': .5, 'post': 'crf', 'crf': 'transcam_label'}, "use post='label-crf'"),
+    ({'threshold': .5, 'cam_stride': 'patch'}, "'patch'"), ({'threshold': .5, 'cam_format': 'txt'}, "'txt'"),
+    ({'threshold': .5, 'crf_alphas': (0, 1)}, 'alphas'), ({'threshold': .5, 'crf_alphas': (1, 1)}, 'alphas'),
+    ({'threshold': .5, 'source': 'masks'}, "'masks'"), ({'threshold': .5, 'crf_classes': 'some'}, "'some'"),
 ])
 def test_wrong_settings_are_refused(settings: dict, message: str):
     with pytest.raises(ValueError, match=message):
         LabelSettings(**settings)
+
+
+def test_what_the_config_says_stands_in_for_what_is_not_given():
+    test_cfg = {'threshold': .3, 'pseudo_label_crf': 'transcam_label'}
+    found = LabelSettings.from_config(test_cfg, threshold=None, post='label-crf', crf_alphas=None)
+    assert (found.threshold, found.crf_classes, found.crf['bilateral_sxy']) == (.3, 'all', 50)
+    found = LabelSettings.from_config(test_cfg, threshold=.7, post='crf', crf='aream_cam')
+    assert (found.threshold, found.crf_classes, found.crf['bilateral_sxy']) == (.7, None, 80)
+    assert LabelSettings.from_config(test_cfg).crf is None
+    with pytest.raises(ValueError, match='no threshold'):
+        LabelSettings.from_config(None)

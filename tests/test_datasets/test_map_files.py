@@ -1,10 +1,19 @@
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams, write_label_map
+from mmwsss.datasets import load_pickled_npy
+from mmwsss.datasets.map_files import (
+    read_cams,
+    read_label_map,
+    read_note,
+    read_scores,
+    write_cams,
+    write_label_map,
+)
 
 MAPS = np.random.default_rng(0).random((2, 5, 7), np.float32)
 
@@ -49,6 +58,45 @@ def test_own_maps_are_small_and_the_same_each_time(tmp_path: Path):
     assert channels.tolist() == [1, 4]
     np.testing.assert_allclose(cams, MAPS, atol=5e-4)
     assert (tmp_path / 'a.npz').read_bytes() == (tmp_path / 'b.npz').read_bytes()
+    with zipfile.ZipFile(tmp_path / 'a.npz') as file:
+        assert {info.date_time for info in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_maps_beside_a_background_plane(tmp_path: Path):
+    planes = np.concatenate([1 - MAPS[:1], MAPS])
+    for suffix, tolerance in (('npz', 5e-4), ('npy', 0)):
+        path = tmp_path / f'a.{suffix}'
+        write_cams(planes, [-1, 1, 4], (5, 7), path)
+        found, values = read_scores(path)
+        assert values.tolist() == [0, 2, 5]
+        np.testing.assert_allclose(found, planes, atol=tolerance)
+        cams, channels = read_cams(path, first_key=1)
+        assert channels.tolist() == [1, 4]
+        np.testing.assert_array_equal(cams, found[1:])
+        write_cams(MAPS, [1, 4], (5, 7), path)
+        with pytest.raises(ValueError, match=f'a.{suffix} has no background plane'):
+            read_scores(path)
+
+
+def test_dictionaries_are_those_of_other_code_bases(tmp_path: Path):
+    write_cams(MAPS, [1, 4], (5, 7), tmp_path / 'cams.npy')
+    write_cams(MAPS, [-1, 4], (5, 7), tmp_path / 'crf.npy')
+    for name, keys in (('cams', [1, 4]), ('crf', [0, 5])):
+        content = load_pickled_npy(tmp_path / f'{name}.npy')
+        assert list(content) == keys
+        assert all(type(key) is int for key in content)
+        assert content[keys[1]].dtype == np.float32
+        np.testing.assert_array_equal(content[keys[1]], MAPS[1])
+
+
+def test_a_note_in_a_label_map(tmp_path: Path):
+    write_label_map(np.eye(3), tmp_path / 'a.png', note='made by')
+    write_label_map(np.eye(3), tmp_path / 'b.png')
+    assert [read_note(tmp_path / name) for name in ('a.png', 'b.png')] == ['made by', None]
+    np.testing.assert_array_equal(read_label_map(tmp_path / 'a.png', strict=True), np.eye(3))
+    (tmp_path / 'c.png').write_text('')
+    with pytest.raises(ValueError, match='c.png is damaged'):
+        read_note(tmp_path / 'c.png')
 
 
 def test_maps_of_an_image_without_classes(tmp_path: Path):

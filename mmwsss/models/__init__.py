@@ -4,7 +4,7 @@ from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints tha
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
 from .backbones import AttentionConformer, AttentionViT
-from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead
+from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
 from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
@@ -15,5 +15,5 @@ __all__ = [
     'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss',
     'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
     'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead',
-    'TransCAMHead', 'load_timm_vit'
+    'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
 ]

@@ -3,5 +3,6 @@
 from .mctformer_head import MCTformerHead
 from .toco_head import ProjectionHead, ToCoHead
 from .transcam_head import TransCAMHead
+from .weaktr_head import WeakTrHead
 
-__all__ = ['MCTformerHead', 'ProjectionHead', 'ToCoHead', 'TransCAMHead']
+__all__ = ['MCTformerHead', 'ProjectionHead', 'ToCoHead', 'TransCAMHead', 'WeakTrHead']

@@ -1,9 +1,12 @@
 """What several test files need: a small VOC-like folder, a small model, a small run, running a tool."""
 
 import importlib.util
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -153,6 +156,37 @@ def write_config(cfg: dict, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Config(cfg).dump(str(path))
     return path
+
+
+def read_scalars(work_dir: Path) -> list[dict]:
+    """Read what all runs in a work dir logged, a dict per line, in order."""
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+
+
+def train_and_kill(work_dir: Path, *args: Any) -> None:
+    """Run ``tools/train.py`` and kill it and its workers as soon as there is a checkpoint."""
+    command = [sys.executable, REPO / 'tools/train.py', *args]
+    with subprocess.Popen([str(part) for part in command], env={**os.environ, 'OMP_NUM_THREADS': '1'},
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        deadline = time.monotonic() + 300
+        while not (work_dir / 'last_checkpoint').exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, f'training ended by itself with {process.returncode}'
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def assert_same_state(expected: Path, found: Path) -> None:
+    """Compare weights, optimizer and schedules of two checkpoints bit for bit."""
+    import torch
+    expected, found = (torch.load(path, weights_only=False) for path in (expected, found))
+    assert expected['state_dict'].keys() == found['state_dict'].keys()
+    for name, value in expected['state_dict'].items():
+        assert torch.equal(value, found['state_dict'][name]), name
+    for index, state in expected['optimizer']['state'].items():
+        for name, value in state.items():
+            assert torch.equal(value, found['optimizer']['state'][index][name]), (index, name)
+    assert expected['param_schedulers'] == found['param_schedulers']
 
 
 def load_tool(script: str) -> ModuleType:

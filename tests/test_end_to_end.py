@@ -1,17 +1,9 @@
 """ToCo's sample config, made small, through the tools: several processes, a killed and resumed run, evaluation."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 import torch
 
-from tests.helpers import REPO, run_tool, write_voc_folder
+from tests.helpers import REPO, assert_same_state, read_scalars, run_tool, train_and_kill, write_voc_folder
 
 CONFIG = REPO / 'configs/toco/toco_vit-micro_sample.py'
 SMALL = [
@@ -31,8 +23,7 @@ def options(work_dir, data, *extra):
 
 
 def scalars(work_dir):
-    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    lines = read_scalars(work_dir)
     return [line for line in lines if 'loss' in line], [line for line in lines if 'seg/mIoU' in line]
 
 
@@ -70,26 +61,13 @@ def test_a_killed_run_resumes_bit_for_bit(data, tmp_path):
     run_tool('tools/train.py', CONFIG, *options(tmp_path / 'whole', data, *extra))
 
     work_dir = tmp_path / 'killed'
-    command = [sys.executable, REPO / 'tools/train.py', CONFIG, *options(work_dir, data, *extra)]
-    with subprocess.Popen([str(part) for part in command], env={**os.environ, 'OMP_NUM_THREADS': '1'},
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 300
-        while not (work_dir / 'last_checkpoint').exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
+    train_and_kill(work_dir, CONFIG, *options(work_dir, data, *extra))
     assert not (work_dir / 'iter_8.pth').exists()
     run_tool('tools/train.py', CONFIG, '--resume', *options(work_dir, data, *extra))
 
-    folders = (tmp_path / 'whole', work_dir)
-    whole, resumed = (torch.load(folder / 'iter_8.pth', weights_only=False) for folder in folders)
-    assert whole['state_dict'].keys() == resumed['state_dict'].keys()
-    assert any(name.startswith('teacher_projector') for name in whole['state_dict'])
-    for name, value in whole['state_dict'].items():
-        assert torch.equal(value, resumed['state_dict'][name]), name
-    for index, state in whole['optimizer']['state'].items():
-        for name, value in state.items():
-            assert torch.equal(value, resumed['optimizer']['state'][index][name]), (index, name)
-    assert whole['param_schedulers'] == resumed['param_schedulers']
+    assert_same_state(tmp_path / 'whole/iter_8.pth', work_dir / 'iter_8.pth')
+    names = torch.load(work_dir / 'iter_8.pth', weights_only=False)['state_dict']
+    assert any(name.startswith('teacher_projector') for name in names)
     first = {line['step']: line['loss'] for line in scalars(tmp_path / 'whole')[0]}
     again = {line['step']: line['loss'] for line in scalars(work_dir)[0]}
     assert first == again

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -118,13 +118,15 @@ def config_hash(cfg: Config) -> str:
     return hashlib.sha256(described.encode()).hexdigest()
 
 
-def labelled_images(cfg: Config, split: str = 'train') -> ImageLabelDataset:
+def labelled_images(cfg: Config, split: str = 'train', dataset: Optional[dict] = None) -> ImageLabelDataset:
     """The images and image labels of a config's data, with its test pipeline; masks stay hidden.
 
     Args:
-        cfg (Config): Whose dataloaders' data sets are :class:`~mmwsss.datasets.ImageLabelDataset`.
+        cfg (Config): Whose dataloaders' data sets are :class:`~mmwsss.datasets.ImageLabelDataset`, inside of other
+            wrappers or not.
         split (str): ``'train'``, ``'val'`` or ``'test'`` for the data of that dataloader, or a text file
             with an image id per line, looked up in the training data's folder and labels.
+        dataset (dict, optional): Config of other data, in place of that dataloader's.
 
     Returns:
         ImageLabelDataset: Every image of the split, also those that show no class.
@@ -138,9 +140,9 @@ def labelled_images(cfg: Config, split: str = 'train') -> ImageLabelDataset:
     if not named and not Path(split).is_file():
         raise FileNotFoundError(f"split must be 'train', 'val', 'test' or a list of image ids, and there is no file "
                                 f'{split}')
-    if not cfg.get(key):
+    if dataset is None and not cfg.get(key):
         raise ValueError(f'the config has no {key}')
-    node = copy.deepcopy(cfg[key].dataset)
+    node = copy.deepcopy(cfg[key].dataset if dataset is None else dataset)
     while not str(node.get('type')).endswith('ImageLabelDataset'):
         node = node.get('dataset')
         if node is None:

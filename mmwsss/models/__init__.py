@@ -7,13 +7,19 @@ from .backbones import AttentionConformer, AttentionViT
 from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead
-from .losses import BalancedCrossEntropyLoss, ClassTokenContrastLoss, DenseEnergyLoss, PatchTokenContrastLoss
-from .refiners import DenseCRF, PixelAdaptiveRefinement
+from .losses import (
+    AffinityLoss,
+    BalancedCrossEntropyLoss,
+    ClassTokenContrastLoss,
+    DenseEnergyLoss,
+    PatchTokenContrastLoss,
+)
+from .refiners import AffinityReactivation, DenseCRF, PixelAdaptiveRefinement
 from .segmentors import CAMClassifier, MultiScaleTTA, ToCo
 
 __all__ = [
-    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss',
-    'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
-    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead',
-    'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
+    'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss',
+    'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead',
+    'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
+    'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
 ]

@@ -2,5 +2,6 @@
 
 from .attention_conformer import AttentionConformer, ConformerTokens
 from .attention_vit import AttentionViT, ViTTokens
+from .observed import ObservedViT
 
-__all__ = ['AttentionConformer', 'AttentionViT', 'ConformerTokens', 'ViTTokens']
+__all__ = ['AttentionConformer', 'AttentionViT', 'ConformerTokens', 'ObservedViT', 'ViTTokens']

@@ -1,10 +1,11 @@
 """Losses, one idea a file."""
 
+from .affinity import AffinityLoss
 from .balanced_cross_entropy import BalancedCrossEntropyLoss
 from .contrast import ClassTokenContrastLoss, PatchTokenContrastLoss
 from .dense_energy import DenseEnergyLoss
 
 __all__ = [
-    'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss',
+    'AffinityLoss', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss',
     'PatchTokenContrastLoss'
 ]

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
+from ..backbones import AttentionViT
+from ..utils import valid_boxes
 from .cam_mixin import CAMMixin
 
 __all__ = ['CAMClassifier']
@@ -28,6 +30,7 @@ class CAMClassifier(CAMMixin, BaseModel):
         backbone: For instance :class:`AttentionViT`.
         cam_head: For instance :class:`MCTformerHead`.
         loss_weights: Weight of the loss by name of the score; 1 unless given.
+        reactivation: :class:`AffinityReactivation`; without it, there are the losses of the scores alone.
         test_cfg: ``cams``: how views are fused (see :class:`CAMMixin`); ``threshold``: the background score of pseudo
             labels and pictures; ``map_names``: the maps that are fused and evaluated, ``('cams', )`` unless given.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
@@ -40,6 +43,7 @@ class CAMClassifier(CAMMixin, BaseModel):
                  backbone: dict,
                  cam_head: dict,
                  loss_weights: Optional[dict[str, float]] = None,
+                 reactivation: Optional[dict] = None,
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  **kwargs) -> None:
@@ -48,6 +52,7 @@ class CAMClassifier(CAMMixin, BaseModel):
         self.cam_head = MODELS.build(cam_head)
         self.loss_cls = nn.MultiLabelSoftMarginLoss()
         self.loss_weights = loss_weights or {}
+        self.reactivation = None if reactivation is None else MODELS.build(reactivation)
         self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
         self.map_names = tuple(self.test_cfg.get('map_names', ('cams', )))
         unknown = set(self.map_names) - set(self.cam_head.map_names)
@@ -105,9 +110,20 @@ class CAMClassifier(CAMMixin, BaseModel):
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Compute a soft margin loss for every score of the head: ``loss_cls`` and such as ``loss_patch``."""
-        scores = self.cam_head(self.backbone, inputs)
-        image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(scores['logits'])
-        return self.classification_losses(scores, image_labels)
+        image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(inputs)
+        if self.reactivation is None or not self.reactivation.active:
+            return self.classification_losses(self.cam_head(self.backbone, inputs), image_labels)
+        scores, terms = self.reactivation(
+            self._scores_and_map, self.backbone, inputs, image_labels, valid_boxes(data_samples, inputs))
+        return {**self.classification_losses(scores, image_labels), **terms}
+
+    def _scores_and_map(self, backbone: AttentionViT, inputs: Tensor,
+                        map_name: Optional[str]) -> tuple[dict[str, Tensor], Optional[Tensor]]:
+        """Run the head with another backbone, for the scores and, if it is named, a map (B, C, h, w)."""
+        if map_name is None:
+            return self.cam_head(backbone, inputs), None
+        scores = self.cam_head.extract(backbone, inputs, [map_name])
+        return scores, scores.pop(map_name)
 
     def classification_losses(self, scores: dict[str, Tensor], image_labels: Tensor) -> dict[str, Tensor]:
         """Compare scores by name, each (B, C), with multi-hot labels (B, C)."""

@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
-from ..backbones import ViTTokens
+from ..backbones import AttentionViT, ViTTokens
 from ..utils import (
     cams_to_labels,
     cams_to_roi,
     crop_windows,
     mask_outside_boxes,
+    present_classes,
     quantize_colors,
     refined_pseudo_labels,
     resize_maps,
     sample_local_windows,
     token_affinity_labels,
+    valid_boxes,
 )
 from .cam_mixin import CAMMixin, fuse_normalized
 
@@ -71,6 +73,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         loss_ptc: :class:`PatchTokenContrastLoss`.
         loss_ctc: :class:`ClassTokenContrastLoss`.
         loss_reg: :class:`DenseEnergyLoss`.
+        reactivation: :class:`AffinityReactivation`, whose loss is added; not part of ToCo.
         train_cfg: ``low``, ``high`` thresholds; ``cams`` as in ``test_cfg``; ``loss_weights`` over cls, aux, ptc, ctc,
             seg, reg; ``phases`` (see :class:`LossSchedule`); ``final_cam_begin``: iteration from which the final
             instead of the auxiliary CAM makes the pseudo label; ``ema_momentum``; ``num_local_crops``,
@@ -82,7 +85,8 @@ class ToCo(CAMMixin, EncoderDecoder):
     map_names = ('cams', 'aux_cams')
 
     def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, refiner: dict,
-                 loss_ptc: dict, loss_ctc: dict, loss_reg: dict, train_cfg: dict, **kwargs) -> None:
+                 loss_ptc: dict, loss_ctc: dict, loss_reg: dict, train_cfg: dict, reactivation: Optional[dict] = None,
+                 **kwargs) -> None:
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
         if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
             raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
@@ -95,6 +99,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         self.loss_ctc = MODELS.build(loss_ctc)
         self.loss_reg = MODELS.build(loss_reg)
         self.loss_cls = nn.MultiLabelSoftMarginLoss()
+        self.reactivation = None if reactivation is None else MODELS.build(reactivation)
         self.schedule = LossSchedule(train_cfg['loss_weights'], train_cfg['phases'])
 
     def init_weights(self) -> None:
@@ -104,9 +109,10 @@ class ToCo(CAMMixin, EncoderDecoder):
 
     # Inference
 
-    def _tokens(self, inputs: Tensor) -> tuple[Tensor, Tensor, ViTTokens]:
+    def _tokens(self, inputs: Tensor, backbone: Optional[AttentionViT] = None) -> tuple[Tensor, Tensor, ViTTokens]:
         """Give last tokens (B, D, h, w), auxiliary tokens (B, D, h, w) and all that the pass gave."""
-        tokens = self.backbone.forward_tokens(inputs, hidden=[self.cam_head.aux_layer])
+        backbone = self.backbone if backbone is None else backbone
+        tokens = backbone.forward_tokens(inputs, hidden=[self.cam_head.aux_layer])
         return tokens.patch_tokens, *tokens.hidden.values(), tokens
 
     def class_maps(self, inputs: Tensor, classes: Optional[Tensor] = None) -> dict[str, Tensor]:
@@ -169,15 +175,15 @@ class ToCo(CAMMixin, EncoderDecoder):
         weights = self.schedule.at(iteration)
         self._update_teacher()
 
-        features, aux_features, tokens = self._tokens(images)
+        boxes = valid_boxes(data_samples, images)
+        (features, aux_features, tokens), affinity = self._training_pass(images, image_labels, boxes)
         logits = self.cam_head(features, aux_features)
         terms = dict(
             cls=self.loss_cls(logits['logits'], image_labels), aux=self.loss_cls(logits['aux_logits'], image_labels))
         if any(weights[term] for term in ('ptc', 'ctc', 'seg', 'reg')):
-            present = _present_classes(image_labels)
+            present = present_classes(image_labels)
             labels = image_labels[:, present]
             cams = self._training_cams(images, features, aux_features, present)
-            boxes = _valid_boxes(data_samples, images)
             if weights['ptc']:
                 terms['ptc'] = self._patch_contrast(features, cams['aux_cams'], labels, boxes)
             if weights['ctc']:
@@ -186,7 +192,7 @@ class ToCo(CAMMixin, EncoderDecoder):
                 final = iteration >= self.train_cfg.get('final_cam_begin', 0)
                 source = cams['cams' if final else 'aux_cams'] * labels[:, :, None, None]
                 terms.update(self._segmentation(images, features, source, labels, present, boxes, bool(weights['reg'])))
-        return self._weigh(terms, weights)
+        return {**self._weigh(terms, weights), **affinity}
 
     def _weigh(self, terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
         """Multiply terms by their weights; parameters that no term reached get a gradient of zero."""
@@ -197,6 +203,18 @@ class ToCo(CAMMixin, EncoderDecoder):
         if 'seg' not in terms:
             losses['loss_seg'] = _zero(self.decode_head)
         return losses
+
+    def _training_pass(self, images: Tensor, image_labels: Tensor, boxes: Tensor) -> tuple[tuple, dict[str, Tensor]]:
+        """Give what :meth:`_tokens` gives of the main images, and the terms of a re-activation that is at work."""
+        if self.reactivation is None or not self.reactivation.active:
+            return self._tokens(images), {}
+        return self.reactivation(self._tokens_and_map, self.backbone, images, image_labels, boxes)
+
+    def _tokens_and_map(self, backbone: AttentionViT, inputs: Tensor,
+                        map_name: Optional[str]) -> tuple[tuple, Optional[Tensor]]:
+        """Run another backbone, for the tokens and, if it is named, a map (B, C, h, w)."""
+        tokens = self._tokens(inputs, backbone)
+        return tokens, None if map_name is None else self.cam_head.class_maps(*tokens[:2])[map_name]
 
     @torch.no_grad()
     def _training_cams(self, images: Tensor, features: Tensor, aux_features: Tensor, classes: Tensor) -> dict:
@@ -253,24 +271,11 @@ class ToCo(CAMMixin, EncoderDecoder):
             teacher.lerp_(student, 1 - momentum)
 
 
-def _present_classes(image_labels: Tensor) -> Tensor:
-    """Indices of classes that occur in a batch (B, C); at least one, so that maps have a channel."""
-    present = image_labels.any(dim=0).nonzero().flatten()
-    return present if len(present) else present.new_zeros(1)
-
-
 def _class_ids(present: Tensor) -> Tensor:
     """Table (256,) from labels that count the present classes to labels that count all."""
     table = torch.arange(256, device=present.device)
     table[1:len(present) + 1] = present + 1
     return table
-
-
-def _valid_boxes(data_samples: list, images: Tensor) -> Tensor:
-    """Stack the valid regions (B, 4); the whole image where a sample names none."""
-    height, width = images.shape[-2:]
-    boxes = [sample.metainfo.get('valid_box', (0, height, 0, width)) for sample in data_samples]
-    return torch.as_tensor([[int(side) for side in box] for box in boxes], device=images.device)
 
 
 def _box_masks(boxes: Tensor, images: Tensor) -> Tensor:

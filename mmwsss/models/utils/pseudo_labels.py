@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cam import IGNORE_INDEX, mask_outside_boxes
+from .cam import IGNORE_INDEX, cams_to_labels, mask_outside_boxes
 
-__all__ = ['quantize_colors', 'refined_pseudo_labels']
+__all__ = ['direct_pseudo_labels', 'quantize_colors', 'refined_pseudo_labels']
 
 
 def quantize_colors(images: Tensor) -> Tensor:
@@ -77,6 +77,35 @@ def refined_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
     at_high, at_low = _largest_class(refined, classes, present, size)
     labels = at_high.masked_fill(at_high == 0, IGNORE_INDEX).masked_fill((at_high == 0) & (at_low == 0), 0)
     return labels if boxes is None else mask_outside_boxes(labels, boxes)
+
+
+@torch.no_grad()
+def direct_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
+                         images: Tensor,
+                         cams: Tensor,
+                         image_labels: Tensor,
+                         high: float,
+                         low: float,
+                         boxes: Optional[Tensor] = None,
+                         downscale: int = 2) -> Tensor:
+    """Refine class maps along the image and threshold them (AReAM, arXiv 2305.03112, Eq. 16).
+
+    Refined maps are divided by what the refiner makes of a plane of ones, so that thresholds keep their meaning.
+
+    Args:
+        refiner, images, cams, image_labels, high, low, boxes, downscale: See :func:`refined_pseudo_labels`.
+
+    Returns:
+        Tensor: 0 up to ``low``, class index + 1 above ``high``, and 255 between. (B, H, W), long.
+
+    Raises:
+        ValueError: If ``high`` is below ``low``.
+    """
+    size = cams.shape[-2:]
+    small = tuple(max(side // downscale, 1) for side in size)
+    planes = _resize(cams, small)
+    refined = refiner(_resize(images, small), torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1))
+    return cams_to_labels(_resize(refined[:, :-1] / refined[:, -1:], size), image_labels, low, high, boxes)
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

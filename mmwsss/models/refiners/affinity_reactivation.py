@@ -1,0 +1,263 @@
+"""AReAM's mechanism as a part that any method whose backbone gives attention can take along."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple, Optional
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+
+from mmwsss.registry import MODELS
+
+from ..backbones import AttentionViT, ObservedViT
+from ..utils import (
+    IGNORE_INDEX,
+    direct_pseudo_labels,
+    fuse_views,
+    normalize_cams,
+    present_classes,
+    reactivated_cams,
+    reactivation_weights,
+    refined_pseudo_labels,
+    resize_maps,
+    token_affinity_labels,
+)
+
+__all__ = ['AffinityReactivation', 'AffinityTargets']
+
+PassFn = Callable[[AttentionViT, Tensor, Optional[str]], tuple[Any, Optional[Tensor]]]
+"""``(backbone, images (B, 3, H, W), name or None) -> (whatever the caller trains with, map (B, C, h, w) or None)``."""
+
+_CHOICES = dict(
+    entropy_mode=('online', 'offline', 'uniform'),
+    weight_scope=('image', 'batch'),
+    affinity_keys=('all', 'patches'),
+    cam_pass=('eval', 'train', 'reuse'),
+    pseudo_label=('two-pass', 'direct'))
+
+
+class AffinityTargets(NamedTuple):
+    """What the affinity of a batch is supervised with.
+
+    Attributes:
+        labels: (B, h, w) of tokens: 0, 1 + index among the classes of the batch, or 255.
+        counterparts: (B, L) weights of the layers' losses.
+    """
+
+    labels: Tensor
+    counterparts: Tensor
+
+
+@MODELS.register_module()
+class AffinityReactivation(nn.Module):
+    """Adaptive re-activation of attention affinities (AReAM, arXiv 2305.03112, Sec. III).
+
+    In each iteration, without gradient, a class map is refined by the attention between patches of every layer; layers
+    that make it flat count little in the re-activated map, and much in the affinity loss. The re-activated map of the
+    image and its mirror image becomes a pseudo label, whose token pairs supervise the scores before softmax of all
+    layers. Nothing here has parameters.
+
+    Args:
+        map_name: The map before refinement: ``'fused_cams'`` of MCTformer-V2, ``'attention'`` of -V1, ``'raw_cams'`` of
+            AReAM, ``'cams'`` or ``'aux_cams'`` of ToCo.
+        loss: :class:`AffinityLoss`.
+        refiner: :class:`PixelAdaptiveRefinement`; ``num_iters=0`` for none.
+        weight: Factor of the affinity loss (lambda of Eq. 20).
+        begin: Epoch, counted from 0, or iteration with which the mechanism begins to work.
+        by_epoch: What ``begin`` counts.
+        low: Background score below which a pixel is background.
+        high: Background score that foreground exceeds.
+        scales: Sizes of the views for the pseudo label; 1 must be one of them. Each has a mirror image.
+        entropy_mode: ``'online'``: weights from the current model, in every iteration; ``'offline'``:
+            ``counterparts``; ``'uniform'``: 1 everywhere, for maps as well as for losses.
+        counterparts: (L,) fixed weights of the losses with ``'offline'``, in [0, 1].
+        weight_scope: Weights by ``'image'``, or one set a ``'batch'``, from entropies averaged over it.
+        layer_split: Layers below this index refine and the others are supervised; None: all do both.
+        normalize_cam: Min-max normalise the map before its refinement. Entropies of maps as small as products with
+            attention do not differ in float32 otherwise.
+        normalize_refined: Likewise every refined map before its entropy.
+        affinity_keys: Softmax over ``'all'`` tokens, so that rows sum to less than 1, or over ``'patches'``.
+        cam_pass: The pass without gradient runs in ``'eval'`` or ``'train'`` mode; ``'reuse'`` takes map and affinity
+            from the training pass, without mirror image and scales.
+        pseudo_label: ``'two-pass'``: see :func:`refined_pseudo_labels`; ``'direct'``: see
+            :func:`direct_pseudo_labels` (Eq. 16).
+
+    Raises:
+        ValueError: On an unknown choice, or one that lacks what it needs.
+    """
+
+    def __init__(self,
+                 map_name: str,
+                 loss: dict,
+                 refiner: dict,
+                 weight: float = 0.2,
+                 begin: int = 0,
+                 by_epoch: bool = True,
+                 low: float = 0.25,
+                 high: float = 0.7,
+                 scales: Sequence[float] = (1.0, ),
+                 entropy_mode: str = 'online',
+                 counterparts: Optional[Sequence[float]] = None,
+                 weight_scope: str = 'image',
+                 layer_split: Optional[int] = None,
+                 normalize_cam: bool = True,
+                 normalize_refined: bool = False,
+                 affinity_keys: str = 'all',
+                 cam_pass: str = 'eval',
+                 pseudo_label: str = 'two-pass') -> None:
+        super().__init__()
+        for name, allowed in _CHOICES.items():
+            if locals()[name] not in allowed:
+                raise ValueError(f'{name} must be one of {allowed}, got {locals()[name]!r}')
+        if 1 not in scales:
+            raise ValueError(f'scales must hold 1, the size at which affinity is supervised, got {tuple(scales)}')
+        if high < low:
+            raise ValueError(f'high ({high}) must not be below low ({low})')
+        if (entropy_mode == 'offline') != (counterparts is not None):
+            raise ValueError("counterparts and entropy_mode='offline' belong together")
+        self.map_name = map_name
+        self.loss = MODELS.build(loss)
+        self.refiner = MODELS.build(refiner)
+        self.weight = weight
+        self.begin = begin
+        self.by_epoch = by_epoch
+        self.low, self.high = low, high
+        self.scales = tuple(scales)
+        self.entropy_mode = entropy_mode
+        self.counterparts = counterparts
+        self.weight_scope = weight_scope
+        self.layer_split = layer_split
+        self.normalize_cam = normalize_cam
+        self.normalize_refined = normalize_refined
+        self.patch_keys_only = affinity_keys == 'patches'
+        self.cam_pass = cam_pass
+        self.pseudo_label = pseudo_label
+
+    @property
+    def active(self) -> bool:
+        """Whether training has come as far as ``begin``."""
+        progress = MessageHub.get_current_instance().get_info('epoch' if self.by_epoch else 'iter', 0)
+        return progress >= self.begin
+
+    def forward(self, pass_fn: PassFn, backbone: AttentionViT, inputs: Tensor, image_labels: Tensor,
+                boxes: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """Run the training pass and supervise its affinity.
+
+        Args:
+            pass_fn: Runs the method with the backbone it is given; called with ``map_name``, or None where no map is
+                needed.
+            backbone: The method's backbone.
+            inputs: (B, 3, H, W) normalised images.
+            image_labels: (B, C) multi-hot.
+            boxes: (B, 4) regions without padding; see :func:`valid_boxes`.
+
+        Returns:
+            What ``pass_fn`` gave for ``inputs`` with gradient, and terms to add to the losses: ``loss_affinity`` and,
+            for the log, the mean weight of each layer's loss (``counterpart_1`` and on), positive and negative pairs
+            an image, and the share of ignored tokens.
+        """
+        reuse = self.cam_pass == 'reuse'
+        # Before the training pass, so that what both keep is never held at the same time.
+        targets = None if reuse else self.targets(pass_fn, backbone, inputs, image_labels, boxes)
+        student = ObservedViT(backbone, logits=True, probabilities=reuse, patch_keys_only=self.patch_keys_only)
+        result, maps = pass_fn(student, inputs, self.map_name if reuse else None)
+        logits, affinities = student.stacked()
+        if reuse:
+            present = present_classes(image_labels)
+            labels = image_labels[:, present]
+            maps, counterparts = self.reactivate(maps[:, present], affinities, labels)
+            tokens = self._token_labels(resize_maps(maps, inputs.shape[-2:]), inputs, labels, boxes, maps.shape[-2:])
+            targets = AffinityTargets(tokens, counterparts)
+        return result, self.losses(logits, targets)
+
+    @torch.no_grad()
+    def targets(self, pass_fn: PassFn, backbone: AttentionViT, inputs: Tensor, image_labels: Tensor,
+                boxes: Tensor) -> AffinityTargets:
+        """Make the targets of a batch in passes of their own; arguments as of :meth:`forward`."""
+        present = present_classes(image_labels)
+        labels = image_labels[:, present]
+        found = []
+
+        def reactivated(views: Tensor) -> dict[str, Tensor]:
+            return {'cams': torch.cat([one_view(images) for images in views.split(len(inputs))])}
+
+        def one_view(images: Tensor) -> Tensor:
+            observed = ObservedViT(backbone, probabilities=True, patch_keys_only=self.patch_keys_only)
+            _, maps = pass_fn(observed, images, self.map_name)
+            maps, counterparts = self.reactivate(maps[:, present], observed.stacked()[1], labels)
+            if images.shape == inputs.shape:
+                found.append((counterparts, maps.shape[-2:]))
+            return maps
+
+        with _evaluating(backbone) if self.cam_pass == 'eval' else nullcontext():
+            fused = fuse_views(reactivated, inputs, self.scales, flip_fusion='sum', scale_fusion='sum')['cams']
+        # Weights that autocast has cast without gradient must not serve the training pass.
+        torch.clear_autocast_cache()
+        counterparts, grid = found[0]  # of the image itself, which precedes its mirror image
+        return AffinityTargets(self._token_labels(fused, inputs, labels, boxes, grid), counterparts)
+
+    @torch.no_grad()
+    def reactivate(self, maps: Tensor, affinities: Tensor, image_labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Refine maps with the layers that can be trusted (AReAM, Eq. 7 to 12).
+
+        Args:
+            maps: (B, P, h, w) before refinement.
+            affinities: (B, L, N, N).
+            image_labels: (B, P) multi-hot, of the same classes.
+
+        Returns:
+            Re-activated maps (B, P, h, w), and the weights (B, L) of the layers' losses.
+        """
+        with torch.autocast(maps.device.type, enabled=False):
+            cams = maps.float().relu() * image_labels[:, :, None, None].float()
+            cams = normalize_cams(cams, 'minmax', eps=1e-6) if self.normalize_cam else cams
+            weights, counterparts = self._layer_weights(cams, affinities, image_labels)
+            kept = slice(None, self.layer_split)
+            return reactivated_cams(cams, affinities[:, kept], weights[:, kept]), counterparts
+
+    def losses(self, logits: Tensor, targets: AffinityTargets) -> dict[str, Tensor]:
+        """Supervise scores (B, L, N, N) before softmax; what is returned is described in :meth:`forward`."""
+        pairs = token_affinity_labels(targets.labels, include_diagonal=True)
+        supervised = slice(self.layer_split, None)
+        loss = self.loss(logits[:, supervised], pairs, targets.counterparts[:, supervised])
+        log = {f'counterpart_{i}': value for i, value in enumerate(targets.counterparts.mean(dim=0), start=1)}
+        log['positive_pairs'] = (pairs == 1).sum() / len(pairs)
+        log['negative_pairs'] = (pairs == 0).sum() / len(pairs)
+        log['ignored_share'] = (targets.labels == IGNORE_INDEX).float().mean()
+        return {'loss_affinity': self.weight * loss, **log}
+
+    def _layer_weights(self, cams: Tensor, affinities: Tensor, image_labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (B, L) of the layers for maps and for losses."""
+        if self.entropy_mode == 'online':
+            return reactivation_weights(cams, affinities, image_labels, self.weight_scope, self.normalize_refined)
+        shape = affinities.shape[:2]
+        if self.entropy_mode == 'uniform':
+            return cams.new_ones(shape), cams.new_ones(shape)
+        if len(self.counterparts) != shape[1]:
+            raise ValueError(f'counterparts has {len(self.counterparts)} entries, the backbone has {shape[1]} layers')
+        counterparts = cams.new_tensor(self.counterparts).expand(shape)
+        return 1 - counterparts, counterparts
+
+    def _token_labels(self, maps: Tensor, inputs: Tensor, image_labels: Tensor, boxes: Tensor,
+                      grid: Sequence[int]) -> Tensor:
+        """Turn maps (B, P, H, W) of any range into labels (B, h, w) of tokens, from the corners of their patches."""
+        with torch.autocast(maps.device.type, enabled=False):
+            cams = normalize_cams(maps.relu(), 'minmax', eps=1e-6)
+            make = refined_pseudo_labels if self.pseudo_label == 'two-pass' else direct_pseudo_labels
+            # Refinement divides colours by their local spread: normalised images serve as well as any.
+            labels = make(self.refiner, inputs.float(), cams, image_labels, self.high, self.low, boxes)
+        steps = [size // cells for size, cells in zip(labels.shape[1:], grid)]
+        return labels[:, ::steps[0], ::steps[1]][:, :grid[0], :grid[1]]
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Switch a module to evaluation, and every part of it back to what it was."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, was in before:
+            part.training = was

@@ -20,12 +20,14 @@ class KeyRule(NamedTuple):
             drops the weight.
         required (bool): Whether a checkpoint without any such weight is another kind of checkpoint.
         ndim (int, optional): Number of dimensions of the weights it takes, where that tells kinds of checkpoints apart.
+        transposed (bool): Whether the two dimensions of the weight change places.
     """
 
     source: str
     target: Optional[str]
     required: bool = True
     ndim: Optional[int] = None
+    transposed: bool = False
 
 
 class KeyLayout(NamedTuple):
@@ -94,7 +96,7 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
         layout (KeyLayout): The rules.
 
     Returns:
-        MappedKeys: The renamed weights, and which rule took what. Tensors are not copied.
+        MappedKeys: The renamed weights, and which rule took what. Only transposed tensors are copied.
 
     Raises:
         ValueError: A weight matches no rule, a required rule matches no weight, or two weights would
@@ -113,7 +115,7 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
             name = re.fullmatch(rule.source, key).expand(rule.target)
             if name in renamed:
                 raise ValueError(f'two weights of the {layout.name} checkpoint become {name}, one is {key}')
-            renamed[name] = value
+            renamed[name] = value.t().contiguous() if rule.transposed else value
     _check_complete(layout, left_over, taken)
     return MappedKeys(renamed, taken)
 

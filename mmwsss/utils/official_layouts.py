@@ -62,6 +62,33 @@ TOCO_RULES = (
     KeyRule(r'(conv|aux_conv)\.weight', None, required=False),  # left behind in early checkpoints
 )
 
+# The rules of AAF are required: other versions of it have other weights and must not be left at random.
+_AAF = r'adaptive_attention_fusion\.'
+WEAKTR_RULES = (
+    *class_token_rules('patch_classifier', ndim=4),
+    KeyRule(rf'{_AAF}fc\.([02])\.weight', r'cam_head.attention_fusion.head_ffn.\1.weight'),
+)
+WEAKTR_V3_RULES = (
+    *class_token_rules('patch_classifier', ndim=4),
+    KeyRule(rf'{_AAF}attn_head_ffn\.([02])\.weight', r'cam_head.attention_fusion.head_ffn.\1.weight'),
+    KeyRule(rf'{_AAF}attn_feat_ffn\.([01])\.{WB}', r'cam_head.attention_fusion.feat_ffn.\1.\2'),
+)
+_MASK_BLOCK = (r'decoder\.blocks\.(\d+)\.', r'decode_head.layers.\1.')
+WEAKTR_SEG_RULES = (
+    *vit_rules('encoder.'),
+    KeyRule(r'decoder\.cls_emb', 'decode_head.cls_emb'),
+    KeyRule(rf'decoder\.proj_dec\.{WB}', r'decode_head.dec_proj.\1'),
+    # Matrices that multiply from the right become linear layers.
+    KeyRule(r'decoder\.proj_patch', 'decode_head.patch_proj.weight', transposed=True),
+    KeyRule(r'decoder\.proj_classes', 'decode_head.classes_proj.weight', transposed=True),
+    KeyRule(rf'decoder\.(decoder|mask)_norm\.{WB}', r'decode_head.\1_norm.\2'),
+    KeyRule(rf'{_MASK_BLOCK[0]}norm([12])\.{WB}', rf'{_MASK_BLOCK[1]}ln\2.\3'),
+    KeyRule(rf'{_MASK_BLOCK[0]}attn\.qkv\.{WB}', rf'{_MASK_BLOCK[1]}attn.attn.in_proj_\2'),
+    KeyRule(rf'{_MASK_BLOCK[0]}attn\.proj\.{WB}', rf'{_MASK_BLOCK[1]}attn.attn.out_proj.\2'),
+    KeyRule(rf'{_MASK_BLOCK[0]}mlp\.fc1\.{WB}', rf'{_MASK_BLOCK[1]}ffn.layers.0.0.\2'),
+    KeyRule(rf'{_MASK_BLOCK[0]}mlp\.fc2\.{WB}', rf'{_MASK_BLOCK[1]}ffn.layers.1.\2'),
+)
+
 BATCH_NORM = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
 _BLOCK = r'(trans_1|conv_trans_\d+\.trans_block)\.'
 _UNIT = r'(conv_1|conv_trans_\d+\.(?:cnn|fusion)_block)\.'
@@ -90,6 +117,9 @@ OFFICIAL_LAYOUTS = {
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
     'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),
     'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
+    'weaktr': KeyLayout('WeakTr (version 1)', WEAKTR_RULES),
+    'weaktr-v3': KeyLayout('WeakTr (versions 2 and 3, which hold the same weights)', WEAKTR_V3_RULES),
+    'weaktr-seg': KeyLayout("WeakTr's segmentation network (Segmenter)", WEAKTR_SEG_RULES),
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),

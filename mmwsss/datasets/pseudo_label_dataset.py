@@ -27,6 +27,9 @@ class PseudoLabelDataset(SegDatasetWrapper):
     values are already those of the dataset's classes: background 0, foreground 1..C, ``ignore_index``. The dataset's
     own mapping of labels (``reduce_zero_label``, a subset of classes) is not applied to them.
 
+    Where the dataset does have masks, their paths go along as ``truth_path``, for
+    :class:`~mmwsss.datasets.transforms.LoadTrueMask`; nothing else reads them.
+
     At the start, ``num_checked`` of them, spread over the set, are read and compared with their images.
 
     Args:
@@ -88,6 +91,9 @@ class PseudoLabelDataset(SegDatasetWrapper):
 
     def amend(self, info: dict, index: int) -> dict:
         """Put the pseudo label in the place of the mask; see the base class."""
+        truth = info.get('seg_map_path')
+        if truth is not None:
+            info.update(truth_path=truth, truth_label_map=info.get('label_map'))
         info.update(seg_map_path=self._path_of(info), seg_fields=[], label_map=None, reduce_zero_label=False)
         return info
 

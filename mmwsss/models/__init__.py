@@ -6,18 +6,20 @@ from mmwsss.utils.checkpoint_schemes import load_timm_vit
 from .backbones import AttentionConformer, AttentionViT
 from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
-from .decode_heads import LargeFOVHead
+from .decode_heads import LargeFOVHead, MaskTransformerHead
 from .losses import (
     AffinityLoss,
     BalancedCrossEntropyLoss,
     ClassTokenContrastLoss,
     DenseEnergyLoss,
+    GradientClippedCrossEntropyLoss,
     PatchTokenContrastLoss,
 )
 from .refiners import AffinityReactivation, DenseCRF, PixelAdaptiveRefinement
-from .segmentors import CAMClassifier, MultiScaleTTA, ToCo
+from .segmentors import CAMClassifier, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
 
 __all__ = [
+    'GradientClippedCrossEntropyLoss', 'MaskTransformerHead', 'RefinedTTAModel', 'Segmenter',
     'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss',
     'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead',
     'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',

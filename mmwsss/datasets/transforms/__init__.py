@@ -4,5 +4,6 @@ from .erasing import NoiseErasing
 from .geometry import RandomPlaceCrop, RandomScale
 from .multi_view import ToCoViews
 from .pack import PackWSSSInputs
+from .true_mask import LoadTrueMask
 
-__all__ = ['NoiseErasing', 'PackWSSSInputs', 'RandomPlaceCrop', 'RandomScale', 'ToCoViews']
+__all__ = ['LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'RandomPlaceCrop', 'RandomScale', 'ToCoViews']

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmcv.transforms import to_tensor
+from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 
 from mmwsss.registry import TRANSFORMS
@@ -25,6 +26,7 @@ class PackWSSSInputs(PackSegInputs):
     - ``views`` (dict of name -> uint8 ndarray (H, W, 3)): ``inputs`` is then
       ``dict(main=(3, H, W) tensor of img, **{name: (3, H, W) tensor})`` instead of one tensor.
     - ``image_id`` (str), ``sample_seed`` (int): copied into the meta information.
+    - ``gt_true_map`` (ndarray (H, W)): becomes ``data_sample.true_sem_seg``, as ``gt_seg_map`` becomes ``gt_sem_seg``.
     - ``valid_box`` (4 ints, ``y0, y1, x0, x1``, the part of the crop that is image and not
       padding, end exclusive): copied into the meta information as a tuple of ints.
 
@@ -54,6 +56,9 @@ class PackWSSSInputs(PackSegInputs):
         if 'gt_label' in results:
             label = np.asarray(results['gt_label'], dtype=np.float32)
             packed['data_samples'].gt_label = torch.from_numpy(label.copy())
+        if 'gt_true_map' in results:
+            truth = to_tensor(results['gt_true_map'][None].astype(np.int64))
+            packed['data_samples'].true_sem_seg = PixelData(data=truth)
         if 'views' in results:
             packed['inputs'] = dict(main=packed['inputs'], **_pack_views(results['views']))
         return packed

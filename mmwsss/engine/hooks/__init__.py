@@ -1,7 +1,8 @@
 """Hooks."""
 
 from .iteration_seed import IterationSeedHook
+from .kept_precision import KeptPrecisionHook
 from .picture_sheet import PictureSheetHook
 from .pseudo_label_hook import PseudoLabelHook
 
-__all__ = ['IterationSeedHook', 'PictureSheetHook', 'PseudoLabelHook']
+__all__ = ['IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook']

@@ -4,8 +4,9 @@ from .affinity import AffinityLoss
 from .balanced_cross_entropy import BalancedCrossEntropyLoss
 from .contrast import ClassTokenContrastLoss, PatchTokenContrastLoss
 from .dense_energy import DenseEnergyLoss
+from .gradient_clipping import GradientClippedCrossEntropyLoss
 
 __all__ = [
     'AffinityLoss', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss',
-    'PatchTokenContrastLoss'
+    'GradientClippedCrossEntropyLoss',     'PatchTokenContrastLoss'
 ]

@@ -1,0 +1,72 @@
+"""How right the pseudo labels are that a gradient-clipped loss keeps."""
+
+from typing import Optional
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmwsss.registry import HOOKS
+
+__all__ = ['KeptPrecisionHook']
+
+
+@HOOKS.register_module()
+class KeptPrecisionHook(Hook):
+    """Log the precision of pseudo labels, of all and of those not clipped, where true masks are known (WeakTr, Fig. 5).
+
+    Every ``interval`` iterations two percentages are logged, means over classes (background included) of the share of a
+    class's labelled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
+    the samples as ``true_sem_seg``, which :class:`~mmwsss.datasets.transforms.LoadTrueMask` reads; it is not trained
+    on. Without it, or without a :class:`~mmwsss.models.GradientClippedCrossEntropyLoss` in the model, nothing happens.
+
+    Args:
+        interval: Iterations over which pixels are counted.
+        ignore_index: Label that is left out.
+    """
+
+    def __init__(self, interval: int = 50, ignore_index: int = 255) -> None:
+        self.interval = interval
+        self.ignore_index = ignore_index
+        self._loss: Optional[torch.nn.Module] = None
+        self._counts: dict[str, Tensor] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the loss."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        losses = (part for part in model.modules() if type(part).__name__ == 'GradientClippedCrossEntropyLoss')
+        self._loss = next(losses, None)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Count the pixels of the batch; log every ``interval`` iterations."""
+        if self._loss is None or self._loss.kept is None:
+            return
+        for sample, kept in zip(data_batch['data_samples'], self._loss.kept.cpu()):
+            if 'true_sem_seg' in sample:
+                self._count(sample.gt_sem_seg.data[0].cpu(), sample.true_sem_seg.data[0].cpu(), kept)
+        if self.every_n_train_iters(runner, self.interval) and self._counts:
+            for name, counts in self._counts.items():
+                all_reduce(counts)
+                labelled, right = counts
+                share = (right[labelled > 0] / labelled[labelled > 0]).mean()
+                runner.message_hub.update_scalar(f'train/precision_{name}', 100 * share.item())
+            self._counts = {}
+
+    def _count(self, labels: Tensor, truth: Tensor, kept: Tensor) -> None:
+        """Add labels (h, w), compared with truth (h, w); ``kept`` (H, W) is of the padded crop."""
+        labels, truth = (F.pad(part, (0, kept.shape[1] - part.shape[1], 0, kept.shape[0] - part.shape[0]),
+                               value=self.ignore_index) for part in (labels, truth))
+        known = (truth != self.ignore_index) & (labels != self.ignore_index)
+        for name, mask in (('all', known), ('kept', known & kept)):
+            chosen = labels[mask].long()
+            right = chosen[chosen == truth[mask]]
+            counts = torch.stack([torch.bincount(part, minlength=256).double() for part in (chosen, right)])
+            self._counts[name] = self._counts.get(name, 0) + counts

@@ -1,0 +1,111 @@
+"""Cross-entropy that does not learn from the pixels it costs most, as those of wrong pseudo labels do."""
+
+from typing import Optional
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmwsss.registry import MODELS
+
+__all__ = ['GradientClippedCrossEntropyLoss', 'clipping_thresholds']
+
+
+def clipping_thresholds(cost: Tensor, patch_size: int, start_value: float) -> Tensor:
+    """Give the cost above which a pixel is clipped (WeakTr, Eq. 10, 11 and 13).
+
+    It is the larger of the mean over everything and the mean over the pixel's tile in all images of the batch. Ignored
+    pixels, which cost 0, count in both.
+
+    Args:
+        cost: (B, H, W) of each pixel, 0 where the label is ignored.
+        patch_size: S, side of a tile; divides H and W.
+        start_value: While the mean over everything is above this, thresholds are infinite: nothing is clipped.
+
+    Returns:
+        (H, W), without gradient.
+
+    Raises:
+        ValueError: If tiles do not fit into the images.
+    """
+    height, width = cost.shape[1:]
+    if height % patch_size or width % patch_size:
+        raise ValueError(f'images of {height} x {width} pixels cannot be cut into tiles of {patch_size}: choose a '
+                         'patch_size that divides the crop size')
+    cost = cost.detach()
+    overall = cost.mean()
+    tiles = F.avg_pool2d(cost.mean(dim=0)[None], patch_size)[0]
+    thresholds = torch.maximum(tiles, overall).where(overall <= start_value, torch.inf)
+    return thresholds.repeat_interleave(patch_size, 0).repeat_interleave(patch_size, 1)
+
+
+@MODELS.register_module()
+class GradientClippedCrossEntropyLoss(nn.Module):
+    """Cross-entropy whose costs are clamped to a threshold by place (WeakTr, Eq. 9 to 13); a clamped pixel has no gradient.
+
+    The gradient is the paper's masked mean; the value is larger, as clamped pixels add their thresholds. It needs the
+    whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg decode head gets it.
+
+    While training, the share of labelled pixels that were clipped is logged as ``clipped_pixels``.
+
+    Args:
+        patch_size: S, side of the tiles with a threshold of their own, in pixels; divides the crop's sides.
+        start_value: Clipping begins when the mean cost is no longer above this, and pauses whenever it is.
+        loss_weight: Factor of the result.
+        loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
+
+    Attributes:
+        kept: (B, H, W) bool of the latest batch: labelled pixels that were not clipped. None before.
+
+    Raises:
+        ValueError: If ``patch_size`` is not positive.
+    """
+
+    def __init__(self,
+                 patch_size: int = 120,
+                 start_value: float = 1.2,
+                 loss_weight: float = 1.0,
+                 loss_name: str = 'loss_clipped_ce') -> None:
+        super().__init__()
+        if patch_size < 1:
+            raise ValueError(f'patch_size must be positive, got {patch_size}')
+        self.patch_size = patch_size
+        self.start_value = start_value
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+        self.kept: Optional[Tensor] = None
+
+    def forward(self,
+                seg_logits: Tensor,
+                seg_label: Tensor,
+                weight: Optional[Tensor] = None,
+                ignore_index: int = 255) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            seg_logits: (B, K, H, W).
+            seg_label: (B, H, W) long, ``ignore_index`` where nothing is known.
+            weight: (B, H, W) factors of pixels, from a pixel sampler; they are part of the cost.
+            ignore_index: Label that is left out, though it counts in all means.
+
+        Returns:
+            Scalar, the mean over all pixels.
+
+        Raises:
+            ValueError: If tiles do not fit into the images.
+        """
+        cost = F.cross_entropy(seg_logits.float(), seg_label, reduction='none', ignore_index=ignore_index)
+        if weight is not None:
+            cost = cost * weight
+        thresholds = clipping_thresholds(cost, self.patch_size, self.start_value)
+        clipped = cost > thresholds
+        self._note(clipped, seg_label != ignore_index)
+        return self.loss_weight * torch.where(clipped, thresholds, cost).mean()
+
+    def _note(self, clipped: Tensor, labelled: Tensor) -> None:
+        """Keep which pixels were learnt from, and log how many were not."""
+        self.kept = labelled & ~clipped
+        if self.training:
+            share = (clipped & labelled).sum() / labelled.sum().clamp(min=1)
+            MessageHub.get_current_instance().update_scalar('train/clipped_pixels', share)

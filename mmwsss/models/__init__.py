@@ -4,7 +4,7 @@ from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints tha
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
 from .backbones import AttentionConformer, AttentionViT
-from .cam_heads import MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
+from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead, MaskTransformerHead
 from .losses import (
@@ -20,8 +20,8 @@ from .segmentors import CAMClassifier, MultiScaleTTA, RefinedTTAModel, Segmenter
 
 __all__ = [
     'GradientClippedCrossEntropyLoss', 'MaskTransformerHead', 'RefinedTTAModel', 'Segmenter',
-    'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss',
-    'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss', 'LargeFOVHead', 'MCTformerHead',
-    'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
+    'AReAMHead', 'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT',
+    'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss',
+    'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss',
+    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
 ]

@@ -23,7 +23,7 @@ CLASS_SCORES: dict[str, Callable[['MCTformerHead', Tensor], Tensor]] = {
 """Score (B, C) of class tokens (B, C, D), every class by its own token (MCTformer, Table 7)."""
 
 UNREFINED = {'fused': 'fused_cams', 'patchcam': 'patch_cams', 'mct': 'attention'}
-FUSIONS = ('released', 'paper')
+FUSIONS = ('released', 'mean', 'paper')
 
 
 @MODELS.register_module()
@@ -46,8 +46,8 @@ class MCTformerHead(BaseModule):
         affinity_layers: Layers whose patch affinity refines ``cams``; negative indices count from the end. None: all.
             Empty: no refinement.
         fusion: ``'released'``: attention summed over layers, the factors multiplied as they are, as for the published
-            numbers; ``'paper'``: attention averaged (Eq. 2), both factors min-max normalised first, which takes
-            the place of ReLU.
+            numbers; ``'mean'``: attention averaged instead, also that which refines; ``'paper'``: attention averaged
+            (Eq. 2), and both factors min-max normalised first, which takes the place of ReLU.
 
     Raises:
         ValueError: On an unknown choice, or one that needs the patch classifier of V2.
@@ -131,8 +131,12 @@ class MCTformerHead(BaseModule):
         scores = {'logits': CLASS_SCORES[self.class_score](self, class_tokens)}
         if self.patch_classifier is not None:
             patch_maps = self._patch_maps(patch_tokens) if patch_maps is None else patch_maps
-            scores['patch_logits'] = patch_maps.mean(dim=(2, 3))
+            scores['patch_logits'] = self._pooled(patch_maps)
         return scores
+
+    def _pooled(self, patch_maps: Tensor) -> Tensor:
+        """Score (B, C) of the patch classifier's maps (MCTformer, Eq. 5)."""
+        return patch_maps.mean(dim=(2, 3))
 
     def _patch_maps(self, patch_tokens: Optional[Tensor]) -> Optional[Tensor]:
         """Signed maps (B, C, h, w) of the patch classifier; None in V1."""
@@ -158,7 +162,7 @@ class MCTformerHead(BaseModule):
     def _refined(self, maps: Tensor, affinity: Tensor, backbone: AttentionViT) -> Tensor:
         """Refine maps by affinity summed over layers (MCTformer, Eq. 3 and 7)."""
         maps = refine_with_affinity(maps, affinity)
-        return maps / len(self._affinity_layers(backbone)) if self.fusion == 'paper' else maps
+        return maps if self.fusion == 'released' else maps / len(self._affinity_layers(backbone))
 
     def _unrefined(self, bases: set[str], sums: AttentionSums, patch_maps: Optional[Tensor], grid: tuple[int, int],
                    classes: Optional[Tensor]) -> dict[str, Tensor]:
@@ -169,7 +173,7 @@ class MCTformerHead(BaseModule):
             maps['patch_cams'] = F.relu(patch_maps)
         if bases - {'patch_cams'}:
             attention = sums.class_to_patch.unflatten(2, grid)
-            maps['attention'] = attention / self.attention_layers if self.fusion == 'paper' else attention
+            maps['attention'] = attention if self.fusion == 'released' else attention / self.attention_layers
         if 'fused_cams' in bases:
             factors = maps['attention'], maps['patch_cams']
             if self.fusion == 'paper':

@@ -70,11 +70,11 @@ def random_case(seed=0, images=3, classes=4, layers=5, side=6):
 def naive_entropies(cams, affinities, labels):
     """One image, layer and position at a time, in double precision."""
     found = torch.zeros(affinities.shape[:2], dtype=torch.float64)
-    for b, l in torch.cartesian_prod(torch.arange(len(cams)), torch.arange(affinities.shape[1])).tolist():
+    for b, layer in torch.cartesian_prod(torch.arange(len(cams)), torch.arange(affinities.shape[1])).tolist():
         present = cams[b][labels[b] > 0].double().flatten(1)
-        scores = torch.stack([(affinities[b, l].double() @ plane) for plane in present]).max(dim=0).values
+        scores = torch.stack([(affinities[b, layer].double() @ plane) for plane in present]).max(dim=0).values
         p = scores.softmax(0)
-        found[b, l] = -(p * p.log()).sum()
+        found[b, layer] = -(p * p.log()).sum()
     return found
 
 

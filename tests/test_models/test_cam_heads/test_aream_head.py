@@ -1,0 +1,101 @@
+"""AReAM's maps on a small network, against attention computed from the layers' own projections."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mmwsss.models import AReAMHead, AttentionViT
+from mmwsss.models.cam_heads.aream_head import global_weighted_rank_pool
+from mmwsss.models.utils import refine_with_affinity
+
+CLASSES, LAYERS, GRID = 3, 4, (2, 3)
+
+
+def backbone():
+    torch.manual_seed(0)
+    model = AttentionViT(
+        arch=dict(embed_dims=16, num_layers=LAYERS, num_heads=2, feedforward_channels=16), img_size=32, patch_size=8,
+        num_class_tokens=CLASSES, raw_output=True)
+    model.init_weights()
+    for layer in model.layers:
+        torch.nn.init.normal_(layer.attn.qkv.weight, std=.6)
+    model.eval()
+    return model
+
+
+def head(**kwargs):
+    torch.manual_seed(1)
+    return AReAMHead(CLASSES, 16, **kwargs)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(2))
+
+
+def attention_of_all_layers(model, images):
+    """Head means (B, T, T) of every layer, from the input of its projection."""
+    maps, handles = [], []
+
+    def hook(module, inputs, output):
+        q, k, _ = output.unflatten(2, (3, 2, 8)).permute(2, 0, 3, 1, 4)
+        maps.append((q @ k.transpose(2, 3) / 8**.5).softmax(-1).mean(1))
+
+    handles = [layer.attn.qkv.register_forward_hook(hook) for layer in model.layers]
+    tokens = model.forward_tokens(images)
+    [handle.remove() for handle in handles]
+    return maps, tokens
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('layers', [None, [0, 1], [2]], ids=['all', 'first two', 'one'])
+def test_maps_are_averages(images, layers):
+    model, part = backbone(), head(attention_layers=3, affinity_layers=layers)
+    found = part.extract(model, images)
+    assert set(found) == {'logits', 'patch_logits', 'patch_cams', 'raw_cams', 'cams'}
+    maps, tokens = attention_of_all_layers(model, images)
+    signed = F.conv2d(tokens.patch_tokens, part.patch_classifier.weight, part.patch_classifier.bias, padding=1)
+    attention = torch.stack(maps[-3:]).mean(0)[:, :CLASSES, CLASSES:].unflatten(2, GRID)
+    affinity = torch.stack([maps[i] for i in layers or range(LAYERS)]).mean(0)[:, CLASSES:, CLASSES:]
+    torch.testing.assert_close(found['logits'], tokens.class_tokens.mean(2))
+    torch.testing.assert_close(found['patch_logits'], signed.mean((2, 3)))
+    torch.testing.assert_close(found['patch_cams'], signed.relu())
+    torch.testing.assert_close(found['raw_cams'], signed.relu() * attention)
+    torch.testing.assert_close(found['cams'], refine_with_affinity(signed.relu() * attention, affinity))
+
+
+@torch.no_grad()
+def test_without_layers_there_is_no_refinement(images):
+    found = head(affinity_layers=()).extract(backbone(), images)
+    assert torch.equal(found['cams'], found['raw_cams'])
+
+
+@torch.no_grad()
+def test_root_of_the_product(images):
+    plain = head().extract(backbone(), images, ['raw_cams'])['raw_cams']
+    torch.testing.assert_close(head(fuse_sqrt=True).extract(backbone(), images, ['raw_cams'])['raw_cams'], plain.sqrt())
+
+
+@torch.no_grad()
+def test_only_what_is_asked_for(images):
+    found = head().extract(backbone(), images, ['raw_cams', 'fused_cams'], torch.tensor([2]))
+    assert set(found) == {'logits', 'patch_logits', 'raw_cams', 'fused_cams'}
+    assert found['raw_cams'].shape == (2, 1, *GRID)
+    expected = head().extract(backbone(), images)['raw_cams'][:, 2:]
+    torch.testing.assert_close(found['raw_cams'], expected)
+
+
+def test_ranked_pooling():
+    maps = torch.tensor([[[[1., 4.], [-2., 3.]]]])
+    expected = (4 + 3 * .5 + 1 * .25 - 2 * .125) / 1.875
+    torch.testing.assert_close(global_weighted_rank_pool(maps, decay=.5), torch.tensor([[expected]]))
+    torch.testing.assert_close(global_weighted_rank_pool(maps, decay=1.), maps.mean((2, 3)))
+
+
+@torch.no_grad()
+def test_ranked_pooling_is_an_option_of_the_head(images):
+    part, model = head(patch_pool='gwrp'), backbone()
+    signed = part.patch_classifier(model.forward_tokens(images).patch_tokens)
+    torch.testing.assert_close(part(model, images)['patch_logits'], global_weighted_rank_pool(signed))
+    with pytest.raises(ValueError, match="patch_pool must be .*'max'"):
+        head(patch_pool='max')

@@ -3,6 +3,7 @@
 from . import transforms
 from .class_names import foreground_classes, image_id_of, read_class_names, read_ids
 from .coco2014 import COCO2014Dataset, index_palette
+from .coco_slots import COCO2014SlotDataset, classes_to_slots, slots_to_classes
 from .image_label_dataset import ImageLabelDataset
 from .image_labels import ImageLabels, LabelSummary
 from .label_sources import (
@@ -20,6 +21,7 @@ from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, 
 from .wrapper import SegDatasetWrapper
 
 __all__ = [
+    'COCO2014SlotDataset', 'classes_to_slots', 'slots_to_classes',
     'COCO2014Dataset', 'EpochSampler', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary',
     'PhotoDataset', 'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'derive_seed', 'foreground_classes',
     'image_id_of', 'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',

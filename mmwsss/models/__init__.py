@@ -1,6 +1,7 @@
 """The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
 
 from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
+from mmwsss.utils.augreg import load_augreg_vit
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
 from .backbones import AttentionConformer, AttentionViT
@@ -23,5 +24,5 @@ __all__ = [
     'AReAMHead', 'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT',
     'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss',
     'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss',
-    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_timm_vit'
+    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_augreg_vit', 'load_timm_vit'
 ]

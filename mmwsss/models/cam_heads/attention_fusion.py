@@ -69,7 +69,8 @@ class AdaptiveAttentionFusion(BaseModule):
         if weights == 'mean_sum':
             return
         self.head_ffn = nn.Sequential(
-            nn.Linear(total, total // reduction, bias=False), nn.ReLU(), nn.Linear(total // reduction, total, bias=False))
+            nn.Linear(total, total // reduction, bias=False), nn.ReLU(),
+            nn.Linear(total // reduction, total, bias=False))
         if weights == 'random':
             self.register_buffer('prior', torch.rand(1, total))
         elif pool_source != 'attention':

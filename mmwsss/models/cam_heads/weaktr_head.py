@@ -105,7 +105,8 @@ class WeakTrHead(MCTformerHead):
         if fused is None:
             maps = {}
         else:
-            cross, patches = fused[:, :self.num_classes, self.num_classes:], fused[:, self.num_classes:, self.num_classes:]
+            to_patches = fused[:, :, self.num_classes:]
+            cross, patches = to_patches[:, :self.num_classes], to_patches[:, self.num_classes:]
             scores['fine_logits'] = _fine_logits(patches.mean(dim=1), cross, coarse)
             maps = {'cross_attention': _chosen(cross, classes).unflatten(2, coarse.shape[2:])}
         maps['coarse_cams'] = _chosen(coarse, classes)
@@ -186,8 +187,8 @@ class _HeadParts:
 
     def weighted(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Fuse with weights (B or 1, H * L): class-to-patch attention (B, C, N) and column means (B, N)."""
-        total = weights.shape[1]
-        weights = (weights.to(self._cross[0]) / total).expand(len(self._cross[0]), -1).unflatten(1, (-1, len(self._cross)))
+        first, layers = self._cross[0], len(self._cross)
+        weights = (weights.to(first) / weights.shape[1]).expand(len(first), -1).unflatten(1, (-1, layers))
         cross = sum(torch.einsum('bhcn,bh->bcn', part, weights[:, :, i]) for i, part in enumerate(self._cross))
         columns = sum(torch.einsum('bhn,bh->bn', part, weights[:, :, i]) for i, part in enumerate(self._columns))
         return cross, columns

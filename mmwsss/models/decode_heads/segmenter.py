@@ -22,7 +22,8 @@ class MaskTransformerHead(SegmenterMaskTransformerHead):
     """
 
     def __init__(self, **kwargs) -> None:
-        super().__init__(**{'drop_rate': 0.1, 'attn_drop_rate': 0.1, 'drop_path_rate': 0., 'dropout_ratio': 0., **kwargs})
+        super().__init__(
+            **{'drop_rate': 0.1, 'attn_drop_rate': 0.1, 'drop_path_rate': 0., 'dropout_ratio': 0., **kwargs})
 
     def init_weights(self) -> None:
         """Draw all weights."""

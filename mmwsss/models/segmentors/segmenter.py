@@ -44,7 +44,7 @@ class Segmenter(EncoderDecoder):
 
 
 def enlarged(images: Tensor, side: int) -> Tensor:
-    """Resize (B, 3, H, W) bilinearly so that the short side is ``side``, if it is below; the long one is rounded down."""
+    """Resize (B, 3, H, W) bilinearly until the short side is ``side``, if it is below; the long one is rounded down."""
     height, width = images.shape[-2:]
     short = min(height, width)
     if short >= side:

@@ -1,0 +1,51 @@
+# WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. VOC's number of classes.
+num_classes = 20
+crop_size = (480, 480)
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.68, 116.28, 103.53],
+    std=[58.4, 57.12, 57.38],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+    size=crop_size)
+model = dict(
+    type='Segmenter',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        type='AttentionViT',
+        arch='deit-small',
+        img_size=480,
+        patch_size=16,
+        # Not the 1e-6 with which DeiT was trained.
+        norm_cfg=dict(type='LN', eps=1e-5),
+        # The position embedding is stretched from 14 x 14 to 30 x 30 once, when the weights are loaded.
+        interpolate_mode='bilinear',
+        drop_path_rate=0.1,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='timm+https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth')),
+    decode_head=dict(
+        type='MaskTransformerHead',
+        in_channels=384,
+        channels=384,
+        embed_dims=384,
+        num_layers=2,
+        num_heads=6,
+        num_classes=num_classes + 1,
+        align_corners=False,
+        loss_decode=dict(type='GradientClippedCrossEntropyLoss', patch_size=120, start_value=1.2)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='slide', crop_size=crop_size, stride=(320, 320)))
+# `tools/test.py --tta`: mean probabilities of six scales and their mirror images, then dense CRF.
+tta_model = dict(
+    type='RefinedTTAModel',
+    post=dict(
+        type='DenseCRF',
+        num_iters=10,
+        gaussian_sxy=3,
+        gaussian_compat=3,
+        bilateral_sxy=83,
+        bilateral_srgb=5,
+        bilateral_compat=3))
+tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]

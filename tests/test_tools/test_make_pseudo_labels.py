@@ -1,9 +1,13 @@
 """tools/make_pseudo_labels.py and tools/eval_pseudo_labels.py, one after the other."""
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmwsss.apis import init_model
+from mmwsss.apis import PseudoLabelError, init_model
+from mmwsss.datasets.map_files import read_cams, read_scores
 from tests.colour_cam import colour_cam_config
 from tests.helpers import REPO, call_tool, run_tool, write_config, write_voc_folder
 
@@ -36,6 +41,10 @@ def pictures(folder: Path) -> dict:
     return {path.name: path.read_bytes() for path in folder.glob('*.png')}
 
 
+def contents(folder: Path) -> dict:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
 def test_labels_and_summary(root: Path):
     output = (root / 'output.txt').read_text()
     assert 'class maps take up to' in output
@@ -57,6 +66,124 @@ def test_two_processes_write_the_same_as_one(root: Path):
     call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', root / 'one')
     assert pictures(root / 'one') == pictures(root / 'two')
     assert len(pictures(root / 'one')) == 6
+
+
+ALL_FILES = ('--crf-alphas', '1', '12', '--save-cams', '--post', 'crf', '--high', '.7')
+
+
+def slow_config(root: Path, folder: Path) -> Path:
+    """A config whose model takes its time, and beside it the module that it imports."""
+    (folder / 'slow_cam.py').write_text(
+        'import os, time\nfrom mmwsss.registry import MODELS\nfrom tests.colour_cam import ColourCAM\n\n'
+        '@MODELS.register_module()\nclass SlowCAM(ColourCAM):\n    def class_maps(self, *args):\n'
+        "        time.sleep(float(os.environ.get('SLOW', '0')))\n        return super().class_maps(*args)\n")
+    cfg = Config.fromfile(root / 'cfg.py')
+    cfg.model.type = 'SlowCAM'
+    cfg.custom_imports.imports.append('slow_cam')
+    return write_config(cfg._cfg_dict.to_dict(), folder / 'slow.py')
+
+
+def processes_of(word: str) -> list[int]:
+    """Ids of the processes that were started with a word on the command line or in the environment."""
+    found = []
+    for folder in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if word.encode() in (folder / 'environ').read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='looks for processes in /proc')
+def test_kill_9_and_the_same_command_again(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture):
+    arguments = [slow_config(root, tmp_path), root / 'model.pth', *ALL_FILES, '--workers', '1', '--out-dir']
+    mark = f'MARK={tmp_path}'
+    environment = {'PYTHONPATH': os.pathsep.join([str(REPO), str(tmp_path)]), 'OMP_NUM_THREADS': '1', 'SLOW': '.3',
+                   'MARK': str(tmp_path)}
+    process = subprocess.Popen([sys.executable, REPO / MAKE, *map(str, arguments), tmp_path / 'killed'],
+                               stdout=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=tmp_path)
+    limit = time.monotonic() + 120
+    while len(pictures(tmp_path / 'killed')) < 2 and time.monotonic() < limit:
+        time.sleep(.002)
+    process.kill()
+    process.wait()
+    while processes_of(mark) and time.monotonic() < limit:
+        time.sleep(.02)
+    assert not processes_of(mark), 'workers end with the process they work for'
+    finished = len(pictures(tmp_path / 'killed'))
+    assert 2 <= finished < 6, 'the run was to be killed in its midst'
+    (tmp_path / 'killed/crf_1/.img_005.0123456789ab.npz').write_bytes(b'half')
+
+    monkeypatch.syspath_prepend(tmp_path)
+    call_tool(MAKE, *arguments, tmp_path / 'killed', '--workers', '0')
+    assert f'{6 - finished} made in' in capsys.readouterr().out
+    call_tool(MAKE, *arguments, tmp_path / 'whole', '--workers', '0')
+    assert contents(tmp_path / 'killed') == contents(tmp_path / 'whole')
+    assert len(contents(tmp_path / 'whole')) == 6 * 4 + 1
+
+
+def test_damaged_files_are_made_again(root: Path, tmp_path: Path):
+    arguments = [root / 'cfg.py', root / 'model.pth', *ALL_FILES, '--workers', '0', '--out-dir', tmp_path / 'out']
+    call_tool(MAKE, *arguments)
+    whole = contents(tmp_path / 'out')
+    for number, name in enumerate(['img_000.png', 'cams/img_001.npz', 'crf_1/img_002.npz', 'crf_12/img_003.npz']):
+        path, content = tmp_path / 'out' / name, whole[name]
+        middle = len(content) // 2
+        damaged = b'' if number % 2 else bytes([content[middle] ^ 1]) + content[middle + 1:]
+        path.write_bytes(content[:middle] + damaged)
+    (tmp_path / 'out/crf_12/img_004.npz').unlink()
+    call_tool(MAKE, *arguments)
+    assert contents(tmp_path / 'out') == whole
+
+
+@pytest.mark.parametrize('cam_format', ['npz', 'npy'])
+def test_maps_for_an_affinity_network(root: Path, tmp_path: Path, cam_format: str):
+    call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path, '--crf-alphas', '1', '12',
+              '--cam-format', cam_format, '--workers', '0')
+    with Image.open(root / 'data/SegmentationClass/img_002.png') as mask:
+        mask = np.array(mask)
+    background = {}
+    for name in ('crf_1', 'crf_12'):
+        planes, values = read_scores(tmp_path / f'{name}/img_002.{cam_format}')
+        assert values.tolist() == [0, 1, 2]
+        assert planes.shape == (3, *mask.shape)
+        np.testing.assert_allclose(planes.sum(0), 1, atol=5e-3)
+        background[name] = planes.argmax(0) == 0
+    assert (background['crf_1'] | ~background['crf_12']).all(), 'a high alpha leaves less to the background'
+    assert (background['crf_1'] == (mask == 0))[1:-1, 1:-1].mean() > .9
+
+
+def test_a_full_disk_and_an_unreadable_image_are_named(root: Path, tmp_path: Path):
+    command = f'ulimit -f 8; exec {sys.executable} {REPO / MAKE} "$@"'  # files end at 8 KiB
+    result = subprocess.run(
+        ['bash', '-c', command, 'make', root / 'cfg.py', root / 'model.pth', '--save-cams', '--cam-format', 'npy',
+         '--workers', '0', '--out-dir', tmp_path / 'full'], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, 'PYTHONPATH': str(REPO), 'OMP_NUM_THREADS': '1'})
+    assert result.returncode == 1
+    assert re.match('PseudoLabelError: the label of .*img_000.jpg could not be written .*too large.*goes on from here',
+                    result.stderr.strip().splitlines()[-1])
+    assert 'Traceback' not in result.stderr
+    assert list(contents(tmp_path / 'full')) == ['pseudo_labels.json']
+
+    shutil.copytree(root / 'data', tmp_path / 'data')
+    (tmp_path / 'data/JPEGImages/img_003.jpg').write_bytes(b'no image')
+    with pytest.raises(PseudoLabelError, match='image .*img_003.jpg .*cannot be processed'):
+        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'out', '--workers', '0',
+                  '--cfg-options', f'train_dataloader.dataset.dataset.data_root={tmp_path / "data"}')
+    assert not [name for name in contents(tmp_path / 'out') if '/.' in f'/{name}']
+
+
+def test_stored_maps_are_as_large_as_asked_for(root: Path, tmp_path: Path):
+    for stride, shape in (('1', (40, 56)), ('3', (14, 19))):
+        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / stride, '--save-cams',
+                  '--cam-stride', stride)
+        cams, channels = read_cams(tmp_path / stride / 'cams/img_002.npz')
+        assert cams.shape == (2, *shape)
+        assert channels.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="patches are.*'tokens'"):
+        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--cam-stride', 'tokens')
+    with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
+        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--source', 'segmentation')
 
 
 def test_other_settings_and_wrong_arguments_are_refused(root: Path):

@@ -61,6 +61,8 @@ class AttentionViT(VisionTransformer):
     Args:
         num_class_tokens: M, number of class tokens in front of the patch tokens. From a checkpoint with a single
             class token each of the M tokens and its position row start as a copy (MCTformer, CVPR 2022, Sec. 3).
+        class_token_std: Standard deviation of normal noise on these copies, which training otherwise has to tell apart
+            first; 0 as published.
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
         raw_output: Give the residual stream of the last layer. The final norm is then not applied; its parameters stay
             for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
@@ -73,6 +75,7 @@ class AttentionViT(VisionTransformer):
     def __init__(self,
                  arch: Union[str, dict] = 'deit-base',
                  num_class_tokens: int = 1,
+                 class_token_std: float = 0.,
                  freeze_pos_embed: bool = False,
                  pos_embed_grid: str = 'size',
                  raw_output: bool = False,
@@ -87,6 +90,7 @@ class AttentionViT(VisionTransformer):
             arch=arch, out_type=out_type, patch_cfg={'padding': 0, **(patch_cfg or {})}, **kwargs)
         self.pos_embed_grid = pos_embed_grid
         self.raw_output = raw_output
+        self.class_token_std = class_token_std
         self.num_extra_tokens = num_class_tokens
         self.patch_size = self.patch_embed.projection.stride
         if num_class_tokens > 1:
@@ -109,7 +113,8 @@ class AttentionViT(VisionTransformer):
         num_tokens = self.num_extra_tokens
         cls_name, pos_name = prefix + 'cls_token', prefix + 'pos_embed'
         if num_tokens > 1 and cls_name in state_dict and state_dict[cls_name].shape[1] == 1:
-            state_dict[cls_name] = state_dict[cls_name].repeat(1, num_tokens, 1)
+            copies = state_dict[cls_name].repeat(1, num_tokens, 1)
+            state_dict[cls_name] = copies + self.class_token_std * torch.randn_like(copies)
             if pos_name in state_dict:
                 rows = state_dict[pos_name]
                 state_dict[pos_name] = torch.cat(
@@ -141,7 +146,8 @@ class AttentionViT(VisionTransformer):
             hidden: Layers whose patch tokens are returned; negative indices count from the end.
             attention: Layers whose attention is handed to ``attention_fn``; negative indices as above.
             attention_fn: Called as ``attention_fn(layer, attention)`` with attention (B, heads, T, T), T = M + h*w,
-                class tokens first. Only its result is kept, so it should reduce what it gets.
+                class tokens first. Only its result is kept, so it should reduce what it gets. If it has ``add_head``,
+                it may get one head at a time instead, see :func:`hand_out_attention`.
             attention_logits: Hand out the scaled products before softmax instead of probabilities.
             class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
                 alone, which are the same to rounding.

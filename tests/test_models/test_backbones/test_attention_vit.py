@@ -83,6 +83,17 @@ def test_several_class_tokens_start_as_copies():
     assert tokens.patch_tokens.shape == (1, 32, 8, 8)
 
 
+def test_noise_on_the_copies():
+    single = build()
+    many = AttentionViT(arch=ARCH, img_size=64, patch_size=8, num_class_tokens=200, class_token_std=0.5)
+    many.load_state_dict(single.state_dict())
+    noise = many.cls_token - single.cls_token
+    assert noise.std().item() == pytest.approx(0.5, rel=0.05)
+    again = AttentionViT(arch=ARCH, img_size=64, patch_size=8, num_class_tokens=200, class_token_std=0.5)
+    again.load_state_dict(many.state_dict())
+    assert torch.equal(again.cls_token, many.cls_token)
+
+
 def test_checkpoint_of_another_grid_is_resized():
     vit = AttentionViT(arch=ARCH, img_size=32, patch_size=8)
     vit.load_state_dict(build().state_dict())

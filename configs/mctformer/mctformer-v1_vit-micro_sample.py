@@ -1,0 +1,3 @@
+# Version 1: attention of the class tokens alone.
+_base_ = './mctformer-v2_vit-micro_sample.py'
+model = dict(cam_head=dict(patch_classifier=False))

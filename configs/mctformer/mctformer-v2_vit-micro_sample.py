@@ -1,0 +1,39 @@
+# MCTformer-V2 on the generated sample set, from the sample backbone: minutes on two cores.
+_base_ = [
+    '../_base_/models/mctformer_deit-s.py', '../_base_/datasets/sample.py', '../_base_/pipelines/deit_224.py',
+    '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
+]
+crop_size = 112
+classes = 8
+width = 128
+model = dict(
+    data_preprocessor=dict(size=(crop_size, crop_size)),
+    backbone=dict(
+        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
+        img_size=64,
+        patch_size=8,
+        num_class_tokens=classes,
+        # Copies of one token take thousands of iterations to part; noise lets them begin apart.
+        class_token_std=0.5,
+        drop_path_rate=0.,
+        init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
+    cam_head=dict(num_classes=classes, in_channels=width))
+# A few hundred iterations leave no time to get used to RandAugment; objects fill less of a picture than on ImageNet.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmpretrain.RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.4, 1.0), interpolation='bicubic',
+         backend='pillow'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackWSSSInputs')
+]
+train_dataloader = dict(
+    batch_size=8, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.deit_val_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+test_evaluator = val_evaluator
+max_epochs = 12
+optim_wrapper = dict(optimizer=dict(lr=6e-4))
+param_scheduler = [dict(type='LaggedCosineLR', by_epoch=True, warmup=1, warmup_lr=1e-5, min_lr=1e-5, lag=0)]
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=25))

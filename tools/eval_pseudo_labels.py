@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmwsss.datasets import read_class_names, read_ids
-from mmwsss.evaluation import evaluate_cam_folder, evaluate_label_folder
+from mmwsss.evaluation import best_threshold, evaluate_cam_folder, evaluate_label_folder
 from mmwsss.utils import atomic_path, write_json
 
 COLUMNS = {'IoU': 'IoU', 'FP': 'class_FP', 'FN': 'class_FN', 'precision': 'precision', 'recall': 'recall'}
@@ -38,8 +38,11 @@ def parse_args() -> argparse.Namespace:
     source.add_argument('--label-dir', metavar='L', help='folder of label maps, <id>.png')
     source.add_argument('--cam-dir', metavar='C', help='folder of class maps: <id>.npz as make_pseudo_labels.py '
                         'writes them, or <id>.npy with a dictionary')
-    parser.add_argument('--thresholds', type=parse_thresholds, default='0:0.99:0.01', metavar='A:B:STEP',
-                        help='background scores for --cam-dir, both ends included (default: 0:0.99:0.01)')
+    parser.add_argument('--thresholds', type=parse_thresholds, default='0:0.6:0.01', metavar='A:B:STEP',
+                        help='background scores for --cam-dir, both ends included (default: 0:0.6:0.01)')
+    parser.add_argument('--stop-early', action='store_true',
+                        help='take for the best threshold the last one before the first that does not improve, as some '
+                        'published evaluations do; the others are evaluated nevertheless')
     parser.add_argument('--threshold', type=float, metavar='T',
                         help='the fixed background score for --cam-dir; without it only the best one, chosen by '
                         'the masks, is shown')
@@ -168,7 +171,8 @@ def report(found: dict, classes: Sequence[str], args: argparse.Namespace) -> Non
     fixed = best = None
     if 'thresholds' in found:
         fixed = None if args.threshold is None else int(np.argmin(np.abs(found['thresholds'] - args.threshold)))
-        best = 0 if np.isnan(found['mIoU']).all() else int(np.nanargmax(found['mIoU']))
+        grid = np.flatnonzero(np.isin(found['thresholds'], args.thresholds))  # without the fixed one
+        best = int(grid[best_threshold(found['mIoU'][grid], args.stop_early)])
         if fixed is not None:
             print_table(at_index(found, fixed), classes, f'threshold {args.threshold:g}, fixed')
         print_table(at_index(found, best), classes,

@@ -9,9 +9,10 @@ from .image_map import ImageMAP
 from .label_counts import LabelCounts
 from .rates import class_rates, mean_over_classes
 from .tables import class_table
-from .threshold_sweep import ThresholdSweep, default_thresholds
+from .threshold_sweep import ThresholdSweep, best_threshold, default_thresholds
 
 __all__ = [
-    'CAMMetric', 'CountingMetric', 'ImageAP', 'ImageF1', 'ImageMAP', 'LabelCounts', 'ThresholdSweep', 'class_rates',
-    'class_table', 'default_thresholds', 'evaluate_cam_folder', 'evaluate_label_folder', 'mean_over_classes'
+    'CAMMetric', 'CountingMetric', 'ImageAP', 'ImageF1', 'ImageMAP', 'LabelCounts', 'ThresholdSweep', 'best_threshold',
+    'class_rates', 'class_table', 'default_thresholds', 'evaluate_cam_folder', 'evaluate_label_folder',
+    'mean_over_classes'
 ]

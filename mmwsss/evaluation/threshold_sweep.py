@@ -10,7 +10,7 @@ from torch import Tensor
 from .rates import class_rates, summarize_rates
 from .threshold_bins import ThresholdBins
 
-__all__ = ['ThresholdSweep', 'default_thresholds']
+__all__ = ['ThresholdSweep', 'best_threshold', 'default_thresholds']
 
 ArrayLike = Union[np.ndarray, Tensor]
 
@@ -31,6 +31,24 @@ def default_thresholds() -> np.ndarray:
         np.ndarray: (100,) float64; each equals the decimal literal exactly.
     """
     return np.arange(100) / 100
+
+
+def best_threshold(values: np.ndarray, stop_early: bool = False) -> int:
+    """Position of the best of the values at increasing thresholds; the first of equal ones.
+
+    Args:
+        values (np.ndarray): (T,), such as mIoU; NaN counts as worst.
+        stop_early (bool): Walk upwards and stop before the first threshold that is no better than all before it, as
+            the published evaluation of MCTformer does. Where the curve dips on its way up, that is not the best.
+
+    Returns:
+        int: 0 where all are NaN.
+    """
+    values = np.nan_to_num(np.asarray(values, np.float64), nan=-np.inf)
+    if stop_early:
+        worse = np.flatnonzero(values[1:] <= values[:-1])
+        return int(worse[0]) if len(worse) else len(values) - 1
+    return int(values.argmax())
 
 
 class ThresholdSweep:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsss.evaluation import ThresholdSweep, default_thresholds
+from mmwsss.evaluation import ThresholdSweep, best_threshold, default_thresholds
 
 TOY_GT = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 255], [0, 0, 2, 2]])
 TOY_CAMS = np.array([
@@ -156,6 +156,15 @@ def test_index_of_a_threshold():
     with pytest.raises(ValueError, match='0.455'):
         sweep.index(.455)
     assert default_thresholds()[57] == .57
+
+
+@pytest.mark.parametrize(('values', 'best', 'early'), [
+    ([29.2, 49.8, 42.9, 51.6, 51.6, 40.7], 3, 1), ([1, 2, 3], 2, 2), ([3, 3, 4], 2, 0), ([5], 0, 0),
+    ([np.nan, np.nan], 0, 0), ([1, 2, np.nan, 3], 3, 1)
+])
+def test_best_threshold_with_and_without_stopping_early(values: list, best: int, early: int):
+    assert best_threshold(np.array(values)) == best
+    assert best_threshold(np.array(values), stop_early=True) == early
 
 
 @pytest.mark.parametrize(('cams', 'gt', 'error', 'message'), [

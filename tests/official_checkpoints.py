@@ -1,5 +1,6 @@
 """Random checkpoints laid out as the authors' published ones, from the tables of names and shapes."""
 
+import math
 import re
 
 import torch
@@ -115,3 +116,46 @@ def random_weights(shapes: dict[str, tuple], seed: int = 0, std: float = 0.02) -
         if name.endswith('num_batches_tracked'):
             weights[name] = torch.tensor(1)
     return weights
+
+
+def weaktr_fusion_shapes(version: str = 'V1', heads: int = 72, reduction: int = 4, head_dims: int = 64,
+                         feat_reduction: int = 8) -> dict[str, tuple]:
+    """Name the weights of WeakTr's attention fusion as its authors do; V2 and V3 have the same."""
+    prefix, hidden, inner = 'adaptive_attention_fusion.', heads // reduction, head_dims // feat_reduction
+    if version == 'V1':
+        return {f'{prefix}fc.0.weight': (hidden, heads), f'{prefix}fc.2.weight': (heads, hidden)}
+    return {f'{prefix}attn_head_ffn.0.weight': (hidden, heads), f'{prefix}attn_head_ffn.2.weight': (heads, hidden),
+            **_linear(f'{prefix}attn_feat_ffn.0', inner, head_dims), **_linear(f'{prefix}attn_feat_ffn.1', 1, inner)}
+
+
+def segmenter_shapes(num_classes: int = 21, width: int = 384, mlp: int = 1536, grid: int = 30,
+                     **vit: int) -> dict[str, tuple]:
+    """Name the weights of WeakTr's Segmenter as its authors do."""
+    shapes = {f'encoder.{name}': shape for name, shape in vit_shapes(width, mlp=mlp, grid=grid, **vit).items()}
+    shapes.update({'decoder.cls_emb': (1, num_classes, width), **_linear('decoder.proj_dec', width, width),
+                   'decoder.proj_patch': (width, width), 'decoder.proj_classes': (width, width)})
+    for i in range(2):
+        block = f'decoder.blocks.{i}'
+        shapes.update({**_affine(f'{block}.norm1', width), **_affine(f'{block}.norm2', width),
+                       **_linear(f'{block}.attn.qkv', 3 * width, width), **_linear(f'{block}.attn.proj', width, width),
+                       **_linear(f'{block}.mlp.fc1', mlp, width), **_linear(f'{block}.mlp.fc2', width, mlp)})
+    return {**shapes, **_affine('decoder.decoder_norm', width), **_affine('decoder.mask_norm', num_classes)}
+
+
+def filled_weights(shapes: dict[str, tuple]) -> dict[str, Tensor]:
+    """Fill weights by a rule of their names, in double precision, as the worked examples of whole networks do."""
+    weights = {}
+    for name, shape in shapes.items():
+        count = math.prod(shape)
+        wave = torch.sin(.5 * torch.arange(count).double() + sum(map(ord, name)) % 97).reshape(shape)
+        if len(shape) == 1:
+            weights[name] = 1 + .1 * wave if name.endswith('.weight') else .05 * wave
+        else:
+            weights[name] = .9 * wave / math.sqrt(math.prod(shape[1:])) if len(shape) == 4 else .1 * wave
+    return weights
+
+
+def wave_image(size: tuple[int, int]) -> Tensor:
+    """Draw the image (1, 3, H, W) of those examples."""
+    steps = torch.arange(3 * size[0] * size[1]).double()
+    return (torch.sin(.01 * steps) + .5 * torch.cos(.037 * steps)).reshape(1, 3, *size)

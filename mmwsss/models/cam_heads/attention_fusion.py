@@ -61,9 +61,10 @@ class AdaptiveAttentionFusion(BaseModule):
             if value not in allowed:
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
         total = num_layers * num_heads
-        if not 0 < reduction <= total or not 0 < feat_reduction <= head_dims:
-            raise ValueError(f'reduction must be 1 to {total} and feat_reduction 1 to {head_dims}, '
-                             f'got {reduction} and {feat_reduction}')
+        from_tokens = weights == 'adaptive' and pool_source != 'attention'
+        for name, value, most in (('reduction', reduction, total), ('feat_reduction', feat_reduction, head_dims)):
+            if not 0 < value <= most and (from_tokens or name == 'reduction'):
+                raise ValueError(f'{name} must be 1 to {most}, got {value}')
         self.num_layers, self.num_heads = num_layers, num_heads
         self.weights, self.pool_source, self.pool = weights, pool_source, pool
         if weights == 'mean_sum':
@@ -73,7 +74,7 @@ class AdaptiveAttentionFusion(BaseModule):
             nn.Linear(total // reduction, total, bias=False))
         if weights == 'random':
             self.register_buffer('prior', torch.rand(1, total))
-        elif pool_source != 'attention':
+        elif from_tokens:
             # No activation between them, as in the released code.
             hidden = head_dims // feat_reduction
             self.feat_ffn = nn.Sequential(nn.Linear(head_dims, hidden), nn.Linear(hidden, 1))

@@ -1,6 +1,6 @@
 """TransCAM's heads (WACV 2023): classifiers of both Conformer branches, and maps refined with the attention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Optional, Union
 
 from mmengine.model import BaseModule
@@ -46,7 +46,8 @@ class TransCAMHead(BaseModule):
         ValueError: On an unknown refinement or choice of blocks.
     """
 
-    map_names = ('cams', 'conv_cams')
+    map_names = ('cams', 'conv_cams', *(f'{way}_{blocks}' for way in REFINEMENTS[:3] for blocks in HALVES))
+    """All maps that can be asked for; such as ``transcam_deep`` are those of Tables 2 and 3."""
 
     def __init__(self,
                  num_classes: int,
@@ -90,26 +91,24 @@ class TransCAMHead(BaseModule):
         Args:
             backbone: The Conformer.
             inputs: (B, 3, H, W) normalised images.
-            names: Maps of ``map_names``; None for all.
+            names: Maps of :attr:`map_names`; None for ``cams`` and ``conv_cams``.
             classes: (P,) indices of the classes whose maps are wanted; None for all.
 
         Returns:
             ``logits``, ``conv_logits`` and ``trans_logits`` (B, C), the latter two unweighted; maps (B, C or P, h, w),
-            signed: ``conv_cams``, the CNN branch's, and ``cams``, these refined.
+            signed: ``conv_cams``, the CNN branch's, ``cams``, these refined as configured, or in another way.
 
         Raises:
-            ValueError: If a block number exceeds the backbone's depth.
+            ValueError: If there is no such map, or a block number exceeds the backbone's depth.
         """
-        names = self.map_names if names is None else names
-        blocks = self._layers(backbone.num_layers) if 'cams' in names and self.refinement != 'convcam' else ()
-        sums = AttentionSums(1, **{'class_layers' if self.refinement == 'clsattn' else 'patch_layers': blocks})
+        names = self.map_names[:2] if names is None else names
+        plans = {name: self._plan(name, backbone.num_layers) for name in names}
+        sums = _SumsByBlocks(plans.values())
         tokens = backbone.forward_tokens(inputs, attention=sums.layers, attention_fn=sums)
         all_maps = self._conv_maps(tokens.features)
         scores = self._scores(all_maps, tokens.class_tokens)
-        maps = {'conv_cams': all_maps if classes is None else all_maps[:, classes]}
-        if 'cams' in names:
-            maps['cams'] = self._refine(maps['conv_cams'], sums)
-        return {**scores, **{name: maps[name] for name in names}}
+        maps = all_maps if classes is None else all_maps[:, classes]
+        return {**scores, **{name: sums.refine(maps, *plan) for name, plan in plans.items()}}
 
     def _conv_maps(self, features: Tensor) -> Tensor:
         """Signed maps (B, C, h, w) of the classes, bias included."""
@@ -122,20 +121,49 @@ class TransCAMHead(BaseModule):
         conv_weight, trans_weight = self.branch_weights
         return {'logits': conv_weight * conv + trans_weight * trans, 'conv_logits': conv, 'trans_logits': trans}
 
-    def _refine(self, maps: Tensor, sums: AttentionSums) -> Tensor:
-        if self.refinement == 'convcam':
-            return maps
-        if self.refinement == 'clsattn':
-            return maps * sums.class_to_patch.unflatten(2, maps.shape[2:])
-        affinity = sums.patch_to_patch
-        return refine_with_affinity(maps, affinity.mT if self.refinement == 'attnagg' else affinity)
-
-    def _layers(self, depth: int) -> list[int]:
-        """The blocks as indices from 0."""
-        if isinstance(self.blocks, str):
+    def _plan(self, name: str, depth: int) -> tuple[str, tuple[int, ...]]:
+        """How a map is refined, and with which blocks, as indices from 0."""
+        if name not in self.map_names:
+            raise ValueError(f'there is no map {name!r}, the head gives {", ".join(self.map_names)}')
+        way, blocks = self.refinement, self.blocks
+        if name != 'cams':
+            way, blocks = name.split('_')
+        if way in ('conv', 'convcam'):
+            return 'convcam', ()
+        if isinstance(blocks, str):
             half = depth // 2
-            return list({'all': range(depth), 'shallow': range(half), 'deep': range(half, depth)}[self.blocks])
-        wrong = [number for number in self.blocks if not 1 <= number <= depth]
+            return way, tuple({'all': range(depth), 'shallow': range(half), 'deep': range(half, depth)}[blocks])
+        wrong = [number for number in blocks if not 1 <= number <= depth]
         if wrong:
             raise ValueError(f'blocks are numbered from 1 to {depth}, got {wrong}')
-        return [number - 1 for number in self.blocks]
+        return way, tuple(number - 1 for number in blocks)
+
+
+class _SumsByBlocks:
+    """Adds up attention for every choice of blocks that the plans of maps name; an ``attention_fn``."""
+
+    def __init__(self, plans: Iterable[tuple[str, tuple[int, ...]]]) -> None:
+        rows, squares = set(), set()
+        for way, blocks in plans:
+            (rows if way == 'clsattn' else squares).add(blocks)
+        self._sums = {blocks: AttentionSums(1, blocks if blocks in rows else (), blocks if blocks in squares else ())
+                      for blocks in rows | squares}
+        self.layers = sorted({layer for blocks in self._sums for layer in blocks})
+
+    def __call__(self, layer: int, attention: Tensor) -> None:
+        for sums in self._sums.values():
+            sums(layer, attention)
+
+    def add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
+        for sums in self._sums.values():
+            sums.add_head(layer, attention, num_heads)
+
+    def refine(self, maps: Tensor, way: str, blocks: tuple[int, ...]) -> Tensor:
+        """Refine maps (B, C, h, w) as :class:`TransCAMHead` describes."""
+        if way == 'convcam':
+            return maps
+        sums = self._sums[blocks]
+        if way == 'clsattn':
+            return maps * sums.class_to_patch.unflatten(2, maps.shape[2:])
+        affinity = sums.patch_to_patch
+        return refine_with_affinity(maps, affinity.mT if way == 'attnagg' else affinity)

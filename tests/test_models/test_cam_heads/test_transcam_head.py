@@ -84,6 +84,24 @@ def test_blocks(blocks, layers, refinement):
     assert model.backbone.asked == layers
 
 
+def test_maps_of_the_tables_in_one_pass():
+    """Each equals what a head configured for it alone gives."""
+    image = torch.zeros(1, 3, 32, 32)
+    model = example_model()
+    found = model.cam_head.extract(model.backbone, image, model.cam_head.map_names)
+    assert model.backbone.asked == [0, 1]
+    assert len(model.cam_head.map_names) == 11
+    for name in model.cam_head.map_names[2:]:
+        way, blocks = name.split('_')
+        alone = example_model(refinement=way, blocks=blocks).extract_cams(image)
+        torch.testing.assert_close(found[name], alone['cams'])
+    torch.testing.assert_close(found['cams'], found['transcam_all'])
+    model.cam_head.extract(model.backbone, image, ['attnagg_deep'])
+    assert model.backbone.asked == [1]
+    with pytest.raises(ValueError, match="there is no map 'transcam'"):
+        model.cam_head.extract(model.backbone, image, ['transcam'])
+
+
 def test_scores_and_loss():
     sample = SegDataSample()
     sample.gt_label = torch.nn.functional.one_hot(torch.tensor(0), 20).float()

@@ -13,6 +13,8 @@ model = dict(
         img_size=64,
         patch_size=8,
         num_class_tokens=num_classes,
+        # Copies of one token take thousands of iterations to part; noise lets them begin apart.
+        class_token_std=0.5,
         drop_path_rate=0.,
         # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),

@@ -47,3 +47,25 @@ def test_steps_and_resume():
 def test_bad_lengths():
     with pytest.raises(ValueError, match='total'):
         WarmupPolyLR(torch.optim.SGD([torch.zeros(1)], lr=1.), total=0)
+
+
+@pytest.mark.parametrize(('total', 'rates'), [
+    (10, [1e-4, 9.1858e-5, 8.3625e-5, 7.5288e-5, 6.6830e-5, 5.8230e-5, 4.9454e-5, 4.0455e-5, 3.1143e-5, 2.1330e-5, 1e-5]),
+    (264600, {100000: 6.870816e-5})])
+def test_floor_of_weaktr_s_retraining(total, rates):
+    for step, rate in (rates.items() if isinstance(rates, dict) else enumerate(rates)):
+        assert 1e-4 * warmup_poly(step, total, 0, 0., 0.9, min_ratio=0.1) == pytest.approx(rate, rel=2e-5)
+
+
+def test_the_floor_is_a_ratio_of_every_group_and_the_length_may_be_the_runner_s():
+    optimizer, _ = make()
+    scheduler = WarmupPolyLR(optimizer, warmup=0, min_ratio=0.1, end=4)
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+    assert [group['lr'] for group in optimizer.param_groups][0] < 6e-5
+    assert warmup_poly(4, 4, 0, 0., 0.9, 0.1) == pytest.approx(0.1)
+    rates = [group['lr'] for group in optimizer.param_groups]
+    assert rates[1] / rates[0] == pytest.approx(10)
+    with pytest.raises(ValueError, match='or else end'):
+        WarmupPolyLR(optimizer)

@@ -1,0 +1,133 @@
+"""Compare WeakTr's first stage with a plain arrangement of the same maths: memory, time, scores and gradients.
+
+The plain arrangement computes attention explicitly and with gradient in every layer, keeps all maps, stacks them as
+(B, heads * layers, T, T), weighs whole maps, and forms the fine maps to average them. Ours keeps, while training, the
+class-to-patch part of each map and the column means of the rest.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from mmwsss.apis.configs import strip_pretrained
+from mmwsss.models import CAMClassifier
+from mmwsss.registry import MODELS
+from mmwsss.utils.cli import find_config
+from mmwsss.utils.memory import peak_memory
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='*',
+                        default=['configs/weaktr/weaktr_deit-s_voc.py', 'configs/weaktr/weaktr-v3_deit-s_voc.py'])
+    parser.add_argument('--batch', type=int, default=16, help='images in the batch')
+    parser.add_argument('--size', type=int, default=224, help='their side')
+    parser.add_argument('--repeats', type=int, default=3, help='the fastest of this many rounds counts')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    return parser.parse_args()
+
+
+def plain_scores(model: CAMClassifier, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Give the three scores, each (B, C), and the fine maps (B, C, h, w), with everything stored."""
+    head, backbone = model.cam_head, model.backbone
+    fusion, count = head.attention_fusion, head.num_classes
+    maps, features = [], []
+    hooks = [layer.attn.proj.register_forward_hook(lambda module, args, out: features.append(out.detach()))
+             for layer in backbone.layers]
+    tokens = backbone.forward_tokens(
+        images, attention=range(backbone.num_layers), attention_fn=lambda layer, attention: maps.append(attention))
+    for hook in hooks:
+        hook.remove()
+    stack = torch.stack(maps).detach().permute(1, 2, 0, 3, 4).flatten(1, 2)
+    if fusion.pool_source == 'attention':
+        pooled = stack.mean(dim=(2, 3)) if fusion.pool == 'avg' else stack.amax(dim=(2, 3))
+    else:
+        split = torch.stack(features, dim=1).unflatten(3, (-1, fusion.num_heads)).permute(0, 4, 1, 2, 3).flatten(1, 2)
+        pooled = split.mean(dim=2) if fusion.pool == 'avg' else split.amax(dim=2)
+    fused = (fusion(pooled)[:, :, None, None] * stack).mean(dim=1)
+    coarse = head.patch_classifier(tokens.patch_tokens)
+    product = fused[:, :count, count:] * coarse.detach().relu().flatten(2)
+    fine = torch.bmm(product, fused[:, count:, count:].transpose(1, 2)).unflatten(2, coarse.shape[2:])
+    scores = dict(logits=tokens.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)),
+                  fine_logits=fine.mean(dim=(2, 3)))
+    return scores, fine
+
+
+def train(model: CAMClassifier, labels: Tensor, scores: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Run one iteration up to the gradients; give losses and gradients by name."""
+    model.zero_grad()
+    losses = model.classification_losses(scores(), labels)
+    sum(losses.values()).backward()
+    return {**{name: value.detach() for name, value in losses.items()},
+            **{name: param.grad for name, param in model.named_parameters() if param.grad is not None}}
+
+
+def worst(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """Give the largest difference, relative to the largest value of its tensor."""
+    return max(float((one[name] - other[name]).abs().max() / one[name].abs().max().clamp_min(1e-12)) for name in other)
+
+
+def compare(name: str, ways: dict[str, Callable[[], dict]], args: argparse.Namespace, table: Table) -> None:
+    """Measure both ways of doing one thing and add a row each; results may differ by rounding."""
+    numbers, results = {}, {}
+    for way, run in ways.items():
+        results[way] = {key: value.clone() for key, value in run().items()}
+        with peak_memory(args.device) as peak:
+            run()
+        seconds = []
+        for _ in range(args.repeats):
+            began = time.perf_counter()
+            run()
+            if args.device != 'cpu':
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        numbers[way] = peak.mib, min(seconds)
+    ours, plain = numbers['ours'], numbers['plain']
+    table.add_row(name, f'{plain[0]:.0f}', f'{ours[0]:.0f}', f'{plain[0] / ours[0]:.2f}', f'{plain[1]:.2f}',
+                  f'{ours[1]:.2f}', f'{plain[1] / ours[1]:.2f}', f'{worst(results["plain"], results["ours"]):.1e}')
+
+
+def main() -> None:
+    """Compare all configs, training and inference."""
+    args = parse_args()
+    MMLogger.get_instance('bench', log_level='WARNING')
+    table = Table(title=f'batch of {args.batch}, {args.size} x {args.size}, {args.device}, '
+                        f'{torch.get_num_threads()} threads')
+    for column in ('', 'plain MiB', 'ours MiB', 'ratio', 'plain s', 'ours s', 'ratio', 'difference'):
+        table.add_column(column, justify='right' if column else 'left')
+    for path in args.configs:
+        cfg = Config.fromfile(find_config(path))
+        init_default_scope('mmwsss')
+        strip_pretrained(cfg.model, keep_local=False)
+        cfg.model.backbone.drop_path_rate = 0.
+        torch.manual_seed(0)
+        model = MODELS.build(cfg.model).to(args.device).train()
+        model.init_weights()
+        images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
+        labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
+        name = cfg.filename.split('/')[-1].removesuffix('.py')
+        compare(f'{name}: iteration', dict(
+            plain=lambda: train(model, labels, lambda: plain_scores(model, images)[0]),
+            ours=lambda: train(model, labels, lambda: model.cam_head(model.backbone, images))), args, table)
+        with torch.no_grad():
+            compare(f'{name}: fine maps', dict(
+                plain=lambda: dict(cams=plain_scores(model, images)[1]),
+                ours=lambda: dict(cams=model.class_maps(images)['cams'])), args, table)
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,13 +1,15 @@
 """Encoder layers of mmpretrain run in other ways: with attention handed out, or for the class tokens alone."""
 
+from functools import partial
 from typing import Any, Callable, NamedTuple, Optional
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
-    'AttentionFn', 'LayerTrace', 'TraceFn', 'head_mean', 'layer_class_tokens', 'layer_with_attention',
-    'layer_with_mean_logits', 'layer_with_trace'
+    'AttentionFn', 'LayerTrace', 'TraceFn', 'hand_out_attention', 'head_mean', 'layer_class_tokens',
+    'layer_with_attention', 'layer_with_mean_logits', 'layer_with_trace'
 ]
 
 AttentionFn = Callable[[int, Tensor], Any]
@@ -83,6 +85,47 @@ def layer_with_trace(layer: nn.Module, x: Tensor) -> tuple[Tensor, LayerTrace]:
     x = x + attn.out_drop(attn.gamma1(attn.proj_drop(update)))
     x = layer.ffn(layer.ln2(x), identity=x)
     return x, LayerTrace(q.detach() * attn.head_dims**-0.5, k.detach(), update.detach(), x.detach())
+
+
+def hand_out_attention(layer: nn.Module, x: Tensor, index: int, attention_fn: AttentionFn, logits: bool = False,
+                       first: Optional[int] = None) -> tuple[Tensor, Any]:
+    """Run an encoder layer and hand its attention to a function.
+
+    On a CPU without gradients, a function that has ``add_head(index, attention, num_heads)`` gets the probabilities of
+    one head after the other, (B, T, T), which stay in the cache; its result is then None. On a GPU all heads at once
+    are faster.
+
+    Args:
+        layer: mmpretrain's ``TransformerEncoderLayer``.
+        x: (B, T, D) tokens.
+        index: Number of the layer, for the function.
+        attention_fn: Called as ``attention_fn(index, attention)`` with (B, heads, T, T).
+        logits: See :func:`layer_with_attention`.
+        first: See :func:`layer_with_attention`.
+
+    Returns:
+        Tokens (B, T or first, D) and what the function returned.
+    """
+    add_head = getattr(attention_fn, 'add_head', None)
+    drops = layer.training and layer.attn.attn_drop > 0
+    if add_head is None or logits or drops or torch.is_grad_enabled() or x.device.type != 'cpu':
+        x, maps = layer_with_attention(layer, x, logits, first)
+        return x, attention_fn(index, maps)
+    return _layer_by_heads(layer, x, partial(add_head, index), first), None
+
+
+def _layer_by_heads(layer: nn.Module, x: Tensor, add_head: Callable[[Tensor, int], None],
+                    first: Optional[int]) -> Tensor:
+    attn, out = layer.attn, []
+    q, k, v = (_heads(attn, t) for t in attn.qkv(layer.ln1(x)).chunk(3, dim=2))
+    q = q * attn.head_dims**-0.5
+    for head in range(attn.num_heads):
+        probs = (q[:, head] @ k[:, head].transpose(1, 2)).softmax(dim=-1)
+        out.append(probs[:, :first] @ v[:, head])
+        add_head(probs, attn.num_heads)
+        del probs  # so that the next head takes its place
+    x = x[:, :first] + _project_out(attn, torch.stack(out, dim=1))
+    return layer.ffn(layer.ln2(x), identity=x)
 
 
 def layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:

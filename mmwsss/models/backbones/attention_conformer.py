@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
-from .attention import AttentionFn, head_mean, layer_with_attention
+from .attention import AttentionFn, hand_out_attention, head_mean
 
 __all__ = ['AttentionConformer', 'ConformerTokens']
 
@@ -105,8 +105,7 @@ class AttentionConformer(Conformer):
         def encode(layer: int, block: nn.Module, tokens: Tensor) -> Tensor:
             if layer not in wanted:
                 return block(tokens)
-            tokens, maps = layer_with_attention(block, tokens)
-            kept[layer] = attention_fn(layer, maps)
+            tokens, kept[layer] = hand_out_attention(block, tokens, layer, attention_fn)
             return tokens
 
         stem = self.auto_pad(self.maxpool(self.act1(self.bn1(self.conv1(x)))))

@@ -15,6 +15,7 @@ from mmwsss.registry import MODELS
 from .attention import (
     AttentionFn,
     TraceFn,
+    hand_out_attention,
     head_mean,
     layer_class_tokens,
     layer_with_attention,
@@ -152,7 +153,7 @@ class AttentionViT(VisionTransformer):
             class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
                 alone, which are the same to rounding.
             patch_logits: Layers of which the mean over heads of the scaled products before softmax is returned, patches
-                only. It carries a gradient; unless the layer's attention is asked for as well, no map of a head is kept.
+                only. It carries a gradient; unless the layer's attention is asked for too, no map of a head is kept.
             trace_fn: Called as ``trace_fn(layer, trace)`` for every layer of which nothing else is handed out, with its
                 :class:`~mmwsss.models.backbones.attention.LayerTrace`. While training, attention that needs no gradient
                 costs less memory this way: the layer keeps no map for the backward pass.
@@ -171,13 +172,13 @@ class AttentionViT(VisionTransformer):
         for i, layer in enumerate(self.layers):
             last = class_tokens_only and i == self.num_layers - 1
             first = num_tokens if last else None
-            if i in attention:
-                x, maps = layer_with_attention(layer, x, attention_logits or i in patch_logits, first)
-                if i in patch_logits:
-                    kept_logits[i] = maps[:, :, num_tokens:, num_tokens:].mean(dim=1)
-                    maps = maps if attention_logits else maps.softmax(dim=-1)
-                kept_attention[i] = attention_fn(i, maps)
+            if i in attention and i in patch_logits:
+                x, maps = layer_with_attention(layer, x, logits=True, first=first)
+                kept_logits[i] = maps[:, :, num_tokens:, num_tokens:].mean(dim=1)
+                kept_attention[i] = attention_fn(i, maps if attention_logits else maps.softmax(dim=-1))
                 del maps
+            elif i in attention:
+                x, kept_attention[i] = hand_out_attention(layer, x, i, attention_fn, attention_logits, first)
             elif i in patch_logits:
                 x, kept_logits[i] = layer_with_mean_logits(layer, x, num_tokens, first)
             elif last:

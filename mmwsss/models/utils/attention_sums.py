@@ -42,8 +42,18 @@ class AttentionSums:
         """Add attention (B, heads, T, T) of a layer."""
         start = self._num_class_tokens
         if layer in self._class_layers:
-            part = attention[:, :, self._classes, start:].mean(dim=1)
-            self.class_to_patch = part if self.class_to_patch is None else self.class_to_patch.add_(part)
+            self.class_to_patch = _added(self.class_to_patch, attention[:, :, self._classes, start:].mean(dim=1))
         if layer in self._patch_layers:
-            part = attention[:, :, start:, start:].mean(dim=1)
-            self.patch_to_patch = part if self.patch_to_patch is None else self.patch_to_patch.add_(part)
+            self.patch_to_patch = _added(self.patch_to_patch, attention[:, :, start:, start:].mean(dim=1))
+
+    def add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
+        """Add attention (B, T, T) of one of a layer's heads; all of them are what a call of the object adds."""
+        start = self._num_class_tokens
+        if layer in self._class_layers:
+            self.class_to_patch = _added(self.class_to_patch, attention[:, self._classes, start:], 1 / num_heads)
+        if layer in self._patch_layers:
+            self.patch_to_patch = _added(self.patch_to_patch, attention[:, start:, start:], 1 / num_heads)
+
+
+def _added(total: Optional[Tensor], part: Tensor, weight: float = 1.) -> Tensor:
+    return part * weight if total is None else total.add_(part, alpha=weight)

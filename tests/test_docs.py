@@ -244,6 +244,12 @@ def test_pseudo_labels_block(child_runner):
     assert Path(dataset.get_data_info(0)['seg_map_path']).parent.name == 'pseudo'
 
 
+def test_pseudo_label_hook_block(child_runner, mmseg_folder):
+    runner = child_runner('pseudo_label_hook')
+    trained_loss(runner)
+    assert len(list((mmseg_folder / 'work/pseudo_labels').glob('*.png'))) == 6
+
+
 def test_schedule_block(child_runner):
     runner = child_runner('schedule')
     trained_loss(runner)

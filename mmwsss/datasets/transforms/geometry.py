@@ -19,12 +19,14 @@ class RandomScale(BaseTransform):
 
     Args:
         ratio_range: Limits of the uniform draw; sizes are rounded down.
+        interpolation: Pillow's filter: ``'bilinear'``, ``'bicubic'`` or ``'lanczos'``.
     """
 
-    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0)) -> None:
+    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0), interpolation: str = 'bilinear') -> None:
         if not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(f'ratio_range must be (low, high) with 0 < low <= high, got {ratio_range}')
         self.ratio_range = ratio_range
+        self.interpolation = interpolation
 
     @cache_randomness
     def _ratio(self) -> float:
@@ -35,12 +37,12 @@ class RandomScale(BaseTransform):
         ratio = self._ratio()
         height, width = results['img'].shape[:2]
         size = (max(int(ratio * width), 1), max(int(ratio * height), 1))
-        results['img'] = mmcv.imresize(results['img'], size, interpolation='bilinear', backend='pillow')
+        results['img'] = mmcv.imresize(results['img'], size, interpolation=self.interpolation, backend='pillow')
         results['img_shape'] = results['img'].shape[:2]
         return results
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(ratio_range={self.ratio_range})'
+        return f'{self.__class__.__name__}(ratio_range={self.ratio_range}, interpolation={self.interpolation!r})'
 
 
 @TRANSFORMS.register_module()

@@ -1,6 +1,6 @@
 """A backbone somebody else looks at while a head drives it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -22,10 +22,6 @@ class ObservedViT:
         logits: Keep scaled products before softmax, with gradient.
         probabilities: Keep attention, detached.
         patch_keys_only: Normalise attention over the patches instead of over all tokens.
-
-    Attributes:
-        kept_logits: Of every layer the head mean (B, N, N) in the latest pass.
-        kept_probabilities: Likewise. Rows sum to less than 1, unless ``patch_keys_only``.
     """
 
     def __init__(self, backbone: AttentionViT, logits: bool = False, probabilities: bool = False,
@@ -35,8 +31,8 @@ class ObservedViT:
         self._logits = self._all if logits else ()
         self._probabilities = probabilities
         self._patch_keys_only = patch_keys_only
-        self.kept_logits: list[Tensor] = []
-        self.kept_probabilities: list[Tensor] = []
+        self._kept_logits: list[Tensor] = []
+        self._kept_probabilities: list[Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backbone, name)
@@ -51,30 +47,63 @@ class ObservedViT:
             tokens = self._backbone.forward_tokens(
                 x, attention=attention, attention_fn=attention_fn, patch_logits=self._logits, **kwargs)
         else:
-            self.kept_probabilities = []
             asked = {self._all[i] for i in attention}
-
-            def both(layer: int, maps: Tensor) -> Any:
-                self._keep(maps.detach())
-                return attention_fn(layer, maps) if layer in asked else None
-
+            both = _PatchAttention(self._backbone.num_extra_tokens, self._patch_keys_only, asked, attention_fn)
             tokens = self._backbone.forward_tokens(
                 x, attention=self._all, attention_fn=both, patch_logits=self._logits, **kwargs)
             tokens = tokens._replace(attentions={i: tokens.attentions[i] for i in sorted(asked)})
-        self.kept_logits = list((tokens.patch_logits or {}).values())
+            self._kept_probabilities = list(both.means.values())
+        self._kept_logits = list((tokens.patch_logits or {}).values())
         return tokens
 
-    def _keep(self, attention: Tensor) -> None:
-        start = self._backbone.num_extra_tokens
-        maps = attention[:, :, start:, start:]
-        if self._patch_keys_only:
-            # Probabilities of all keys, divided by their sum over some, are the softmax over those.
-            maps = maps / maps.sum(dim=-1, keepdim=True)
-        self.kept_probabilities.append(maps.mean(dim=1))
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Give the logits and the probabilities of the latest pass, and let go of them.
 
-    def stacked(self) -> tuple[Tensor, Tensor]:
-        """Give what was kept as (B, L, N, N), and let go of it; empty tensors for what was not asked for."""
+        Returns:
+            Head means (B, L, N, N) of all L layers each, queries in rows; empty for what is not kept. Rows of
+            probabilities sum to less than 1, unless ``patch_keys_only``.
+        """
         logits, probabilities = (torch.stack(maps, dim=1) if maps else torch.empty(0)
-                                 for maps in (self.kept_logits, self.kept_probabilities))
-        self.kept_logits, self.kept_probabilities = [], []
+                                 for maps in (self._kept_logits, self._kept_probabilities))
+        self._kept_logits, self._kept_probabilities = [], []
         return logits, probabilities
+
+
+class _PatchAttention:
+    """Keeps the patch-to-patch part of every layer's attention, and passes on what another function asked for.
+
+    Args:
+        start: Number of class tokens.
+        patch_keys_only: See :class:`ObservedViT`.
+        asked: Layers the other function asked for.
+        attention_fn: The other function.
+
+    Attributes:
+        means: layer -> (B, N, N) mean over heads.
+    """
+
+    def __init__(self, start: int, patch_keys_only: bool, asked: Collection[int], attention_fn: AttentionFn) -> None:
+        self._start = start
+        self._patch_keys_only = patch_keys_only
+        self._asked = asked
+        self._attention_fn = attention_fn
+        self.means: dict[int, Tensor] = {}
+        if not asked or hasattr(attention_fn, 'add_head'):
+            self.add_head = self._add_head
+
+    def __call__(self, layer: int, attention: Tensor) -> Any:
+        """Take attention (B, heads, T, T)."""
+        self.means[layer] = self._part(attention).mean(dim=1)
+        return self._attention_fn(layer, attention) if layer in self._asked else None
+
+    def _add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
+        """Take attention (B, T, T) of one head."""
+        part = self._part(attention) / num_heads
+        self.means[layer] = self.means[layer].add_(part) if layer in self.means else part
+        if layer in self._asked:
+            self._attention_fn.add_head(layer, attention, num_heads)
+
+    def _part(self, attention: Tensor) -> Tensor:
+        part = attention.detach()[..., self._start:, self._start:]
+        # Probabilities of all keys divided by their sum over some are the softmax over those.
+        return part / part.sum(dim=-1, keepdim=True) if self._patch_keys_only else part

@@ -162,7 +162,7 @@ class AffinityReactivation(nn.Module):
         targets = None if reuse else self.targets(pass_fn, backbone, inputs, image_labels, boxes)
         student = ObservedViT(backbone, logits=True, probabilities=reuse, patch_keys_only=self.patch_keys_only)
         result, maps = pass_fn(student, inputs, self.map_name if reuse else None)
-        logits, affinities = student.stacked()
+        logits, affinities = student.take()
         if reuse:
             present = present_classes(image_labels)
             labels = image_labels[:, present]
@@ -185,7 +185,7 @@ class AffinityReactivation(nn.Module):
         def one_view(images: Tensor) -> Tensor:
             observed = ObservedViT(backbone, probabilities=True, patch_keys_only=self.patch_keys_only)
             _, maps = pass_fn(observed, images, self.map_name)
-            maps, counterparts = self.reactivate(maps[:, present], observed.stacked()[1], labels)
+            maps, counterparts = self.reactivate(maps[:, present], observed.take()[1], labels)
             if images.shape == inputs.shape:
                 found.append((counterparts, maps.shape[-2:]))
             return maps

@@ -1,0 +1,379 @@
+"""AReAM's mechanism over MCTformer-V1, -V2, AReAM and ToCo, against a plain arrangement of its steps."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmseg.structures import SegDataSample
+from torch.nn import functional as F
+
+from mmwsss.models import AffinityReactivation, CAMClassifier
+from mmwsss.models.backbones import ObservedViT
+from mmwsss.models.refiners import AffinityTargets
+from mmwsss.models.utils import (
+    reactivated_cams,
+    reactivation_weights,
+    refined_pseudo_labels,
+    resize_maps,
+    token_affinity_labels,
+)
+from tests.test_models.test_segmentors import test_toco as toco_example
+
+CLASSES, LAYERS, HEADS, WIDTH, SIZE, PATCH = 3, 3, 2, 16, 48, 8
+GRID = SIZE // PATCH
+HEADS_OF = {
+    'attention': dict(type='MCTformerHead', patch_classifier=False),
+    'fused_cams': dict(type='MCTformerHead'),
+    'raw_cams': dict(type='AReAMHead', attention_layers=2)}
+
+
+def mechanism(map_name='raw_cams', **kwargs):
+    loss = kwargs.pop('loss', {})
+    return dict(type='AffinityReactivation', map_name=map_name, loss=dict(type='AffinityLoss', **loss),
+                refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=3), low=.3, high=.6, **kwargs)
+
+
+def build(map_name='raw_cams', drop_path=0., on=True, **kwargs):
+    torch.manual_seed(0)
+    head = {**dict(num_classes=CLASSES, in_channels=WIDTH, attention_layers=2), **HEADS_OF[map_name]}
+    model = CAMClassifier(
+        dict(type='AttentionViT', num_class_tokens=CLASSES, img_size=SIZE, patch_size=PATCH, raw_output=True,
+             arch=dict(embed_dims=WIDTH, num_layers=LAYERS, num_heads=HEADS, feedforward_channels=WIDTH),
+             drop_path_rate=drop_path),
+        head, reactivation=mechanism(map_name, **kwargs) if on else None)
+    for name, param in model.named_parameters():
+        torch.nn.init.normal_(param, mean=1. if 'ln' in name and 'weight' in name else 0., std=.35)
+    return model.train()
+
+
+def batch(labels=((1., 0, 1), (0, 1, 0)), box=(5, SIZE, 0, 40)):
+    generator = torch.Generator().manual_seed(3)
+    images = F.interpolate(torch.rand(len(labels), 3, 6, 6, generator=generator), size=SIZE, mode='bicubic') * 4 - 2
+    samples = []
+    for label in labels:
+        sample = SegDataSample(metainfo=dict(valid_box=box))
+        sample.gt_label = torch.tensor(label)
+        samples.append(sample)
+    return images, samples
+
+
+@pytest.fixture(autouse=True)
+def _progress():
+    hub = MessageHub.get_current_instance()
+    before = {key: hub.get_info(key, 0) for key in ('epoch', 'iter')}
+    hub.update_info_dict(dict(epoch=0, iter=0))
+    yield
+    hub.update_info_dict(before)
+
+
+def products(model, images):
+    """Products before softmax (B, heads, T, T) of every layer, from the outputs of the layers' own projections."""
+    found, handles = [], []
+
+    def hook(module, inputs, output):
+        q, k, _ = output.unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        found.append(q @ k.transpose(2, 3) / q.shape[-1]**.5)
+
+    handles = [layer.attn.qkv.register_forward_hook(hook) for layer in model.backbone.layers]
+    model.backbone.forward_tokens(images)
+    [handle.remove() for handle in handles]
+    return found
+
+
+def patches(maps):
+    return torch.stack([m.mean(1)[:, CLASSES:, CLASSES:] for m in maps], dim=1)
+
+
+@torch.no_grad()
+def plain_view(model, images, labels):
+    """Re-activated maps and weights of one view: every step on its own."""
+    logits = products(model, images)
+    affinities = patches([m.softmax(-1) for m in logits])
+    attention = torch.stack([m.softmax(-1).mean(1)[:, :CLASSES, CLASSES:] for m in logits[-2:]]).mean(0)
+    cams = attention.unflatten(2, (GRID, GRID))
+    if model.cam_head.patch_classifier is not None:
+        cams = cams * model.cam_head.patch_classifier(model.backbone.forward_tokens(images).patch_tokens).relu()
+    cams = cams * labels[:, :, None, None]
+    low, high = cams.amin((2, 3), keepdim=True), cams.amax((2, 3), keepdim=True)
+    cams = (cams - low) / (high - low + 1e-6)
+    weights, counterparts = reactivation_weights(cams, affinities, labels)
+    return reactivated_cams(cams, affinities, weights), counterparts
+
+
+def plain_loss(model, images, samples):
+    """The affinity loss of an iteration, every pass on its own; all of L_aff with lambda 1."""
+    labels = torch.stack([sample.gt_label for sample in samples])
+    model.eval()
+    maps, counterparts = plain_view(model, images, labels)
+    mirrored, _ = plain_view(model, images.flip(-1), labels)
+    model.train()
+    fused = resize_maps(maps, (SIZE, SIZE)) + resize_maps(mirrored, (SIZE, SIZE)).flip(-1)
+    low, high = fused.amin((2, 3), keepdim=True), fused.amax((2, 3), keepdim=True)
+    boxes = torch.tensor([sample.metainfo['valid_box'] for sample in samples])
+    pseudo = refined_pseudo_labels(
+        model.reactivation.refiner, images, (fused - low) / (high - low + 1e-6), labels, .6, .3, boxes)
+    tokens = F.interpolate(pseudo[:, None].float(), size=(GRID, GRID), mode='nearest')[:, 0].long()
+    pairs = token_affinity_labels(tokens, include_diagonal=True)
+    scores = patches(products(model, images)).sigmoid()
+    total = 0.
+    for b, layer in torch.cartesian_prod(torch.arange(len(images)), torch.arange(LAYERS)).tolist():
+        same, other = pairs[b] == 1, pairs[b] == 0
+        cost = (1 - scores[b, layer])[same].sum() / (same.sum() + 1) + scores[b, layer][other].sum() / (other.sum() + 1)
+        total = total + counterparts[b, layer] * cost / len(images)
+    return total, tokens, counterparts
+
+
+@pytest.mark.parametrize('map_name', HEADS_OF)
+def test_one_iteration_equals_the_plain_arrangement(map_name):
+    model = build(map_name, weight=.2)
+    twin = copy.deepcopy(model)
+    images, samples = batch()
+    losses = model.loss(images, samples)
+    expected, tokens, counterparts = plain_loss(twin, images, samples)
+    assert set(tokens.unique().tolist()) >= {0, 255}, 'the example has certain and ignored tokens'
+    torch.testing.assert_close(losses['loss_affinity'], .2 * expected, rtol=1e-4, atol=1e-6)
+    losses['loss_affinity'].backward()
+    (.2 * expected).backward()
+    for (name, param), other in zip(model.named_parameters(), twin.named_parameters()):
+        if other[1].grad is None:
+            assert param.grad is None or not param.grad.any(), name
+        else:
+            torch.testing.assert_close(param.grad, other[1].grad, rtol=1e-3, atol=1e-6, msg=name)
+    pairs = token_affinity_labels(tokens, include_diagonal=True)
+    for i in range(LAYERS):
+        torch.testing.assert_close(losses[f'counterpart_{i + 1}'], counterparts[:, i].mean(), rtol=1e-3, atol=1e-4)
+    assert losses['positive_pairs'] == (pairs == 1).sum() / 2
+    assert losses['negative_pairs'] == (pairs == 0).sum() / 2
+    torch.testing.assert_close(losses['ignored_share'], (tokens == 255).float().mean())
+
+
+@pytest.mark.parametrize('map_name', HEADS_OF)
+def test_classification_is_what_it_was(map_name):
+    images, samples = batch()
+    expected = build(map_name, on=False).loss(images, samples)
+    found = build(map_name).loss(images, samples)
+    assert set(found) - set(expected) == {
+        'loss_affinity', 'positive_pairs', 'negative_pairs', 'ignored_share',
+        *(f'counterpart_{i}' for i in (1, 2, 3))}
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+
+
+def test_it_adds_nothing_to_a_checkpoint():
+    assert build(on=False).state_dict().keys() == build().state_dict().keys()
+
+
+@pytest.mark.parametrize(('key', 'by_epoch'), [('epoch', True), ('iter', False)])
+def test_beginning(key, by_epoch):
+    model = build(begin=4, by_epoch=by_epoch)
+    passes = []
+    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: passes.append(len(args[0])))
+    for progress, count in ((3, 1), (4, 3)):
+        MessageHub.get_current_instance().update_info(key, progress)
+        assert ('loss_affinity' in model.loss(*batch())) == (progress == 4)
+        assert len(passes) == count, 'one pass; then one more for the image and one for its mirror image'
+        passes.clear()
+
+
+@pytest.mark.parametrize('map_name', ['aux_cams', 'cams'])
+def test_over_toco(map_name):
+    """ToCo's own terms stay; affinity is supervised by the map named."""
+    model = toco_example.build()
+    views, samples = toco_example.batch()
+    toco_example.at_iteration(10)
+    expected = copy.deepcopy(model).loss(views, samples)
+    model.reactivation = AffinityReactivation(
+        map_name, dict(type='AffinityLoss'), dict(type='PixelAdaptiveRefinement', num_iters=2), by_epoch=False)
+    found = model.loss(views, samples)
+    assert found.keys() >= {*expected, 'loss_affinity', 'counterpart_4'}
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+    assert found['loss_affinity'] > 0
+    found['loss_affinity'].backward()
+    assert model.backbone.layers[0].attn.qkv.weight.grad.abs().max() > 0
+    assert model.cam_head.aux_classifier.weight.grad is None, 'no gradient through the map'
+
+
+def test_gradient_enters_through_scores_alone():
+    """Supervising only layer 2 leaves the projections of layer 3 alone, and all heads."""
+    model = build()
+    images, samples = batch()
+    student = ObservedViT(model.backbone, logits=True)
+    model.cam_head(student, images)
+    counterparts = torch.tensor([[0., 1, 0]]).expand(2, -1)
+    tokens = torch.randint(0, 3, (2, GRID, GRID), generator=torch.Generator().manual_seed(0))
+    model.reactivation.losses(student.take()[0], AffinityTargets(tokens, counterparts))['loss_affinity'].backward()
+    gradients = [layer.attn.qkv.weight.grad for layer in model.backbone.layers]
+    assert gradients[0].abs().max() > 0
+    assert gradients[1][:2 * WIDTH].abs().max() > 0
+    assert not gradients[1][2 * WIDTH:].any(), 'values of layer 2 come after its scores'
+    assert gradients[2] is None or not gradients[2].any()
+    assert model.cam_head.patch_classifier.weight.grad is None
+
+
+@pytest.mark.parametrize('labels', [((0., 0, 0), (0, 0, 0)), ((0., 0, 0), (1, 0, 0))], ids=['no class', 'one without'])
+@pytest.mark.parametrize('pseudo_label', ['two-pass', 'direct'])
+def test_images_without_a_class(labels, pseudo_label):
+    model = build(pseudo_label=pseudo_label)
+    losses = model.loss(*batch(labels))
+    sum(value for name, value in losses.items() if name.startswith('loss')).backward()
+    assert all(torch.isfinite(value).all() for value in losses.values())
+    assert all(torch.isfinite(param.grad).all() for param in model.parameters() if param.grad is not None)
+    if labels[1] == (0, 0, 0):
+        assert losses['loss_affinity'] == 0
+        assert all(losses[f'counterpart_{i}'] == 0 for i in (1, 2, 3))
+
+
+def test_everything_ignored():
+    model = build()
+    losses = model.loss(*batch(box=(0, 0, 0, 0)))
+    assert losses['ignored_share'] == 1
+    assert losses['loss_affinity'] == 0
+    losses['loss_affinity'].backward()
+    assert not any(param.grad.any() for param in model.parameters() if param.grad is not None)
+
+
+def test_equal_layers():
+    """Layers with the same attention: all refine, none is supervised."""
+    model = build()
+    for layer in model.backbone.layers:
+        torch.nn.init.zeros_(layer.attn.qkv.weight)
+        torch.nn.init.zeros_(layer.attn.qkv.bias)
+    losses = model.loss(*batch())
+    losses['loss_affinity'].backward()
+    assert losses['loss_affinity'] == 0
+    assert all(torch.isfinite(param.grad).all() for param in model.parameters() if param.grad is not None)
+
+
+def test_class_map_passes_evaluate_and_training_goes_on():
+    model = build(drop_path=.5)
+    model.backbone.layers[1].eval()
+    modes = []
+    model.backbone.layers[2].register_forward_pre_hook(
+        lambda module, args: modes.append((module.training, torch.is_grad_enabled())))
+    record = model.backbone.patch_embed.register_forward_hook(
+        lambda module, args, out: modes.append((model.backbone.layers[2].training, torch.is_grad_enabled())))
+    model.loss(*batch())
+    assert modes == [(False, False)] * 2 + [(True, True)]
+    assert [layer.training for layer in model.backbone.layers] == [True, False, True]
+    record.remove()
+    modes.clear()
+    model = build(cam_pass='train')
+    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: modes.append(module.training))
+    model.loss(*batch())
+    assert modes == [True] * 3
+
+
+def test_reusing_the_training_pass():
+    model = build(cam_pass='reuse')
+    passes = []
+    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: passes.append(len(args[0])))
+    images, samples = batch()
+    losses = model.loss(images, samples)
+    assert passes == [2]
+    labels = torch.stack([sample.gt_label for sample in samples])
+    _, counterparts = plain_view(model, images, labels)
+    for i in range(LAYERS):
+        torch.testing.assert_close(losses[f'counterpart_{i + 1}'], counterparts[:, i].mean(), rtol=1e-3, atol=1e-4)
+    losses['loss_affinity'].backward()
+    assert model.cam_head.patch_classifier.weight.grad is None
+    assert model.backbone.layers[0].attn.qkv.weight.grad.abs().max() > 0
+
+
+def test_layer_split_and_fixed_weights():
+    """Version 1: the first layers refine, the others are supervised, with weights from elsewhere."""
+    loss = dict(pair_weight=.5, layer_reduction='mean', scope='batch')
+    model = build(layer_split=1, entropy_mode='offline', counterparts=(.2, .5, .8), loss=loss)
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(2, 2, GRID, GRID, generator=generator)
+    affinities = torch.rand(2, LAYERS, GRID**2, GRID**2, generator=generator)
+    labels = torch.ones(2, 2)
+    refined, counterparts = model.reactivation.reactivate(maps, affinities, labels)
+    torch.testing.assert_close(counterparts, torch.tensor([[.2, .5, .8]]).expand(2, -1))
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+    cams = (maps - low) / (high - low + 1e-6)
+    torch.testing.assert_close(refined, .8 * (affinities[:, 0] @ cams.flatten(2).mT).mT.unflatten(2, (GRID, GRID)))
+    scores = torch.randn(2, LAYERS, GRID**2, GRID**2, generator=generator)
+    targets = AffinityTargets(torch.randint(0, 3, (2, GRID, GRID), generator=generator), counterparts)
+    pairs = token_affinity_labels(targets.labels, include_diagonal=True)
+    expected = model.reactivation.loss(scores[:, 1:], pairs, counterparts[:, 1:])
+    torch.testing.assert_close(model.reactivation.losses(scores, targets)['loss_affinity'], .2 * expected)
+    model.reactivation.entropy_mode = 'uniform'
+    assert torch.equal(model.reactivation.reactivate(maps, affinities, labels)[1], torch.ones(2, LAYERS))
+
+
+def test_views_of_several_scales():
+    model = build(scales=(1.0, 0.5))
+    sizes = []
+    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: sizes.append(args[0].shape[-1]))
+    losses = model.loss(*batch())
+    assert sizes == [SIZE, SIZE, SIZE // 2, SIZE // 2, SIZE]
+    assert torch.isfinite(losses['loss_affinity'])
+
+
+def test_gradients_under_autocast():
+    """Weights cast in the passes without gradient are not reused in the one with."""
+    model = build()
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model.loss(*batch())
+    assert losses['loss_affinity'].dtype == torch.float32
+    sum(value for name, value in losses.items() if name.startswith('loss')).backward()
+    # The last layer's feed-forward serves the classification of its own pass only.
+    assert model.backbone.layers[2].ffn.layers[1].weight.grad.abs().max() > 0
+    assert model.backbone.layers[0].attn.qkv.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(cam_pass='test'), "cam_pass must be .*'test'"),
+    (dict(weight_scope='epoch'), "weight_scope must be .*'epoch'"),
+    (dict(entropy_mode='offline'), 'belong together'),
+    (dict(counterparts=(1., 0, 0)), 'belong together'),
+    (dict(scales=(.5, 1.5)), 'scales must hold 1'),
+    (dict(low=.8, high=.6), 'must not be below low')])
+def test_wrong_settings_are_named(kwargs, message):
+    settings = {**mechanism(), **kwargs}
+    settings.pop('type')
+    with pytest.raises(ValueError, match=message):
+        AffinityReactivation(**settings)
+
+
+def test_fixed_weights_of_another_depth():
+    model = build(entropy_mode='offline', counterparts=(1., 0))
+    with pytest.raises(ValueError, match='2 entries, the backbone has 3 layers'):
+        model.loss(*batch())
+
+
+# The observed backbone
+
+
+@pytest.mark.parametrize('grad', [True, False])
+@pytest.mark.parametrize('patch_keys_only', [True, False])
+def test_what_is_kept_beside_what_was_asked_for(grad, patch_keys_only):
+    model, (images, _) = build(), batch()
+    kept = ObservedViT(model.backbone, logits=grad, probabilities=True, patch_keys_only=patch_keys_only)
+    with torch.set_grad_enabled(grad):
+        tokens = kept.forward_tokens(images, hidden=[1], attention=[-1])
+        expected = model.backbone.forward_tokens(images, hidden=[1], attention=[-1])
+        scores = products(model, images)
+    logits, probabilities = kept.take()
+    torch.testing.assert_close(tokens.patch_tokens, expected.patch_tokens)
+    torch.testing.assert_close(tokens.attentions, expected.attentions)
+    sliced = [score[..., CLASSES:] for score in scores] if patch_keys_only else scores
+    for i, score in enumerate(sliced):
+        affinity = score.softmax(-1).mean(1)[:, CLASSES:, -GRID**2:]
+        torch.testing.assert_close(probabilities[:, i], affinity)
+    assert not probabilities.requires_grad
+    assert (probabilities.sum(-1) < 1 - 1e-3).all() != patch_keys_only
+    assert logits.numel() == 0 if not grad else torch.allclose(logits, patches(scores), atol=1e-5)
+    assert kept.take()[1].numel() == 0, 'nothing is held any longer'
+
+
+def test_products_of_the_last_layer_where_only_class_tokens_are_wanted():
+    model, (images, _) = build('attention'), batch()
+    kept = ObservedViT(model.backbone, logits=True)
+    tokens = kept.forward_tokens(images, class_tokens_only=True)
+    torch.testing.assert_close(tokens.class_tokens, model.backbone.forward_tokens(images).class_tokens)
+    logits, _ = kept.take()
+    torch.testing.assert_close(logits, patches(products(model, images)))
+    assert logits.requires_grad

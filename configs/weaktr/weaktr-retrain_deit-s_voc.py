@@ -21,4 +21,4 @@ train_dataloader = dict(
             ann_file='ImageSets/Segmentation/trainaug.txt')))
 val_dataloader = dict(dataset=dict(pipeline=_base_.segmenter_val_pipeline))
 test_dataloader = val_dataloader
-custom_hooks = _base_.custom_hooks
+custom_hooks = [dict(type='IterationSeedHook'), dict(type='KeptPrecisionHook')]

@@ -64,3 +64,4 @@ optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='Ad
                      paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=25))
+custom_hooks = [dict(type='IterationSeedHook'), dict(type='KeptPrecisionHook', interval=25)]

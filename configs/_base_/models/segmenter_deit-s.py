@@ -1,5 +1,4 @@
 # WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. VOC's number of classes.
-num_classes = 20
 crop_size = (480, 480)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
@@ -32,7 +31,7 @@ model = dict(
         embed_dims=384,
         num_layers=2,
         num_heads=6,
-        num_classes=num_classes + 1,
+        num_classes=21,
         align_corners=False,
         loss_decode=dict(type='GradientClippedCrossEntropyLoss', patch_size=120, start_value=1.2)),
     train_cfg=dict(),

@@ -1,6 +1,5 @@
 # WeakTr's first stage on DeiT-S/16, the paper's version: MCTformer's network whose attention maps are fused with a weight
 # for each. VOC's number of classes; a class's token, its position and its score exist once per class.
-num_classes = 20
 data_preprocessor = dict(
     type='MultiViewPreProcessor',
     mean=[123.675, 116.28, 103.53],
@@ -15,7 +14,7 @@ model = dict(
         arch='deit-small',
         img_size=224,
         patch_size=16,
-        num_class_tokens=num_classes,
+        num_class_tokens=20,
         pos_embed_grid='scale',
         raw_output=True,
         drop_path_rate=0.1,
@@ -26,7 +25,7 @@ model = dict(
             checkpoint='timm+https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth')),
     cam_head=dict(
         type='WeakTrHead',
-        num_classes=num_classes,
+        num_classes=20,
         in_channels=384,
         num_layers=12,
         num_heads=6,

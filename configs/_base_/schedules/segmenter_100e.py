@@ -10,5 +10,4 @@ param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=0, power=0.9
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-custom_hooks = [dict(type='IterationSeedHook'), dict(type='KeptPrecisionHook')]
 auto_scale_lr = dict(enable=False, base_batch_size=4)

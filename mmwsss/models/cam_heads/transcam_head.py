@@ -1,4 +1,4 @@
-"""TransCAM's heads (WACV 2023): classifiers of both Conformer branches, and maps refined with the attention."""
+"""TransCAM's heads (JVCIR 2023): classifiers of both Conformer branches, and maps refined with the attention."""
 
 from collections.abc import Iterable, Sequence
 from typing import Optional, Union

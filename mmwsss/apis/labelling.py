@@ -131,7 +131,7 @@ class LabelMaker:
         """
         image = read_image(job.img_path) if self.settings.runs_crf and len(job.channels) else None
         labels = self._labels(job, image)
-        maps = {name: self._maps(name, job, image) for name in job.map_paths}
+        maps = self._maps(job, image)
         try:
             checksums = [self._write_maps(planes, channels, labels.shape, job.map_paths[name])
                          for name, (planes, channels) in maps.items()]
@@ -149,29 +149,27 @@ class LabelMaker:
             return job.labels.astype(np.uint8)
         if not len(job.channels):
             return np.zeros(job.cams.shape[1:], np.uint8)
-        low = self._labels_at(self.settings.threshold, job, image)
-        if self.settings.high is None:
-            return low
-        return labels_between(low, self._labels_at(self.settings.high, job, image))
-
-    def _labels_at(self, threshold: float, job: LabelJob, image: Optional[np.ndarray]) -> np.ndarray:
-        """The label (H, W) at one background score."""
-        scores = np.concatenate([np.full_like(job.cams[:1], threshold), job.cams])
+        thresholds = [self.settings.threshold, self.settings.high][:1 if self.settings.high is None else 2]
+        scores = [np.concatenate([np.full_like(job.cams[:1], threshold), job.cams]) for threshold in thresholds]
         channels = job.channels
         if self.settings.post == 'label-crf':
-            hard = scores.argmax(0)
+            labels = [found.argmax(0) for found in scores]
             if self.settings.crf_classes == 'all':
-                hard, channels = _mask_values(channels)[hard], range(job.num_classes)
-            scores = label_probabilities(hard, len(channels) + 1)
-        return labels_from_scores(self._crf(image, scores) if self._crf else scores, channels)
+                labels, channels = [_mask_values(channels)[found] for found in labels], range(job.num_classes)
+            scores = [label_probabilities(found, len(channels) + 1) for found in labels]
+        if self._crf:
+            scores = self._crf.refine_all(image, scores)
+        found = [labels_from_scores(planes, channels) for planes in scores]
+        return found[0] if len(found) == 1 else labels_between(*found)
 
-    def _maps(self, name: str, job: LabelJob, image: Optional[np.ndarray]) -> tuple[np.ndarray, Sequence[int]]:
-        """The planes of one map file and their channels."""
-        alpha = self.settings.map_folders[name]
-        if alpha is None:
-            return job.cams, job.channels
-        scores = alpha_scores(job.cams, alpha)
-        return (self._alpha_crf(image, scores) if len(job.channels) else scores), [BACKGROUND, *job.channels]
+    def _maps(self, job: LabelJob, image: Optional[np.ndarray]) -> dict[str, tuple[np.ndarray, Sequence[int]]]:
+        """The planes of every map file and their channels."""
+        alphas = {name: alpha for name, alpha in self.settings.map_folders.items() if alpha is not None}
+        scores = [alpha_scores(job.cams, alpha) for alpha in alphas.values()]
+        if scores and len(job.channels):
+            scores = self._alpha_crf.refine_all(image, scores)
+        maps = {name: (planes, [BACKGROUND, *job.channels]) for name, planes in zip(alphas, scores)}
+        return {'cams': (job.cams, job.channels), **maps} if self.settings.save_cams else maps
 
     def _write_maps(self, planes: np.ndarray, channels: Sequence[int], size: Sequence[int], path: Path) -> int:
         """Write one map file; give the checksum of its bytes."""

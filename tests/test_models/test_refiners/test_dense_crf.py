@@ -93,6 +93,18 @@ def test_worked_example_labels(preset, labels):
     assert np.array_equal(out.argmax(0), clean)
 
 
+def test_several_probabilities_of_one_image():
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 255, (20, 24, 3)).astype(np.uint8)
+    stacks = [rng.dirichlet(np.ones(3), (20, 24)).transpose(2, 0, 1) for _ in range(3)]
+    crf = DenseCRF.from_preset('mctformer_cam')
+    for found, probs in zip(crf.refine_all(image, stacks), stacks):
+        np.testing.assert_array_equal(found, crf(image, probs))
+    assert crf.refine_all(image, []) == []
+    with pytest.raises(ValueError, match='do not fit'):
+        crf.refine_all(image, [stacks[0], stacks[1][:2]])
+
+
 def test_label_probabilities():
     labels = np.array([[0, 2], [1, 1]])
     unary = -np.log(label_probabilities(labels, 3))

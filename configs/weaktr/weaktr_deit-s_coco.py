@@ -5,7 +5,10 @@ _base_ = [
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
 num_classes = 90
-model = dict(backbone=dict(num_class_tokens=num_classes), cam_head=dict(num_classes=num_classes))
+model = dict(
+    backbone=dict(num_class_tokens=num_classes),
+    cam_head=dict(num_classes=num_classes),
+    test_cfg=dict(pseudo_label_crf='weaktr_label_coco'))
 train_dataloader = dict(
     batch_size=64,
     drop_last=True,

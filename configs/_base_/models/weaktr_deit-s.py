@@ -35,6 +35,7 @@ model = dict(
     # Images keep their size; everything is summed, one min-max at the end.
     test_cfg=dict(
         threshold=0.42,
+        pseudo_label_crf='weaktr_label_voc',
         cams=dict(
             scales=(1.0, 0.8, 1.2),
             interpolation='bicubic',

@@ -117,6 +117,7 @@ OFFICIAL_LAYOUTS = {
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
     'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),
     'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
+    'aream': KeyLayout('AReAM', class_token_rules('patch_classifier', ndim=4)),
     'weaktr': KeyLayout('WeakTr (version 1)', WEAKTR_RULES),
     'weaktr-v3': KeyLayout('WeakTr (versions 2 and 3, which hold the same weights)', WEAKTR_V3_RULES),
     'weaktr-seg': KeyLayout("WeakTr's segmentation network (Segmenter)", WEAKTR_SEG_RULES),

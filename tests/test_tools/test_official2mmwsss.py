@@ -140,6 +140,23 @@ def test_full_size_mctformer_loads_and_gives_finite_cams(tool, tmp_path, version
         assert found['cams'].std() > 0
 
 
+@pytest.mark.parametrize(('config', 'grid'), [('aream-v1_deit-s_voc', 14), ('aream_deit-s_voc', 28)])
+def test_full_size_aream_loads_and_gives_finite_cams(tool, tmp_path, config, grid):
+    """AReAM has MCTformer-V2's 152 tensors at either size, and adds none."""
+    weights = random_weights(class_token_shapes(20, grid=grid))
+    convert(tool, 'aream', dict(epoch=59, model=weights), tmp_path)
+    model = init_model(f'configs/aream/{config}.py', str(tmp_path / 'out.pth'))
+    assert len(model.state_dict()) == len(weights) == 152
+    assert torch.equal(model.cam_head.patch_classifier.weight, weights['head.weight'])
+    assert torch.equal(model.backbone.pos_embed, weights['pos_embed'])
+    found = model.extract_cams(torch.randn(1, 3, 160, 224, generator=torch.Generator().manual_seed(1)))
+    assert set(found) == {'logits', 'patch_logits', 'patch_cams', 'raw_cams', 'cams'}
+    for name in ('patch_cams', 'raw_cams', 'cams'):
+        assert found[name].shape == (1, 20, 10, 14)
+        assert found[name].isfinite().all()
+        assert found[name].std() > 0
+
+
 def test_versions_of_mctformer_are_told_apart(tool, tmp_path):
     second = random_weights(class_token_shapes(2, 48, depth=1, mlp=96, grid=4))
     with pytest.raises(ValueError, match=r"V1: 1 weights have no place: 'head\.weight'; it lacks 'head\.weight'"):

@@ -85,6 +85,26 @@ def test_only_what_is_asked_for(images):
     torch.testing.assert_close(found['raw_cams'], expected)
 
 
+@torch.no_grad()
+def test_maps_by_layer(images):
+    part, model = head(num_layers=LAYERS), backbone()
+    names = [f'{kind}_{k}' for kind in ('layer', 'first') for k in range(1, LAYERS + 1)]
+    assert set(part.map_names) >= set(names)
+    found = part.extract(model, images, names, torch.tensor([0, 2]))
+    assert found.keys() == {'logits', 'patch_logits', *names}
+    for k in range(1, LAYERS + 1):
+        for kind, layers in (('layer', [k - 1]), ('first', range(k))):
+            expected = head(affinity_layers=list(layers)).extract(model, images, ['cams'])['cams']
+            torch.testing.assert_close(found[f'{kind}_{k}'], expected[:, [0, 2]])
+
+
+def test_maps_of_layers_that_do_not_exist(images):
+    with pytest.raises(ValueError, match='num_layers is 12, the backbone has 4'):
+        head().extract(backbone(), images, ['layer_12'])
+    with pytest.raises(ValueError, match="map must be .*'layer_5'"):
+        head(num_layers=LAYERS).extract(backbone(), images, ['layer_5'])
+
+
 def test_ranked_pooling():
     maps = torch.tensor([[[[1., 4.], [-2., 3.]]]])
     expected = (4 + 3 * .5 + 1 * .25 - 2 * .125) / 1.875

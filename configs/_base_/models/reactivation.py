@@ -1,0 +1,9 @@
+# AReAM's mechanism, for any method whose backbone gives attention:
+# model = dict(reactivation=dict(_base_.reactivation, map_name=<the method's map before refinement>, begin=<epoch>))
+reactivation = dict(
+    type='AffinityReactivation',
+    weight=0.2,
+    low=0.25,
+    high=0.7,
+    loss=dict(type='AffinityLoss', pair_weight=1.0, layer_reduction='sum', scope='image'),
+    refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10))

@@ -1,0 +1,33 @@
+# AReAM as its code was released with arXiv version 1: a fixed split of the layers, uniform weights, 224 pixels.
+_base_ = [
+    '../_base_/models/aream_deit-s.py', '../_base_/datasets/voc.py', '../_base_/pipelines/deit_224.py',
+    '../_base_/schedules/aream_45e.py', '../_base_/epoch_runtime.py'
+]
+randomness = dict(seed=42)
+model = dict(
+    data_preprocessor=dict(size=(224, 224)),
+    backbone=dict(img_size=224, pos_embed_grid='scale'),
+    cam_head=dict(attention_layers=12),
+    # Layers 1 to 7 refine, 8 to 12 are supervised. With entropy_mode='offline' and counterparts=[...] (one number a
+    # layer, from tools/analysis_tools/layer_entropies.py) weights are those of the data set.
+    reactivation=dict(
+        weight=0.1,
+        begin=10,
+        low=0.35,
+        high=0.55,
+        layer_split=7,
+        entropy_mode='uniform',
+        cam_pass='train',
+        loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch')))
+train_dataloader = dict(
+    batch_size=64,
+    drop_last=True,
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(pipeline=_base_.deit_train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.deit_val_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+test_evaluator = val_evaluator
+optim_wrapper = dict(optimizer=dict(lr=6.25e-5))
+train_cfg = dict(max_epochs=60)
+auto_scale_lr = dict(base_batch_size=64)

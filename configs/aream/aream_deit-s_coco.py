@@ -1,0 +1,17 @@
+# AReAM, DeiT-S/16, COCO 2014. No settings are published: VOC's, with ToCo's thresholds.
+_base_ = [
+    '../_base_/models/aream_deit-s.py', '../_base_/datasets/coco.py', '../_base_/pipelines/aream_448.py',
+    '../_base_/schedules/aream_45e.py', '../_base_/epoch_runtime.py'
+]
+randomness = dict(seed=42)
+model = dict(
+    backbone=dict(num_class_tokens=80), cam_head=dict(num_classes=80), reactivation=dict(low=0.25, high=0.65))
+train_dataloader = dict(
+    batch_size=32,
+    drop_last=True,
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(pipeline=_base_.aream_train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.aream_val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_base_.aream_val_pipeline))
+val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+test_evaluator = val_evaluator

@@ -1,0 +1,167 @@
+"""Compare AReAM's iteration with a plain arrangement of the same: peak memory, time, losses, gradients.
+
+The plain arrangement keeps what every head of every layer computes, products before softmax and probabilities, stacks
+and averages it afterwards, as code that was released for such methods does.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmwsss.models import AttentionViT, CAMClassifier
+from mmwsss.models.utils import (
+    normalize_cams,
+    reactivated_cams,
+    reactivation_weights,
+    refined_pseudo_labels,
+    resize_maps,
+    token_affinity_labels,
+    valid_boxes,
+)
+from mmwsss.registry import MODELS
+from mmwsss.utils.memory import peak_memory
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', nargs='?', default='configs/aream/aream_deit-s_voc.py')
+    parser.add_argument('--batch', type=int, default=1, help='images in the batch')
+    parser.add_argument('--size', type=int, help="side of the images (default: the config's)")
+    parser.add_argument('--device', default='cpu')
+    return parser.parse_args()
+
+
+def keep(layer: int, attention: Tensor) -> Tensor:
+    """Keep attention (B, heads, T, T) as it is."""
+    return attention
+
+
+def patch_part(maps: dict[int, Tensor], num_tokens: int) -> Tensor:
+    """Stack what all heads (B, heads, T, T) of all layers gave, average and cut: (B, L, N, N)."""
+    return torch.stack(list(maps.values()), dim=1).mean(dim=2)[:, :, num_tokens:, num_tokens:]
+
+
+@torch.no_grad()
+def plain_view(model: CAMClassifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the re-activated maps (B, C, h, w) and the weights (B, L) of the layers' losses."""
+    backbone, head = model.backbone, model.cam_head
+    tokens = backbone.forward_tokens(images, attention=range(backbone.num_layers), attention_fn=keep)
+    num_tokens, grid = backbone.num_extra_tokens, tokens.patch_tokens.shape[-2:]
+    last = torch.stack(list(tokens.attentions.values())[-head.attention_layers:]).mean(dim=(0, 2))
+    cams = head.patch_classifier(tokens.patch_tokens).relu() * last[:, :num_tokens, num_tokens:].unflatten(2, grid)
+    cams = normalize_cams(cams * labels[:, :, None, None], 'minmax', eps=1e-6)
+    affinities = patch_part(tokens.attentions, num_tokens)
+    weights, counterparts = reactivation_weights(cams, affinities, labels)
+    return reactivated_cams(cams, affinities, weights), counterparts
+
+
+def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[str, Tensor]:
+    """Compute the losses of an iteration, ``loss_cls``, ``loss_patch`` and ``loss_affinity``, with everything kept."""
+    mechanism, size = model.reactivation, images.shape[-2:]
+    labels = torch.stack([sample.gt_label for sample in samples]).to(images)
+    scores, logits = student_pass(model.backbone, model, images)
+    model.eval()
+    maps, counterparts = plain_view(model, images, labels)
+    mirrored, _ = plain_view(model, images.flip(-1), labels)
+    model.train()
+    cams = normalize_cams(resize_maps(maps, size) + resize_maps(mirrored, size).flip(-1), 'minmax', eps=1e-6)
+    pseudo = refined_pseudo_labels(mechanism.refiner, images, cams, labels, mechanism.high, mechanism.low,
+                                   valid_boxes(samples, images))
+    tokens = F.interpolate(pseudo[:, None].float(), size=maps.shape[-2:], mode='nearest')[:, 0]
+    pairs = token_affinity_labels(tokens.long(), include_diagonal=True)
+    losses = model.classification_losses(scores, labels)
+    return {**losses, 'loss_affinity': mechanism.weight * plain_affinity_loss(logits, pairs, counterparts)}
+
+
+def student_pass(backbone: AttentionViT, model: CAMClassifier, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Give the scores and the patches' products before softmax, (B, L, N, N)."""
+    tokens = backbone.forward_tokens(
+        images, attention=range(backbone.num_layers), attention_fn=keep, attention_logits=True)
+    scores = {'logits': tokens.class_tokens.mean(dim=2),
+              'patch_logits': model.cam_head.patch_classifier(tokens.patch_tokens).mean(dim=(2, 3))}
+    return scores, patch_part(tokens.attentions, backbone.num_extra_tokens)
+
+
+def plain_affinity_loss(logits: Tensor, pairs: Tensor, counterparts: Tensor) -> Tensor:
+    """Eq. 18 and 19 as they are written, with one more in either count."""
+    scores = logits.sigmoid()
+    same, different = ((pairs == value)[:, None].float() for value in (1, 0))
+    costs = ((1 - scores) * same).sum((2, 3)) / (same.sum((2, 3)) + 1)
+    costs = costs + (scores * different).sum((2, 3)) / (different.sum((2, 3)) + 1)
+    return (counterparts * costs).sum(dim=1).mean()
+
+
+def example(num_classes: int, size: int, batch: int, device: str) -> tuple[Tensor, list]:
+    """Make smooth random images and samples with two classes each."""
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(batch, 3, size // 16, size // 16, generator=generator).to(device)
+    samples = []
+    for i in range(batch):
+        sample = SegDataSample(metainfo=dict(valid_box=(0, size, 0, size - 16)))
+        sample.gt_label = torch.zeros(num_classes)
+        sample.gt_label[[i % num_classes, (i + 2) % num_classes]] = 1
+        samples.append(sample)
+    return F.interpolate(small, size=size, mode='bicubic') * 4 - 2, samples
+
+
+def measured(model: CAMClassifier, losses: Callable[[], dict[str, Tensor]], device: str) -> tuple[float, float, dict]:
+    """Peak MiB and seconds of losses and backward pass, in two runs; the latter leaves its gradients in the model."""
+    with peak_memory(device) as peak:
+        total(losses()).backward()
+    model.zero_grad()
+    start = time.perf_counter()
+    found = losses()
+    total(found).backward()
+    if device != 'cpu':
+        torch.cuda.synchronize(device)
+    return peak.mib, time.perf_counter() - start, found
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """Add up what is trained."""
+    return sum(value for name, value in losses.items() if name.startswith('loss'))
+
+
+def main() -> None:
+    """Print peak memory, time and their ratios, and the largest differences."""
+    args = parse_args()
+    init_default_scope('mmwsss')
+    cfg = Config.fromfile(args.config).model
+    cfg.backbone.update(init_cfg=None, drop_path_rate=0.)  # so that both compute the same
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).to(args.device).train()
+    model.init_weights()
+    twin = copy.deepcopy(model)
+    MessageHub.get_current_instance().update_info_dict(dict(epoch=10**6, iter=10**6))
+    images, samples = example(
+        model.cam_head.num_classes, args.size or cfg.data_preprocessor['size'][0], args.batch, args.device)
+
+    plain_mib, plain_seconds, expected = measured(twin, lambda: plain_losses(twin, images, samples), args.device)
+    mib, seconds, found = measured(model, lambda: model.loss(images, samples), args.device)
+    loss_gap = max(float((found[name] - value).abs()) for name, value in expected.items())
+    grad_gap = max(float((a.grad - b.grad).norm() / b.grad.norm().clamp(min=1e-12))
+                   for a, b in zip(model.parameters(), twin.parameters()) if b.grad is not None)
+    table = Table(title=f'{args.config}, {tuple(images.shape)}, {args.device}, {torch.get_num_threads()} threads')
+    for heading in ('arrangement', 'peak MiB', 'ratio', 's / iteration', 'ratio'):
+        table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
+    table.add_row('all heads kept', f'{plain_mib:.0f}', '1.00', f'{plain_seconds:.2f}', '1.00')
+    table.add_row('AReAM', f'{mib:.0f}', f'{plain_mib / mib:.2f}', f'{seconds:.2f}', f'{plain_seconds / seconds:.2f}')
+    console = Console()
+    console.print(table)
+    console.print(f'largest difference of a loss: {loss_gap:.1e}; of a gradient, relative to its norm: {grad_gap:.1e}')
+
+
+if __name__ == '__main__':
+    main()

@@ -50,6 +50,9 @@ class CAMMetric(CountingMetric):
         collect_device (str): ``'cpu'`` or ``'gpu'``, how ranks exchange counts.
         collect_dir (str, optional): Folder for that with ``'cpu'``.
 
+    Attributes:
+        curve (dict, optional): What :meth:`ThresholdSweep.compute` gave at the last evaluation, in the first process.
+
     Raises:
         ValueError: ``image_labels`` is unknown, needs ``logits_field``, or a threshold is outside [0, 1].
     """
@@ -80,6 +83,7 @@ class CAMMetric(CountingMetric):
         self.image_labels = image_labels
         self.logits_field = logits_field
         self.ignore_index = ignore_index
+        self.curve: Optional[dict] = None
 
     def compute_metrics(self, results: list) -> dict:
         """Compute the metrics and log the per-class table.
@@ -95,6 +99,7 @@ class CAMMetric(CountingMetric):
         at = sweep.index(self.threshold)
         best = at if np.isnan(found['mIoU']).all() else int(np.nanargmax(found['mIoU']))
         self._log_table(found, at)
+        self.curve = found
         metrics = {
             'mIoU': found['mIoU'][at],
             'FP': found['FP'][at],

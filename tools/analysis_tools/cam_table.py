@@ -1,0 +1,294 @@
+#!/usr/bin/env python
+"""Compare all class maps of one or several models: ``python tools/analysis_tools/cam_table.py CONFIG CHECKPOINT``."""
+
+import argparse
+import ast
+import sys
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+
+from mmwsss.apis import checkpoint_hash
+from mmwsss.evaluation import CAMMetric
+from mmwsss.registry import MODELS
+from mmwsss.utils import atomic_path, write_json
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
+from mmwsss.utils.config import dataset_configs
+from mmwsss.utils.dist import prepare_distributed
+
+RATES = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
+COLUMNS = ('mIoU', 'oracle_mIoU', 'oracle_threshold', 'oracle_FP', 'oracle_FN', 'oracle_precision', 'oracle_recall')
+UNUSED = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
+          'val_evaluator')
+RULE = ('mIoU: at the fixed threshold. oracle: at the threshold of the grid with the best mIoU, which the masks chose. '
+        'Image labels are given.')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Evaluate all class maps that models can give, each model in one pass over the data, and print '
+        'mIoU, FP, FN, precision and recall as a table.')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('others', nargs='*', metavar='CONFIG CHECKPOINT', help='further models, in pairs')
+    add_run_arguments(parser)
+    parser.add_argument('--labels', type=split_names, metavar='A,B', help='names of the models (default: the configs)')
+    parser.add_argument('--split', choices=['val', 'train'], default='val',
+                        help='val: the images of test_dataloader; train: those with masks in train.txt beside their '
+                        'list, or else the list of train_dataloader (default: val)')
+    parser.add_argument('--maps', type=split_names, metavar='A,B', help='which maps (default: all that differ)')
+    parser.add_argument('--threshold', type=float, metavar='T',
+                        help="the fixed background score (default: the config's model.test_cfg.threshold)")
+    parser.add_argument('--sweep', type=parse_sweep, metavar='KEY=V1,V2',
+                        help='repeat with these values of a setting, such as model.cam_head.attention_layers=1,2,3')
+    parser.add_argument('--out', metavar='F', help='write F.md and F.json, the latter with every number')
+    parser.add_argument('--plot', metavar='F', help='draw mIoU over the values of --sweep, or else over the thresholds')
+    return parser.parse_args()
+
+
+def split_names(text: str) -> list[str]:
+    """Split at commas."""
+    return [part.strip() for part in text.split(',')]
+
+
+def parse_sweep(text: str) -> tuple[str, list]:
+    """Turn ``KEY=V1,V2`` into the key and its values: numbers, lists in brackets, or words."""
+    key, equals, values = text.partition('=')
+    if not (key and equals and values):
+        raise argparse.ArgumentTypeError(f'expected KEY=V1,V2, got {text!r}')
+    try:
+        return key, list(ast.literal_eval(f'[{values}]'))
+    except (SyntaxError, ValueError):
+        return key, split_names(values)
+
+
+def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Name, config and checkpoint of every model.
+
+    Raises:
+        ValueError: Configs, checkpoints and labels differ in number.
+        FileNotFoundError: A checkpoint does not exist.
+    """
+    paths = [args.config, args.checkpoint, *args.others]
+    if len(paths) % 2:
+        raise ValueError(f'{paths[-1]} has no checkpoint: give CONFIG CHECKPOINT pairs')
+    configs, checkpoints = paths[::2], paths[1::2]
+    labels = args.labels or [Path(config).stem for config in configs]
+    if len(labels) != len(configs):
+        raise ValueError(f'--labels names {len(labels)} models, there are {len(configs)}')
+    missing = [path for path in checkpoints if not Path(path).is_file()]
+    if missing:
+        raise FileNotFoundError(f'no checkpoint {missing[0]}')
+    return list(zip(labels, configs, checkpoints))
+
+
+def choose_split(cfg: Config, split: str) -> None:
+    """Make ``test_dataloader`` read the images of a split, with the pipeline and masks that it has.
+
+    Raises:
+        ValueError: The config has no test data.
+    """
+    leaves = {kind: leaf for kind, leaf, _ in dataset_configs(cfg)}
+    if 'test' not in leaves:
+        raise ValueError('the config has no test_dataloader with masks, by which maps could be judged')
+    if split == 'val':
+        return
+    leaf, train = leaves['test'], leaves['train']
+    beside = Path(leaf.ann_file).with_name('train.txt')
+    exists = (Path(leaf.get('data_root') or '') / beside).is_file()
+    leaf.ann_file = str(beside) if exists else train.ann_file
+    prefix, images = leaf.data_prefix, train.data_prefix['img_path']
+    prefix['seg_map_path'] = prefix['seg_map_path'].replace(prefix['img_path'], images)
+    prefix['img_path'] = images
+
+
+def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
+    """Those of the model's maps that are asked for; all if none are named.
+
+    Raises:
+        ValueError: The model does not give one of them.
+    """
+    model = MODELS.build(cfg.model)
+    found = list(getattr(model.cam_head, 'map_names', model.map_names))
+    unknown = set(chosen or ()) - set(found)
+    if unknown:
+        raise ValueError(f'--maps has {sorted(unknown)}, the model gives {", ".join(found)}')
+    return chosen or found
+
+
+def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str, dict], int]:
+    """Measure maps in one pass over the test data: the curve of every map, and the number of images."""
+    cfg.model.test_cfg['map_names'] = names
+    cfg.test_evaluator = [dict(type='CAMMetric', field=name, name=name, threshold=threshold) for name in names]
+    cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
+    cfg.update(dict.fromkeys(UNUSED))
+    cfg.default_hooks.pop('visualization', None)
+    cfg.experiment_name = f'cam_table_{time.time_ns()}'
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    metrics = [metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, CAMMetric)]
+    return {metric.field: metric.curve for metric in metrics}, len(runner.test_dataloader.dataset)
+
+
+def row_of(curve: dict, threshold: float) -> dict:
+    """Rates of a map at the fixed threshold and, as ``oracle_...``, at the best one; all of them as ``curve``."""
+    fixed = int(np.flatnonzero(curve['thresholds'] == threshold)[0])
+    best = 0 if np.isnan(curve['mIoU']).all() else int(np.nanargmax(curve['mIoU']))
+    row = {name: float(curve[key][fixed]) for name, key in RATES.items()}
+    row.update({f'oracle_{name}': float(curve[key][best]) for name, key in RATES.items()})
+    row['oracle_threshold'] = float(curve['thresholds'][best])
+    # JSON has no NaN: null stands for it.
+    numbers = {key: [None if np.isnan(value) else value for value in curve[key].tolist()]
+               for key in ('thresholds', *RATES.values())}
+    return {**{key: None if np.isnan(value) else value for key, value in row.items()}, 'curve': numbers}
+
+
+def without_copy(rows: list[dict]) -> list[dict]:
+    """Leave out the map ``cams`` of a model if it is another one of its maps, which is marked as the ``result``."""
+    result = next((row for row in rows if row['map'] == 'cams'), None)
+    same = [row for row in rows if row is not result and result and row['curve'] == result['curve']]
+    for row in rows:
+        row['result'] = row is (same[0] if same else result)
+    return [row for row in rows if not (same and row is result)]
+
+
+def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, setting: Optional[tuple]) -> list[dict]:
+    """Evaluate a model with one value of the setting that is swept; the rows of its maps, in the first process."""
+    args.config = config
+    cfg = load_config(args)
+    if setting:
+        cfg.merge_from_dict(dict([setting]))
+    cfg.load_from = checkpoint
+    prepare_distributed(cfg, args.launcher)
+    init_default_scope(cfg.get('default_scope', 'mmwsss'))
+    choose_split(cfg, args.split)
+    threshold = cfg.model.test_cfg.get('threshold', .5) if args.threshold is None else args.threshold
+    curves, num_images = evaluate(cfg, map_names(cfg, args.maps), float(threshold))
+    if not is_main_process():
+        return []
+    about = dict(label=label, config=config, checkpoint=checkpoint, sha256=checkpoint_hash(checkpoint),
+                 setting=dict([setting]) if setting else {}, split=args.split, num_images=num_images,
+                 threshold=threshold, views=cfg.model.test_cfg.to_dict().get('cams'),
+                 seed=cfg.get('randomness', {}).get('seed'))
+    rows = [{**about, 'map': name, **row_of(curve, float(threshold))} for name, curve in curves.items()]
+    return rows if args.maps else without_copy(rows)
+
+
+def cells(row: dict) -> list[str]:
+    """What a row of the table says."""
+    setting = [f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items()]
+    name = row['map'] + (' *' if row.get('result') else '')
+    numbers = ('-' if row[column] is None else f'{row[column]:.2f}' for column in COLUMNS)
+    return [' '.join([row['label'], *setting]), name, *numbers]
+
+
+def headings(rows: list[dict]) -> list[str]:
+    """Names of the columns, with the fixed threshold if all rows share it."""
+    thresholds = {row['threshold'] for row in rows}
+    at = f' at {thresholds.pop():g}' if len(thresholds) == 1 else ' (fixed)'
+    oracle = ['oracle mIoU', 'its threshold', 'its FP', 'its FN', 'its precision', 'its recall']
+    return ['model', 'map', f'mIoU{at}', *oracle]
+
+
+def describe(rows: list[dict]) -> str:
+    """Name data and rules below the table."""
+    first = rows[0]
+    return f'{first["num_images"]} images of {first["split"]}, in percent. {RULE} * the result of the method.'
+
+
+def print_table(rows: list[dict]) -> None:
+    """Print the table."""
+    table = Table()
+    for index, heading in enumerate(headings(rows)):
+        table.add_column(heading, justify='left' if index < 2 else 'right')
+    for row, following in zip(rows, [*rows[1:], None]):
+        group = cells(row)[0]
+        table.add_row(*cells(row), end_section=bool(following) and cells(following)[0] != group)
+    console = Console(width=max(Console().width, 150))
+    console.print(table)
+    console.print(describe(rows))
+
+
+def markdown(rows: list[dict]) -> str:
+    """Give the table in Markdown."""
+    lines = [headings(rows), ['---', '---', *['---:'] * len(COLUMNS)], *map(cells, rows)]
+    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return f'{table}\n\n{describe(rows)}\n'.replace(' *', r' \*')
+
+
+def plot(rows: list[dict], path: str) -> None:
+    """Draw the oracle mIoU over the values of a setting, or mIoU over the thresholds."""
+    figure = Figure(figsize=(7, 4.2), layout='constrained')
+    axes = figure.add_subplot()
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(alpha=.3)
+    lines: dict[tuple, list[dict]] = {}
+    for row in rows:
+        lines.setdefault((row['label'], row['map']), []).append(row)
+    several = len({row['label'] for row in rows}) > 1
+    for (label, name), found in lines.items():
+        text = f'{label}, {name}' if several else name
+        if found[0]['setting']:
+            draw_setting(axes, found, text, rates=len(lines) == 1)
+        else:
+            curve = found[0]['curve']
+            axes.plot(curve['thresholds'], curve['mIoU'], label=text)
+            axes.plot(found[0]['oracle_threshold'], found[0]['oracle_mIoU'], 'o', color=axes.lines[-1].get_color())
+            axes.set(xlabel='background threshold', ylabel='mIoU (%)')
+    figure.legend(frameon=False, loc='outside upper center', ncols=3, fontsize=8)
+    with atomic_path(path) as tmp:
+        figure.savefig(tmp, dpi=150)
+
+
+def draw_setting(axes: Axes, rows: list[dict], text: str, rates: bool) -> None:
+    """Draw a map over the values of a setting; FP and FN on an axis of their own where it is the only one."""
+    (key, _), = rows[0]['setting'].items()
+    values: list[Any] = [row['setting'][key] for row in rows]
+    if not all(isinstance(value, (int, float)) for value in values):
+        values = list(map(str, values))
+    axes.plot(values, [row['oracle_mIoU'] for row in rows], 'o-', label=text)
+    axes.set(xlabel=key.split('.')[-1], ylabel='oracle mIoU (%)')
+    if rates:
+        other = axes.twinx()
+        for name, colour in (('FP', 'tab:red'), ('FN', 'tab:orange')):
+            other.plot(values, [row[f'oracle_{name}'] for row in rows], 's--', color=colour, label=name)
+        other.set(ylabel='FP, FN (%)')
+
+
+def main() -> None:
+    """Evaluate, print and write what the command line describes."""
+    args = parse_args()
+    key, values = args.sweep or (None, [None])
+    rows = [row for label, config, checkpoint in models_of(args) for value in values
+            for row in run(args, label, config, checkpoint, (key, value) if key else None)]
+    if not is_main_process():
+        return
+    print_table(rows)
+    if args.out:
+        write_json({'rule': RULE, 'rows': rows}, Path(args.out).with_suffix('.json'))
+        with atomic_path(Path(args.out).with_suffix('.md')) as tmp:
+            tmp.write_text(markdown(rows), encoding='utf-8')
+    if args.plot:
+        plot(rows, args.plot)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
+        sys.exit(f'{type(error).__name__}: {error}')

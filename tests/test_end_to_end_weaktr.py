@@ -95,7 +95,7 @@ def test_second_stage_runs_whole_epochs_and_logs_what_is_kept(whole):
     lines = training_lines(whole / 'retrain')
     assert len(lines) == 12, 'the last batch of an epoch, two images, counts'
     assert all(0 <= line['clipped_pixels'] <= 1 for line in lines)
-    assert all(line['precision_all'] == line['precision_kept'] == 100 for line in lines), 'the labels are the truth here'
+    assert all(line['precision_all'] == line['precision_kept'] == 100 for line in lines), 'labels are the truth here'
     # Logged is the first group's rate, the encoder's: a tenth.
     expected = [1e-3 * (.1 + .9 * (1 - step / 12)**.9) for step in range(12)]
     assert [line['lr'] for line in lines] == pytest.approx(expected)

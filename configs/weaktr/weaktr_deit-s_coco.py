@@ -1,5 +1,5 @@
-# The paper's version of the first stage on COCO 2014, in the authors' 90 slots: slot i is COCO's category id i + 1, ten of
-# which COCO never uses. README.md says how the slots map to the 80 classes.
+# The paper's version of the first stage on COCO 2014, in the authors' 90 slots: slot i is COCO's category id i + 1, of
+# which COCO never uses ten. README.md says how the slots map to the 80 classes.
 _base_ = [
     '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/coco.py', '../_base_/pipelines/deit_224.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'

@@ -27,9 +27,9 @@ COCO_SLOTS = tuple(_NAMES[number] for number in range(1, 91))
 class COCO2014SlotDataset(COCO2014Dataset):
     """COCO 2014 with 90 slots in place of the 80 classes: label and mask value are COCO's category id.
 
-    Ten slots never occur. Image labels by class name fit as they are, and so do the authors' float32[90] arrays. Masks on
-    disk are those of :class:`COCO2014Dataset` (0..80); they are renumbered when loaded. Pseudo labels made with this
-    data set hold category ids, see :func:`slots_to_classes`.
+    Ten slots never occur. Image labels by class name fit as they are, and so do the authors' float32[90] arrays. Masks
+    on disk are those of :class:`COCO2014Dataset` (0..80); they are renumbered when loaded. Pseudo labels made with
+    this data set hold category ids, see :func:`slots_to_classes`.
 
     Args:
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.

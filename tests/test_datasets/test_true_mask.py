@@ -17,7 +17,8 @@ def load(root, kind: str, pseudo: list, true: list, **prefix):
     (root / 'train.txt').write_text('a\n')
     dataset = DATASETS.build(dict(
         type='PseudoLabelDataset', pseudo_label_dir=str(root / 'pseudo'), pipeline=STEPS,
-        dataset=dict(type=kind, data_root=str(root), ann_file='train.txt', data_prefix=dict(img_path='images', **prefix))))
+        dataset=dict(type=kind, data_root=str(root), ann_file='train.txt',
+                     data_prefix=dict(img_path='images', **prefix))))
     return dataset[0]['data_samples']
 
 

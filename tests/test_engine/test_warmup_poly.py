@@ -50,7 +50,8 @@ def test_bad_lengths():
 
 
 @pytest.mark.parametrize(('total', 'rates'), [
-    (10, [1e-4, 9.1858e-5, 8.3625e-5, 7.5288e-5, 6.6830e-5, 5.8230e-5, 4.9454e-5, 4.0455e-5, 3.1143e-5, 2.1330e-5, 1e-5]),
+    (10, [1e-4, 9.1858e-5, 8.3625e-5, 7.5288e-5, 6.6830e-5, 5.8230e-5, 4.9454e-5, 4.0455e-5, 3.1143e-5, 2.1330e-5,
+          1e-5]),
     (264600, {100000: 6.870816e-5})])
 def test_floor_of_weaktr_s_retraining(total, rates):
     for step, rate in (rates.items() if isinstance(rates, dict) else enumerate(rates)):

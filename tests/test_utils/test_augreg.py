@@ -14,7 +14,8 @@ def random_arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     depth = WIDTH // HEADS
     shapes = {'cls': (1, 1, WIDTH), 'embedding/kernel': (PATCH, PATCH, 3, WIDTH), 'embedding/bias': (WIDTH, ),
-              'Transformer/posembed_input/pos_embedding': (1, 1 + 4, WIDTH), 'head/kernel': (WIDTH, 7), 'head/bias': (7, ),
+              'Transformer/posembed_input/pos_embedding': (1, 1 + 4, WIDTH), 'head/kernel': (WIDTH, 7),
+              'head/bias': (7, ),
               'Transformer/encoder_norm/scale': (WIDTH, ), 'Transformer/encoder_norm/bias': (WIDTH, )}
     for i in range(LAYERS):
         block = f'Transformer/encoderblock_{i}'
@@ -22,7 +23,8 @@ def random_arrays() -> dict[str, np.ndarray]:
             shapes.update({f'{block}/{norm}/scale': (WIDTH, ), f'{block}/{norm}/bias': (WIDTH, )})
         attention = f'{block}/MultiHeadDotProductAttention_1'
         for part in ('query', 'key', 'value'):
-            shapes.update({f'{attention}/{part}/kernel': (WIDTH, HEADS, depth), f'{attention}/{part}/bias': (HEADS, depth)})
+            shapes[f'{attention}/{part}/kernel'] = (WIDTH, HEADS, depth)
+            shapes[f'{attention}/{part}/bias'] = (HEADS, depth)
         shapes.update({f'{attention}/out/kernel': (HEADS, depth, WIDTH), f'{attention}/out/bias': (WIDTH, )})
         for part, size in (('Dense_0', (WIDTH, MLP)), ('Dense_1', (MLP, WIDTH))):
             shapes.update({f'{block}/MlpBlock_3/{part}/kernel': size, f'{block}/MlpBlock_3/{part}/bias': size[1:]})
@@ -38,7 +40,8 @@ def jax_forward(arrays: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
     rows, cols = image.shape[0] // PATCH, image.shape[1] // PATCH
     patches = image.reshape(rows, PATCH, cols, PATCH, 3)
     x = np.einsum('iajbc,abcd->ijd', patches, arrays['embedding/kernel']) + arrays['embedding/bias']
-    x = np.concatenate([arrays['cls'][0], x.reshape(-1, WIDTH)]) + arrays['Transformer/posembed_input/pos_embedding'][0]
+    x = np.concatenate([arrays['cls'][0], x.reshape(-1, WIDTH)])
+    x = x + arrays['Transformer/posembed_input/pos_embedding'][0]
     for i in range(LAYERS):
         block = f'Transformer/encoderblock_{i}'
         attention = f'{block}/MultiHeadDotProductAttention_1'

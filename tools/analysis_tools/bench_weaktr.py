@@ -100,6 +100,27 @@ def compare(name: str, ways: dict[str, Callable[[], dict]], args: argparse.Names
                   f'{ours[1]:.2f}', f'{plain[1] / ours[1]:.2f}', f'{worst(results["plain"], results["ours"]):.1e}')
 
 
+def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
+    """Compare both ways of a training iteration and of giving fine maps."""
+    cfg = Config.fromfile(find_config(path))
+    init_default_scope('mmwsss')
+    strip_pretrained(cfg.model, keep_local=False)
+    cfg.model.backbone.drop_path_rate = 0.
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(args.device).train()
+    model.init_weights()
+    images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
+    labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
+    name = cfg.filename.split('/')[-1].removesuffix('.py')
+    compare(f'{name}: iteration', dict(
+        plain=lambda: train(model, labels, lambda: plain_scores(model, images)[0]),
+        ours=lambda: train(model, labels, lambda: model.cam_head(model.backbone, images))), args, table)
+    with torch.no_grad():
+        compare(f'{name}: fine maps', dict(
+            plain=lambda: dict(cams=plain_scores(model, images)[1]),
+            ours=lambda: dict(cams=model.class_maps(images)['cams'])), args, table)
+
+
 def main() -> None:
     """Compare all configs, training and inference."""
     args = parse_args()
@@ -109,23 +130,7 @@ def main() -> None:
     for column in ('', 'plain MiB', 'ours MiB', 'ratio', 'plain s', 'ours s', 'ratio', 'difference'):
         table.add_column(column, justify='right' if column else 'left')
     for path in args.configs:
-        cfg = Config.fromfile(find_config(path))
-        init_default_scope('mmwsss')
-        strip_pretrained(cfg.model, keep_local=False)
-        cfg.model.backbone.drop_path_rate = 0.
-        torch.manual_seed(0)
-        model = MODELS.build(cfg.model).to(args.device).train()
-        model.init_weights()
-        images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
-        labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
-        name = cfg.filename.split('/')[-1].removesuffix('.py')
-        compare(f'{name}: iteration', dict(
-            plain=lambda: train(model, labels, lambda: plain_scores(model, images)[0]),
-            ours=lambda: train(model, labels, lambda: model.cam_head(model.backbone, images))), args, table)
-        with torch.no_grad():
-            compare(f'{name}: fine maps', dict(
-                plain=lambda: dict(cams=plain_scores(model, images)[1]),
-                ours=lambda: dict(cams=model.class_maps(images)['cams'])), args, table)
+        compare_config(path, args, table)
     Console().print(table)
 
 

@@ -34,7 +34,8 @@ class AdaptiveAttentionFusion(BaseModule):
         num_heads: H, of every layer.
         head_dims: Channels of a head.
         weights: ``'adaptive'``; ``'random'``: numbers drawn once from [0, 1) take the place of what is pooled;
-            ``'mean_sum'``: nothing is learnt, heads are averaged and layers added up.
+            ``'mean_sum'``: heads are averaged and layers added up. The network of ``'adaptive'`` is then frozen and
+            unused; its checkpoints load.
         pool_source: What is pooled: the ``'attention'`` maps; the output of the attention sublayer (``'attn_out'``) or
             of the whole layer (``'block_out'``), whose channels :func:`pool_pseudo_heads` splits between heads.
         pool: ``'avg'`` or ``'max'``.
@@ -61,14 +62,12 @@ class AdaptiveAttentionFusion(BaseModule):
             if value not in allowed:
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
         total = num_layers * num_heads
-        from_tokens = weights == 'adaptive' and pool_source != 'attention'
+        from_tokens = weights != 'random' and pool_source != 'attention'
         for name, value, most in (('reduction', reduction, total), ('feat_reduction', feat_reduction, head_dims)):
             if not 0 < value <= most and (from_tokens or name == 'reduction'):
                 raise ValueError(f'{name} must be 1 to {most}, got {value}')
         self.num_layers, self.num_heads = num_layers, num_heads
         self.weights, self.pool_source, self.pool = weights, pool_source, pool
-        if weights == 'mean_sum':
-            return
         self.head_ffn = nn.Sequential(
             nn.Linear(total, total // reduction, bias=False), nn.ReLU(),
             nn.Linear(total // reduction, total, bias=False))
@@ -78,6 +77,8 @@ class AdaptiveAttentionFusion(BaseModule):
             # No activation between them, as in the released code.
             hidden = head_dims // feat_reduction
             self.feat_ffn = nn.Sequential(nn.Linear(head_dims, hidden), nn.Linear(hidden, 1))
+        if weights == 'mean_sum':
+            self.requires_grad_(False)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Turn what was pooled, (B, H * L) or (B, H * L, head_dims), into weights (B, H * L) in (0, 1)."""

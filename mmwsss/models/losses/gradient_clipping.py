@@ -44,8 +44,9 @@ def clipping_thresholds(cost: Tensor, patch_size: int, start_value: float) -> Te
 class GradientClippedCrossEntropyLoss(nn.Module):
     """Cross-entropy whose costs are clamped to a threshold by place (WeakTr, Eq. 9 to 13).
 
-    A clamped pixel has no gradient. The gradient is the paper's masked mean; the value is larger, as clamped pixels add their thresholds. It needs the
-    whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg decode head gets it.
+    A clamped pixel has no gradient. The gradient is the paper's masked mean; the value is larger, as clamped pixels add
+    their thresholds. It needs the whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg
+    decode head gets it.
 
     While training, the share of labelled pixels that were clipped is logged as ``clipped_pixels``.
 

@@ -41,7 +41,8 @@ def test_precision_is_a_mean_over_classes():
 def test_crops_smaller_than_the_batch_are_padded_at_the_right_and_bottom():
     kept = torch.zeros(2, 3, 3, dtype=torch.bool)
     kept[0, 0, 0] = kept[1, 1, 1] = True
-    hub = run(KeptPrecisionHook(interval=1), kept, [sample([[1, 2]], [[1, 1]]), sample([[0, 0], [0, 2]], [[0, 0], [0, 0]])])
+    samples = [sample([[1, 2]], [[1, 1]]), sample([[0, 0], [0, 2]], [[0, 0], [0, 0]])]
+    hub = run(KeptPrecisionHook(interval=1), kept, samples)
     assert hub.get_scalar('train/precision_kept').current() == pytest.approx(50)
     assert hub.get_scalar('train/precision_all').current() == pytest.approx(100 * (1 + 1 + 0) / 3)
 

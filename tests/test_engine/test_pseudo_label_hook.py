@@ -24,7 +24,7 @@ from mmwsss.apis import labelling as labelling_module
 from mmwsss.datasets.map_files import read_label_map
 from mmwsss.engine.hooks import PseudoLabelHook
 from tests.colour_cam import colour_cam_config
-from tests.helpers import CLASSES, tiny_dataloader, tiny_runner_cfg, write_voc_folder
+from tests.helpers import tiny_dataloader, tiny_runner_cfg, write_voc_folder
 
 TRAIN = [f'img_{i:03d}' for i in range(6)]
 
@@ -173,11 +173,14 @@ def test_when_it_writes(root: Path, monkeypatch: pytest.MonkeyPatch):
     writes = []
     monkeypatch.setattr(PseudoLabelHook, 'write', lambda self, runner: writes.append((runner.epoch, runner.iter)))
 
+    cfg = Config(colour_cam_config(root))
+    model = init_model(cfg)
+
     def run(**arguments: object) -> list:
         hook = PseudoLabelHook(threshold=.5, **arguments)
         writes.clear()
         for epoch, iteration in ((0, 0), (3, 6), (4, 8)):
-            hook.before_train(SimpleNamespace(epoch=epoch, iter=iteration))
+            hook.before_train(stub_runner(cfg, model, root, epoch=epoch, iter=iteration))
         for iteration in range(6):
             hook.after_train_iter(SimpleNamespace(epoch=iteration // 2, iter=iteration), 0)
             if iteration % 2:
@@ -229,5 +232,8 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
         PseudoLabelHook(treshold=.5)
     plain = segmentor_cfg(root, tmp_path)
     with pytest.raises(ValueError, match='ImageLabelDataset'):
-        PseudoLabelHook(threshold=.5).write(stub_runner(plain, init_model(plain), tmp_path))
-    assert CLASSES == ('disc', 'bar')
+        PseudoLabelHook(threshold=.5).before_train(stub_runner(plain, init_model(plain), tmp_path))
+    with pytest.raises(ValueError, match='no threshold'):
+        PseudoLabelHook().before_train(stub_runner(plain, init_model(plain), tmp_path))
+    with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
+        PseudoLabelHook(source='segmentation').before_train(stub_runner(cfg, init_model(cfg), tmp_path))

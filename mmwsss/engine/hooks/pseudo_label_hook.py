@@ -79,7 +79,9 @@ class PseudoLabelHook(Hook):
         self._written: Optional[str] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Go on with the labels of the iteration that the run is resumed from."""
+        """Check settings and data; go on with the labels of the iteration that the run is resumed from."""
+        self._settings(_unwrapped(runner.model))
+        self._dataset(runner)
         done = runner.epoch if self.by_epoch else runner.iter
         if self.interval and done and done % self.interval == 0:
             self.write(runner)
@@ -110,23 +112,27 @@ class PseudoLabelHook(Hook):
             PseudoLabelError: An image cannot be read or its label not be written; the message names it.
             ValueError: The labels in the folder are of unknown origin, or the data do not fit the model.
         """
-        from mmwsss.apis import LabelSettings, config_hash, make_pseudo_labels, weights_hash
+        from mmwsss.apis import config_hash, make_pseudo_labels, weights_hash
 
         model = _unwrapped(runner.model)
         weights = [weights_hash(model)]
         broadcast_object_list(weights)  # buffers may differ between processes
         if weights[0] == self._written:
             return
-        settings = LabelSettings.from_config(getattr(model, 'test_cfg', None), **self.settings)
         provenance = {'model': config_hash(runner.cfg), 'weights': weights[0]}
         folder = Path(runner.work_dir, self.out_dir)
         with _undisturbed(model):
-            summary = make_pseudo_labels(model, self._dataset(runner), folder, settings, provenance, self.workers,
-                                         refresh=True)
+            summary = make_pseudo_labels(model, self._dataset(runner), folder, self._settings(model), provenance,
+                                         self.workers, refresh=True)
         self._written = weights[0]
         print_log(f'pseudo labels in {folder}: {summary.num_written} made in {summary.seconds:.1f} s, '
                   f'{summary.num_kept} were there; background {_share(summary.pixels, 0)}, ignored '
                   f'{_share(summary.pixels, 255)}', logger='current')
+
+    def _settings(self, model: nn.Module) -> Any:
+        from mmwsss.apis import LabelSettings
+
+        return LabelSettings.from_config(getattr(model, 'test_cfg', None), **self.settings).for_model(model)
 
     def _dataset(self, runner: Runner) -> Any:
         from mmwsss.apis import labelled_images

@@ -1,5 +1,5 @@
-# The version of the checkpoint that the authors released: weights from the output of the attention sublayers, and weight
-# decay on everything.
+# The version of the checkpoint that the authors released: weights from the output of the attention sublayers, and
+# weight decay on everything.
 _base_ = './weaktr_deit-s_voc.py'
 model = dict(
     cam_head=dict(pool_source='attn_out', pool='max', reduction=8, feat_reduction=8),

@@ -1,5 +1,5 @@
-# WeakTr's first stage on DeiT-S/16, the paper's version: MCTformer's network whose attention maps are fused with a weight
-# for each. VOC's number of classes; a class's token, its position and its score exist once per class.
+# WeakTr's first stage on DeiT-S/16, the paper's version: MCTformer's network whose attention maps are fused with a
+# weight for each. VOC's number of classes; a class's token, its position and its score exist once per class.
 data_preprocessor = dict(
     type='MultiViewPreProcessor',
     mean=[123.675, 116.28, 103.53],

@@ -16,7 +16,7 @@ AttentionFn = Callable[[int, Tensor], Any]
 
 
 class LayerTrace(NamedTuple):
-    """What a layer leaves behind when it runs on fused attention; nothing of it carries a gradient.
+    """What a layer leaves behind when it runs on fused attention.
 
     Attributes:
         query: (B, heads, T, d), scaled.
@@ -30,9 +30,19 @@ class LayerTrace(NamedTuple):
     update: Tensor
     tokens: Tensor
 
-    def attention(self) -> Tensor:
-        """Compute the layer's attention probabilities (B, heads, T, T), which the layer itself never stored."""
-        return (self.query @ self.key.transpose(-2, -1)).softmax(dim=-1)
+    def attention(self, logits: bool = False) -> Tensor:
+        """Compute the layer's attention (B, heads, T, T), which the layer itself never stored, or the scaled products."""
+        products = self.query @ self.key.transpose(-2, -1)
+        return products if logits else products.softmax(dim=-1)
+
+    def mean_logits(self, start: int) -> Tensor:
+        """Compute the mean over heads (B, T - start, T - start) of the scaled products of tokens from ``start`` on."""
+        query, key = (heads[:, :, start:].transpose(1, 2).flatten(2) for heads in (self.query, self.key))
+        return (query / self.query.shape[1]) @ key.transpose(1, 2)
+
+    def detach(self) -> 'LayerTrace':
+        """Give the same without gradient."""
+        return LayerTrace(*(part.detach() for part in self))
 
 
 TraceFn = Callable[[int, LayerTrace], None]
@@ -84,7 +94,7 @@ def layer_with_trace(layer: nn.Module, x: Tensor) -> tuple[Tensor, LayerTrace]:
     update = attn.proj(out.transpose(1, 2).flatten(2))
     x = x + attn.out_drop(attn.gamma1(attn.proj_drop(update)))
     x = layer.ffn(layer.ln2(x), identity=x)
-    return x, LayerTrace(q.detach() * attn.head_dims**-0.5, k.detach(), update.detach(), x.detach())
+    return x, LayerTrace(q * attn.head_dims**-0.5, k, update, x)
 
 
 def hand_out_attention(layer: nn.Module, x: Tensor, index: int, attention_fn: AttentionFn, logits: bool = False,

@@ -154,7 +154,7 @@ class AttentionViT(VisionTransformer):
                 alone, which are the same to rounding.
             patch_logits: Layers of which the mean over heads of the scaled products before softmax is returned, patches
                 only. It carries a gradient; unless the layer's attention is asked for too, no map of a head is kept.
-            trace_fn: Called as ``trace_fn(layer, trace)`` for every layer of which nothing else is handed out, with its
+            trace_fn: Called as ``trace_fn(layer, trace)`` for every layer, with its detached
                 :class:`~mmwsss.models.backbones.attention.LayerTrace`. While training, attention that needs no gradient
                 costs less memory this way: the layer keeps no map for the backward pass.
 
@@ -172,7 +172,16 @@ class AttentionViT(VisionTransformer):
         for i, layer in enumerate(self.layers):
             last = class_tokens_only and i == self.num_layers - 1
             first = num_tokens if last else None
-            if i in attention and i in patch_logits:
+            if trace_fn is not None:
+                x, trace = layer_with_trace(layer, x)
+                if i in attention:
+                    kept_attention[i] = attention_fn(i, trace.attention(attention_logits))
+                if i in patch_logits:
+                    kept_logits[i] = trace.mean_logits(num_tokens)
+                trace_fn(i, trace.detach())
+                x = x[:, :first]
+                del trace
+            elif i in attention and i in patch_logits:
                 x, maps = layer_with_attention(layer, x, logits=True, first=first)
                 kept_logits[i] = maps[:, :, num_tokens:, num_tokens:].mean(dim=1)
                 kept_attention[i] = attention_fn(i, maps if attention_logits else maps.softmax(dim=-1))

@@ -14,6 +14,8 @@ model = dict(
         img_size=crop_size,
         patch_size=8,
         num_class_tokens=classes,
+        # Copies of one token take thousands of iterations to part; noise lets them begin apart.
+        class_token_std=0.5,
         drop_path_rate=0.,
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=classes, in_channels=width, num_layers=6),

@@ -10,7 +10,7 @@ from rich.console import Console
 from mmwsss.apis import init_model
 
 from ..helpers import load_tool, run_tool
-from ..official_checkpoints import class_token_shapes, random_weights, toco_shapes, vit_shapes
+from ..official_checkpoints import class_token_shapes, conformer_shapes, random_weights, toco_shapes, vit_shapes
 
 SCRIPT = 'tools/model_converters/official2mmwsss.py'
 SMALL = dict(width=48, depth=4, mlp=96, classes=10, grid=4)
@@ -155,6 +155,39 @@ def test_full_size_aream_loads_and_gives_finite_cams(tool, tmp_path, config, gri
         assert found[name].shape == (1, 20, 10, 14)
         assert found[name].isfinite().all()
         assert found[name].std() > 0
+
+
+def test_full_size_transcam_loads_and_gives_finite_cams(tool, tmp_path):
+    """The published layout of 718 entries: nothing missing, nothing unexpected, any input size."""
+    weights = random_weights(conformer_shapes())
+    convert(tool, 'transcam', weights, tmp_path)
+    model = init_model('configs/transcam/transcam_conformer-s_voc.py', str(tmp_path / 'out.pth'))
+    assert len(model.state_dict()) == len(weights) == 718
+    assert sum(value.numel() for value in model.parameters()) == 36_465_066
+    assert torch.equal(model.cam_head.conv_cls_head.weight, weights['conv_cls_head.weight'])
+    assert torch.equal(model.backbone.trans_1.ln2.bias, weights['trans_1.norm2.bias'])
+    for height, width in ((96, 96), (75, 100)):
+        found = model.extract_cams(torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1)))
+        assert set(found) == {'logits', 'conv_logits', 'trans_logits', 'conv_cams', 'cams'}
+        for name in ('conv_cams', 'cams'):
+            assert found[name].shape == (1, 20, -(-height // 16), -(-width // 16))
+            assert found[name].isfinite().all()
+            assert found[name].std() > 0
+
+
+def test_conformer_start_loads_into_the_configured_backbone(tool, tmp_path):
+    weights = random_weights(conformer_shapes(1000, channels=(64, 128, 256), conv_head=()))
+    convert(tool, 'conformer-imagenet', dict(model=weights), tmp_path)
+    from mmengine.config import Config
+
+    from mmwsss.registry import MODELS
+    cfg = Config.fromfile('configs/transcam/transcam_conformer-ti_voc.py').model.backbone
+    cfg.init_cfg.checkpoint = str(tmp_path / 'out.pth')
+    backbone = MODELS.build(cfg)
+    backbone.init_weights()
+    assert torch.equal(backbone.conv_trans_12.fusion_block.residual_bn.running_var,
+                       weights['conv_trans_12.fusion_block.residual_bn.running_var'])
+    assert torch.equal(backbone.trans_1.ffn.layers[1].weight, weights['trans_1.mlp.fc2.weight'])
 
 
 def test_versions_of_mctformer_are_told_apart(tool, tmp_path):

@@ -46,8 +46,8 @@ def jax_forward(arrays: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
         block = f'Transformer/encoderblock_{i}'
         attention = f'{block}/MultiHeadDotProductAttention_1'
         y = norm(x, f'{block}/LayerNorm_0')
-        q, k, v = (np.einsum('td,dhe->the', y, arrays[f'{attention}/{part}/kernel']) + arrays[f'{attention}/{part}/bias']
-                   for part in ('query', 'key', 'value'))
+        q, k, v = (np.einsum('td,dhe->the', y, arrays[f'{attention}/{part}/kernel'])
+                   + arrays[f'{attention}/{part}/bias'] for part in ('query', 'key', 'value'))
         scores = np.einsum('the,she->hts', q, k) / np.sqrt(WIDTH // HEADS)
         probs = np.exp(scores - scores.max(-1, keepdims=True))
         probs /= probs.sum(-1, keepdims=True)

@@ -31,7 +31,7 @@ class LayerTrace(NamedTuple):
     tokens: Tensor
 
     def attention(self, logits: bool = False) -> Tensor:
-        """Compute the layer's attention (B, heads, T, T), which the layer itself never stored, or the scaled products."""
+        """Compute the layer's attention (B, heads, T, T), which it never stored itself, or the scaled products."""
         products = self.query @ self.key.transpose(-2, -1)
         return products if logits else products.softmax(dim=-1)
 

@@ -39,7 +39,7 @@ class AdaptiveAttentionFusion(BaseModule):
         pool_source: What is pooled: the ``'attention'`` maps; the output of the attention sublayer (``'attn_out'``) or
             of the whole layer (``'block_out'``), whose channels :func:`pool_pseudo_heads` splits between heads.
         pool: ``'avg'`` or ``'max'``.
-        reduction: H * L divided by this is the width of the network that lets the heads interact.
+        reduction: H * L divided by this is the width of the network that lets the heads interact; 1 / 2 doubles it.
         feat_reduction: ``head_dims`` divided by this is the width of the linear maps that turn the features of a head
             into one number.
 
@@ -54,8 +54,8 @@ class AdaptiveAttentionFusion(BaseModule):
                  weights: str = 'adaptive',
                  pool_source: str = 'attention',
                  pool: str = 'avg',
-                 reduction: int = 4,
-                 feat_reduction: int = 8) -> None:
+                 reduction: float = 4,
+                 feat_reduction: float = 8) -> None:
         super().__init__()
         for name, value, allowed in (('weights', weights, WEIGHTS), ('pool_source', pool_source, POOL_SOURCES),
                                      ('pool', pool, tuple(POOLS))):
@@ -65,18 +65,18 @@ class AdaptiveAttentionFusion(BaseModule):
         from_tokens = weights != 'random' and pool_source != 'attention'
         for name, value, most in (('reduction', reduction, total), ('feat_reduction', feat_reduction, head_dims)):
             if not 0 < value <= most and (from_tokens or name == 'reduction'):
-                raise ValueError(f'{name} must be 1 to {most}, got {value}')
+                raise ValueError(f'{name} must be above 0 and at most {most}, got {value}')
+        hidden = int(total / reduction)
         self.num_layers, self.num_heads = num_layers, num_heads
         self.weights, self.pool_source, self.pool = weights, pool_source, pool
         self.head_ffn = nn.Sequential(
-            nn.Linear(total, total // reduction, bias=False), nn.ReLU(),
-            nn.Linear(total // reduction, total, bias=False))
+            nn.Linear(total, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, total, bias=False))
         if weights == 'random':
             self.register_buffer('prior', torch.rand(1, total))
         elif from_tokens:
             # No activation between them, as in the released code.
-            hidden = head_dims // feat_reduction
-            self.feat_ffn = nn.Sequential(nn.Linear(head_dims, hidden), nn.Linear(hidden, 1))
+            inner = int(head_dims / feat_reduction)
+            self.feat_ffn = nn.Sequential(nn.Linear(head_dims, inner), nn.Linear(inner, 1))
         if weights == 'mean_sum':
             self.requires_grad_(False)
 

@@ -40,7 +40,7 @@ class WeakTrHead(MCTformerHead):
         ValueError: On an unknown choice.
     """
 
-    map_names = ('cams', 'coarse_cams', 'cross_attention')
+    map_names = ('cams', 'coarse_cams', 'cross_attention', 'fused_cams')
 
     def __init__(self,
                  num_classes: int,
@@ -50,8 +50,8 @@ class WeakTrHead(MCTformerHead):
                  weights: str = 'adaptive',
                  pool_source: str = 'attention',
                  pool: str = 'avg',
-                 reduction: int = 4,
-                 feat_reduction: int = 8,
+                 reduction: float = 4,
+                 feat_reduction: float = 8,
                  attention_type: str = 'fused',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, in_channels, attention_type=attention_type, init_cfg=init_cfg)
@@ -86,7 +86,8 @@ class WeakTrHead(MCTformerHead):
 
         Returns:
             The scores of :meth:`forward` (``fine_logits`` only where a map needs attention), and maps
-            (B, C or P, h, w): ``coarse_cams`` signed, ``cross_attention`` of class tokens to patches, ``cams`` fine.
+            (B, C or P, h, w): ``coarse_cams`` signed, ``cross_attention`` of class tokens to patches, ``fused_cams``
+            the product of what is positive with it, ``cams`` fine.
 
         Raises:
             ValueError: On an unknown name, or a backbone of other layers or heads.
@@ -110,8 +111,10 @@ class WeakTrHead(MCTformerHead):
             scores['fine_logits'] = _fine_logits(patches.mean(dim=1), cross, coarse)
             maps = {'cross_attention': _chosen(cross, classes).unflatten(2, coarse.shape[2:])}
         maps['coarse_cams'] = _chosen(coarse, classes)
+        if 'cross_attention' in maps:
+            maps['fused_cams'] = F.relu(maps['coarse_cams']) * maps['cross_attention']
         if 'cams' in names:
-            maps['cams'] = refine_with_affinity(self._unrefined_maps(maps), patches)
+            maps['cams'] = refine_with_affinity(self._refinable(maps), patches)
         return {**scores, **{name: maps[name] for name in names}}
 
     def _check(self, backbone: AttentionViT) -> None:
@@ -154,11 +157,10 @@ class WeakTrHead(MCTformerHead):
             sums(layer, trace.attention())
         return tokens, sums.fused
 
-    def _unrefined_maps(self, maps: dict[str, Tensor]) -> Tensor:
-        if self.attention_type == 'mct':
-            return maps['cross_attention']
-        coarse = F.relu(maps['coarse_cams'])
-        return coarse if self.attention_type == 'patchcam' else coarse * maps['cross_attention']
+    def _refinable(self, maps: dict[str, Tensor]) -> Tensor:
+        if self.attention_type == 'patchcam':
+            return F.relu(maps['coarse_cams'])
+        return maps['cross_attention' if self.attention_type == 'mct' else 'fused_cams']
 
 
 class _HeadParts:

@@ -68,6 +68,7 @@ class WeightedAttention:
 
     def __init__(self, weights: Tensor, num_layers: int) -> None:
         self._weights = weights.detach().unflatten(1, (-1, num_layers)) / weights.shape[1]
+        self._next_head = 0
         self.fused: Optional[Tensor] = None
 
     def __call__(self, layer: int, attention: Tensor) -> None:
@@ -77,3 +78,9 @@ class WeightedAttention:
         with torch.autocast(maps.device.type, enabled=False):
             part = torch.bmm(weights, maps.flatten(2)).view_as(maps[:, 0])
         self.fused = part if self.fused is None else self.fused.add_(part)
+
+    def add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
+        """Add attention (B, T, T) of the next head of a layer; heads come in order."""
+        weight = self._weights[:, self._next_head, layer].to(attention)[:, None, None]
+        self._next_head = (self._next_head + 1) % num_heads
+        self.fused = weight * attention if self.fused is None else self.fused.addcmul_(attention, weight)

@@ -8,6 +8,7 @@ from mmengine.structures import BaseDataElement
 
 from mmwsss.models import AttentionViT, CAMClassifier, WeakTrHead
 from mmwsss.models.backbones import ViTTokens
+from mmwsss.models.backbones.observed import ObservedViT
 from mmwsss.models.cam_heads.attention_fusion import AdaptiveAttentionFusion
 from mmwsss.models.segmentors import CAMMixin
 from mmwsss.models.utils import pool_attention, pool_pseudo_heads, refine_with_affinity, stack_heads
@@ -132,8 +133,7 @@ def test_scores_maps_and_losses_of_the_worked_example():
     close(found['fine_logits'], [.043924, .083854])
     close(found['cams'], [.052361, .026736, .069861, .026736, .051042, .079792, .051042, .153542])
     close(found['coarse_cams'], [1, -2, 3, 0, 0, 2, -1, 4])
-    product = found['cross_attention'] * found['coarse_cams'].relu()
-    close(product, [.170833, 0, .2875, 0, 0, .191667, 0, .683333])
+    close(found['fused_cams'], [.170833, 0, .2875, 0, 0, .191667, 0, .683333])
     sample = BaseDataElement()
     sample.gt_label = torch.tensor([1., 0.])
     losses = model(image, [sample], mode='loss')
@@ -326,7 +326,7 @@ def test_wrong_settings_are_named():
         WeakTrHead(2, 8, 2, 2, pool='sum')
     with pytest.raises(ValueError, match="weights must be one of"):
         WeakTrHead(2, 8, 2, 2, weights='learnt')
-    with pytest.raises(ValueError, match='reduction must be 1 to 4'):
+    with pytest.raises(ValueError, match='reduction must be above 0 and at most 4, got 8'):
         WeakTrHead(2, 8, 2, 2, reduction=8)
     backbone = AttentionViT(arch=dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=8), img_size=32,
                             patch_size=16, num_class_tokens=2)
@@ -334,3 +334,34 @@ def test_wrong_settings_are_named():
         WeakTrHead(2, 8, 2, 2).extract(backbone, torch.zeros(1, 3, 32, 32))
     with pytest.raises(ValueError, match=r"got 'patch_cams'"):
         WeakTrHead(2, 8, 3, 2).extract(backbone, torch.zeros(1, 3, 32, 32), ['patch_cams'])
+
+
+def test_checkpoints_of_the_adaptive_fusion_load_where_nothing_is_learnt():
+    adaptive, plain = tiny_model(**VERSIONS['V3']), tiny_model(**{**VERSIONS['V3'], 'weights': 'mean_sum'})
+    plain.load_state_dict(adaptive.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    mean_sum, weighted = plain.extract_cams(images), adaptive.extract_cams(images)
+    torch.testing.assert_close(mean_sum['coarse_cams'], weighted['coarse_cams'])
+    torch.testing.assert_close(mean_sum['cams'], plain_fine_cams(plain, images).detach())
+    assert not torch.allclose(mean_sum['cams'], weighted['cams'])
+
+
+@pytest.mark.parametrize('version', ['V1', 'V3'])
+def test_another_method_may_watch_the_backbone(version):
+    model = tiny_model(**VERSIONS[version])
+    images = torch.randn(1, 3, 64, 64)
+    expected = model.cam_head(model.backbone, images)
+    watched = ObservedViT(model.backbone, logits=True, probabilities=True)
+    found = model.cam_head(watched, images)
+    for name, scores in expected.items():
+        torch.testing.assert_close(found[name], scores)
+    logits, affinities = watched.take()
+    assert logits.shape == affinities.shape == (1, 3, 16, 16)
+    maps = model.cam_head.extract(watched, images, ['fused_cams'])
+    torch.testing.assert_close(maps['fused_cams'], model.extract_cams(images)['fused_cams'])
+
+
+@pytest.mark.parametrize(('reduction', 'hidden'), [(.5, 144), (1, 72), (2, 36), (4, 18), (8, 9)])
+def test_widths_of_table_8(reduction, hidden):
+    fusion = WeakTrHead(20, 384, reduction=reduction).attention_fusion
+    assert [tuple(fusion.head_ffn[i].weight.shape) for i in (0, 2)] == [(hidden, 72), (72, hidden)]

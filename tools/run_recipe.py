@@ -51,7 +51,7 @@ def make_place(args: argparse.Namespace) -> Place:
         recipe = shortened(recipe)
     out = Path(args.out or Path('work_dirs', recipe.name + ('_short' if args.short else '')))
     root = Path(__file__).resolve().parents[1]
-    data_root = args.data_root or (str(out / 'data') if args.short else None)
+    data_root = args.data_root or (str(out / 'sample') if args.short else None)
     return Place(recipe, out.absolute(), Tools(root, num_processes(args.gpus)), data_root)
 
 

@@ -64,6 +64,7 @@ class AttentionConformer(Conformer):
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
         super().__init__(arch=arch, drop_path_rate=drop_path_rate, **kwargs)
         self.maxpool.stride = stem_stride // 2
+        self.patch_size = tuple(stem_stride * stride for stride in self.trans_patch_conv.stride)
         blocks = self._coupled_blocks()
         for block in blocks:
             block.fusion_block.drop_path = nn.Identity()

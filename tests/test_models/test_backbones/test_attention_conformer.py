@@ -111,8 +111,10 @@ def test_attention_is_what_the_layer_used():
 
 
 def test_fine_stem_doubles_the_grid():
-    tokens = build(stem_stride=2).forward_tokens(images(64, 32))
-    assert tokens.features.shape == (2, 64, 8, 4)
+    conformer = build(stem_stride=2)
+    assert conformer.forward_tokens(images(64, 32)).features.shape == (2, 64, 8, 4)
+    assert conformer.patch_size == (8, 8)
+    assert build().patch_size == (16, 16)
 
 
 def test_named_sizes():

@@ -2,4 +2,7 @@
 _base_ = ['../mctformer/mctformer-v2_vit-micro_sample.py', '../_base_/models/reactivation.py']
 model = dict(
     reactivation=dict(
-        _base_.reactivation, map_name='fused_cams', begin=4, refiner=dict(dilations=(1, 2, 4, 6), num_iters=10)))
+        _base_.reactivation,
+        map_name='fused_cams',
+        begin=4,
+        refiner=dict(_base_.reactivation.refiner, dilations=(1, 2, 4, 6))))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmwsss.models import PixelAdaptiveRefinement
-from mmwsss.models.utils import quantize_colors, refined_pseudo_labels
+from mmwsss.models.utils import direct_pseudo_labels, quantize_colors, refined_pseudo_labels
 
 
 def two_tone_scene():
@@ -115,3 +115,41 @@ def test_quantize_colors_truncates():
     colours = torch.tensor([-0.1, 0.0, 18.99999, 19.0, 254.999, 255.0, 255.4])
     expected = torch.tensor([0, 0, 18, 19, 254, 255, 255]) / 255
     assert torch.equal(quantize_colors(colours), expected)
+
+
+# AReAM's worked example, without refinement: six pixels of which both classes are said to be present.
+SIX_CAMS = torch.tensor([[[[.95, .62, .30, .10, .80, .26]], [[.05, .65, .20, .12, .78, .02]]]])
+SIX_LABELS = torch.tensor([[1., 1.]])
+
+
+def unrefined(images, planes):
+    return planes
+
+
+@pytest.mark.parametrize('make', [refined_pseudo_labels, direct_pseudo_labels])
+def test_two_passes_merge_as_the_rule_for_the_maximum_says(make):
+    images = torch.zeros(1, 3, 1, 6)
+    out = make(unrefined, images, SIX_CAMS, SIX_LABELS, .7, .25, downscale=1)
+    assert out.tolist() == [[[1, 255, 255, 0, 1, 255]]]
+    hard = make(unrefined, images, SIX_CAMS, SIX_LABELS, .25, .25, downscale=1)
+    assert hard.tolist() == [[[1, 2, 1, 0, 1, 1]]]
+
+
+def test_direct_labels_undo_the_gain_of_the_refinement():
+    images, cams = two_tone_scene()
+    labels, boxes = torch.tensor([[0., 1., 0.]]), torch.tensor([[0, 8, 0, 7]])
+    refiner = PixelAdaptiveRefinement(dilations=(1, 2), num_iters=3)
+    best = refiner(images, cams)[:, 1] / 1.01**3
+    expected = torch.full_like(best, 255, dtype=torch.long)
+    expected[best > .7] = 2
+    expected[best < .25] = 0
+    expected[..., 7:] = 255
+    found = direct_pseudo_labels(refiner, images, cams, labels, .7, .25, boxes, downscale=1)
+    assert torch.equal(found, expected)
+    assert (direct_pseudo_labels(refiner, images, cams * 0 + .69, labels, .7, .25) == 255).all(), '0.69 * 1.01^3 > 0.7'
+
+
+def test_direct_labels_of_an_image_without_classes():
+    images, cams = two_tone_scene()
+    found = direct_pseudo_labels(PixelAdaptiveRefinement(), images, cams, torch.zeros(1, 3), .7, .25)
+    assert not found.any()

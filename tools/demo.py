@@ -6,31 +6,29 @@ Every step is the ordinary command a user would type, and is printed. A demo tha
 
 import argparse
 import json
-import os
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from mmengine.device import get_device
 from mmengine.fileio import list_from_file
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from mmwsss.recipes import Tools, num_processes
+from mmwsss.recipes.launch import cfg_option_words, run_command, shown_command
 from mmwsss.utils import atomic_path
 
 REPO = Path(__file__).resolve().parents[1]
 PLAIN, TOCO = 'configs/toco/plain_vit-micro_sample.py', 'configs/toco/toco_vit-micro_sample.py'
 SHORT_IMAGES = 16
-SHORT_TRAINING = [
-    'train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=4',
-    'default_hooks.logger.interval=1'
-]
-SHORT_PHASES = ['model.train_cfg.phases.1.begin=1', 'model.train_cfg.phases.2.begin=2']
+SHORT_TRAINING = {
+    'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4, 'default_hooks.checkpoint.interval': 4,
+    'default_hooks.logger.interval': 1
+}
+SHORT_PHASES = {'model.train_cfg.phases.1.begin': 1, 'model.train_cfg.phases.2.begin': 2}
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,42 +47,15 @@ class Steps:
         self.console = console
         self.rows: list[tuple[str, str, float]] = []
 
-    def run(self, name: str, script: str, *args: object) -> None:
-        """Run a tool in the repository, a shell script by bash; a failure ends the demo."""
-        command = [script, *map(str, args)]
-        launcher = ['bash'] if script.endswith('.sh') else [sys.executable]
-        shown = shlex.join(['bash' if script.endswith('.sh') else 'python', *command])
+    def run(self, name: str, words: list[str]) -> None:
+        """Run a command; a failure ends the demo."""
         self.console.rule(f'[bold]{name}')
-        self.console.print(shown, style='cyan', soft_wrap=True)
+        self.console.print(shown_command(words), style='cyan', soft_wrap=True)
         began = time.perf_counter()
-        environment = {'PYTHON': sys.executable, 'PYTHONWARNINGS': 'ignore', **os.environ}
-        code = subprocess.run([*launcher, *command], cwd=REPO, env=environment).returncode
+        code = run_command(words)
         if code:
             sys.exit(f'{name} failed with exit code {code}; the command is printed above')
-        self.rows.append((name, shown, time.perf_counter() - began))
-
-
-def train_command(config: str) -> list[object]:
-    """Give the command that trains a config here: on a CPU with several cores, one process on each of two of them.
-
-    Two processes of one thread each are faster there than one of two threads; the global batch is the same.
-    """
-    if get_device() != 'cpu' or (os.cpu_count() or 1) < 2:
-        return ['tools/train.py', config]
-    return ['tools/dist_train.sh', config, 2]
-
-
-def label_command() -> tuple[list[object], list[object]]:
-    """Give the command that writes pseudo labels here, likewise, and what goes at its end."""
-    if not train_command(TOCO)[0].endswith('.sh'):
-        return ['tools/make_pseudo_labels.py'], []
-    launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', 2]
-    return [*launch, 'tools/make_pseudo_labels.py'], ['--launcher', 'pytorch']
-
-
-def cfg_options(overrides: list[str]) -> list[str]:
-    """Give the flag for these overrides; nothing without any."""
-    return ['--cfg-options', *overrides] if overrides else []
+        self.rows.append((name, shown_command(words), time.perf_counter() - began))
 
 
 def last_metrics(work_dir: Path) -> dict[str, float]:
@@ -139,24 +110,23 @@ def main() -> None:
     args = parse_args()
     out = Path(args.out).resolve()
     data = Path(args.data or (out / 'sample' if args.short else REPO / 'data/sample')).resolve()
-    steps = Steps(Console())
-    two = train_command(TOCO)[0].endswith('.sh')
-    overrides = [*(['train_dataloader.batch_size=4'] if two else []), *(SHORT_TRAINING if args.short else [])]
-    phases = SHORT_PHASES if args.short else []
+    steps, tools = Steps(Console()), Tools(REPO, num_processes())
+    options = {**tools.batch_options(8), **(SHORT_TRAINING if args.short else {})}
+    phases = SHORT_PHASES if args.short else {}
     shared = ['--resume', '--data-root', data]
     size = ['--num-train', SHORT_IMAGES, '--num-val', SHORT_IMAGES] if args.short else []
-    steps.run('sample data', 'tools/dataset_converters/make_sample.py', data, *size)
-    steps.run('plain CAM', *train_command(PLAIN), '--work-dir', out / 'plain', *shared, *cfg_options(overrides))
-    steps.run('ToCo', *train_command(TOCO), '--work-dir', out / 'toco', *shared, *cfg_options(overrides + phases))
+    steps.run('sample data', tools.single('dataset_converters/make_sample.py', data, *size))
+    steps.run('plain CAM', tools.train(PLAIN, '--work-dir', out / 'plain', *shared, *cfg_option_words(options)))
+    steps.run('ToCo', tools.train(TOCO, '--work-dir', out / 'toco', *shared, *cfg_option_words({**options, **phases})))
     checkpoint = (out / 'toco/last_checkpoint').read_text().strip()
-    steps.run('test', 'tools/test.py', TOCO, checkpoint, '--work-dir', out / 'test', '--out', out / 'predictions',
-              '--data-root', data)
-    tool, launcher = label_command()
-    steps.run('pseudo labels', *tool, TOCO, checkpoint, '--out-dir', out / 'pseudo_labels', '--post', 'par',
-              '--overwrite', '--data-root', data, *launcher)
-    steps.run('pseudo label quality', 'tools/eval_pseudo_labels.py', '--gt-dir', data / 'SegmentationClass', '--split',
-              data / 'ImageSets/Segmentation/train.txt', '--label-dir', out / 'pseudo_labels', '--classes',
-              data / 'classes.txt', '--json', out / 'pseudo_labels.json')
+    steps.run('test', tools.single('test.py', TOCO, checkpoint, '--work-dir', out / 'test', '--out',
+                                   out / 'predictions', '--data-root', data))
+    steps.run('pseudo labels', tools.spread('make_pseudo_labels.py', TOCO, checkpoint, '--out-dir',
+                                            out / 'pseudo_labels', '--post', 'par', '--overwrite', '--data-root', data))
+    steps.run('pseudo label quality', tools.single(
+        'eval_pseudo_labels.py', '--gt-dir', data / 'SegmentationClass', '--split',
+        data / 'ImageSets/Segmentation/train.txt', '--label-dir', out / 'pseudo_labels', '--classes',
+        data / 'classes.txt', '--json', out / 'pseudo_labels.json'))
     plain, toco = last_metrics(out / 'plain'), last_metrics(out / 'toco')
     results = [('all background', all_background(data)), ('plain CAM', plain['cam/mIoU']),
                ('ToCo CAM', toco['cam/mIoU']), ('ToCo segmentation', toco['seg/mIoU'])]

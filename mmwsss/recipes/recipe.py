@@ -112,7 +112,7 @@ def read_recipe(path: Union[str, os.PathLike]) -> Recipe:
         RecipeError: A key or a value is wrong.
     """
     cfg = Config.fromfile(find_config(path), format_python_code=False)
-    known = ('title', 'data_root', 'data', 'stages')
+    known = ('title', 'data_root', 'data', 'stages', 'custom_imports')
     for key in cfg:
         _check_key(key, known, f'recipe {path}')
     if not cfg.get('title') or not cfg.get('stages'):

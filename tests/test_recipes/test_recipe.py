@@ -29,9 +29,9 @@ def test_data_stages_come_first(tmp_path):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    (dict(nam='x'), r"stage cam of .*: unknown key 'nam' \(did you mean 'name'\?\); allowed: name, kind, "),
+    (dict(argz='x'), r"stage cam of .*: unknown key 'argz' \(did you mean 'args'\?\); allowed: name, kind, "),
     (dict(checkpoint='cam'), r"\(train\): unknown key 'checkpoint'"),
-    (dict(kind='trian'), "kind must be one of .*train.*, got 'trian'"),
+    (dict(kind='training'), "kind must be one of .*train.*, got 'training'"),
     (dict(kind=None), 'stage cam of .* has no kind'),
     (dict(config=None), 'a stage of kind train needs config'),
     (dict(args='--amp'), "args must be a list, got '--amp'"),
@@ -44,8 +44,8 @@ def test_wrong_stages(tmp_path, changes, message):
 
 
 def test_wrong_recipes(tmp_path):
-    with pytest.raises(RecipeError, match="unknown key 'titel'.*allowed: title, data_root, data, stages"):
-        read(tmp_path, TRAIN, titel='x')
+    with pytest.raises(RecipeError, match="unknown key 'heading'.*allowed: title, data_root, data, stages"):
+        read(tmp_path, TRAIN, heading='x')
     with pytest.raises(RecipeError, match='needs a title and a list of stages'):
         read(tmp_path)
     with pytest.raises(RecipeError, match='two stages of this name'):

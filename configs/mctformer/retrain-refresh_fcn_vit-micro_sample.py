@@ -17,7 +17,7 @@ custom_hooks = [
     dict(
         type='PseudoLabelHook',
         out_dir='pseudo_labels',
-        interval=250,
+        interval=300,
         by_epoch=False,
         after_train=False,
         threshold=0.3,

@@ -62,11 +62,11 @@ val_pipeline = [
 ]
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
-max_iters = 500
+max_iters = 600
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=5.))))
+    optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.01),
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=2.))))
 param_scheduler = [
     dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=25, warmup_ratio=1e-6, power=0.9)
 ]

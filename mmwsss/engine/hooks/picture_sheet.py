@@ -83,11 +83,12 @@ class PictureSheetHook(SegVisualizationHook):
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Write the sheet."""
-        self._write(runner, f'val_{runner.iter:06d}', f'validation after {runner.iter} iterations')
+        self._write(runner, f'val_{runner.iter:06d}', f'validation after {runner.iter} iterations', runner.iter)
 
     def after_test_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
         """Write the sheet."""
-        self._write(runner, 'test', 'test')
+        # Not runner.iter: mmengine would build the training data to answer, which need not be there.
+        self._write(runner, 'test', 'test', 0)
 
     def _add_rows(self, runner: Runner, loader: DataLoader, batch_idx: int,
                   outputs: Sequence[SegDataSample]) -> None:
@@ -107,10 +108,10 @@ class PictureSheetHook(SegVisualizationHook):
         configured = (getattr(model, 'test_cfg', None) or {}).get('threshold', 0.5)
         return configured if self.threshold is None else self.threshold
 
-    def _write(self, runner: Runner, name: str, heading: str) -> None:
+    def _write(self, runner: Runner, name: str, heading: str, step: int) -> None:
         if not self._rows:
             return
-        sheet = self._visualizer.add_sheet(name.split('_')[0], self._rows, heading, step=runner.iter)
+        sheet = self._visualizer.add_sheet(name.split('_')[0], self._rows, heading, step=step)
         path = Path(runner.work_dir, 'vis_data', f'{name}.png')
         with atomic_path(path) as tmp:
             Image.fromarray(sheet).save(tmp)

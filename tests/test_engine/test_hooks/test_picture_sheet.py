@@ -43,6 +43,16 @@ def test_a_sheet_at_test_and_validation(root: Path, tmp_path: Path):
     assert len(list(tmp_path.rglob('vis_image/*.png'))) == 2
 
 
+def test_a_test_needs_no_training_data(root: Path, tmp_path: Path):
+    cfg = run_cfg(root, tmp_path, 'elsewhere', num_images=1)
+    cfg.train_dataloader = {**cfg.test_dataloader, 'dataset': {
+        'type': 'PseudoLabelDataset', 'pseudo_label_dir': 'elsewhere', 'dataset': cfg.test_dataloader.dataset.dataset}}
+    cfg.train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 1}
+    cfg.optim_wrapper = {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': .1}}
+    Runner.from_cfg(cfg).test()
+    assert (tmp_path / 'vis_data/test.png').is_file()
+
+
 @pytest.mark.parametrize('number', [0, 50])
 def test_no_sheet_or_all_images(root: Path, tmp_path: Path, number: int):
     Runner.from_cfg(run_cfg(root, tmp_path, f'sheet_{number}', num_images=number)).test()

@@ -8,11 +8,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
-    'AttentionFn', 'LayerTrace', 'TraceFn', 'hand_out_attention', 'head_mean', 'layer_class_tokens',
-    'layer_with_attention', 'layer_with_mean_logits', 'layer_with_trace'
+    'AttentionFn', 'LayerTrace', 'ScoreFactors', 'TraceFn', 'hand_out_attention', 'head_mean', 'layer_class_tokens',
+    'layer_with_attention', 'layer_with_factors', 'layer_with_trace'
 ]
 
 AttentionFn = Callable[[int, Tensor], Any]
+
+
+class ScoreFactors(NamedTuple):
+    """Two factors whose product is the mean over heads of a layer's scores, the scaled products before softmax.
+
+    The mean over heads is one product over the whole width: no map of a single head is formed, and as long as the
+    product is not taken, there is no map at all.
+
+    Attributes:
+        query: (B, N, D).
+        key: (B, N, D).
+        scale: Factor of the product.
+    """
+
+    query: Tensor
+    key: Tensor
+    scale: float
+
+    def product(self) -> Tensor:
+        """Compute the mean scores (B, N, N), queries in rows."""
+        return (self.query @ self.key.transpose(1, 2)) * self.scale
 
 
 class LayerTrace(NamedTuple):
@@ -35,10 +56,10 @@ class LayerTrace(NamedTuple):
         products = self.query @ self.key.transpose(-2, -1)
         return products if logits else products.softmax(dim=-1)
 
-    def mean_logits(self, start: int) -> Tensor:
-        """Compute the mean over heads (B, T - start, T - start) of the scaled products of tokens from ``start`` on."""
+    def factors(self, start: int) -> ScoreFactors:
+        """Give the factors of the mean scores of tokens from ``start`` on."""
         query, key = (heads[:, :, start:].transpose(1, 2).flatten(2) for heads in (self.query, self.key))
-        return (query / self.query.shape[1]) @ key.transpose(1, 2)
+        return ScoreFactors(query, key, 1 / self.query.shape[1])
 
     def detach(self) -> 'LayerTrace':
         """Give the same without gradient."""
@@ -153,28 +174,24 @@ def layer_class_tokens(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:
     return layer.ffn(layer.ln2(x), identity=x)
 
 
-def layer_with_mean_logits(layer: nn.Module, x: Tensor, start: int,
-                           first: Optional[int] = None) -> tuple[Tensor, Tensor]:
-    """Run an encoder layer on fused attention, and give the mean over heads of its scaled products before softmax.
-
-    That mean is a single product over the whole width: no map of a single head is formed, or kept for the backward
-    pass.
+def layer_with_factors(layer: nn.Module, x: Tensor, start: int,
+                       first: Optional[int] = None) -> tuple[Tensor, ScoreFactors]:
+    """Run an encoder layer on fused attention, and give the factors of its scores, with gradient.
 
     Args:
         layer: mmpretrain's ``TransformerEncoderLayer``.
         x: (B, T, D) tokens.
-        start: Index of the first token whose products are given.
+        start: Index of the first token whose scores are given.
         first: Compute only this many of the tokens; None for all.
 
     Returns:
-        Tokens (B, T or first, D) and products (B, T - start, T - start), queries in rows.
+        Tokens (B, T or first, D), and factors of N = T - start tokens.
     """
     attn = layer.attn
     q, k, v = attn.qkv(layer.ln1(x)).chunk(3, dim=2)
-    scale = attn.head_dims**-0.5 / attn.num_heads
-    logits = (q[:, start:] * scale) @ k[:, start:].transpose(1, 2)
+    factors = ScoreFactors(q[:, start:], k[:, start:], attn.head_dims**-0.5 / attn.num_heads)
     out = F.scaled_dot_product_attention(
         _heads(attn, q[:, :first]), _heads(attn, k), _heads(attn, v),
         dropout_p=attn.attn_drop if layer.training else 0.)
     x = x[:, :first] + _project_out(attn, out)
-    return layer.ffn(layer.ln2(x), identity=x), logits
+    return layer.ffn(layer.ln2(x), identity=x), factors

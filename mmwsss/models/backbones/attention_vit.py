@@ -14,12 +14,12 @@ from mmwsss.registry import MODELS
 
 from .attention import (
     AttentionFn,
+    ScoreFactors,
     TraceFn,
     hand_out_attention,
     head_mean,
     layer_class_tokens,
-    layer_with_attention,
-    layer_with_mean_logits,
+    layer_with_factors,
     layer_with_trace,
 )
 
@@ -34,14 +34,14 @@ class ViTTokens(NamedTuple):
         patch_tokens: (B, D, h, w) patch tokens likewise, or None if only class tokens were asked for.
         hidden: layer index -> (B, D, h, w) patch tokens of the raw residual stream after that layer.
         attentions: layer index -> what the attention function returned for that layer.
-        patch_logits: layer index -> (B, N, N) products between patches before softmax, or None if not asked for.
+        patch_scores: layer index -> factors of the scores between patches, or None if not asked for.
     """
 
     class_tokens: Tensor
     patch_tokens: Optional[Tensor]
     hidden: dict[int, Tensor]
     attentions: dict[int, Any]
-    patch_logits: Optional[dict[int, Tensor]] = None
+    patch_scores: Optional[dict[int, ScoreFactors]] = None
 
 
 def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -138,7 +138,7 @@ class AttentionViT(VisionTransformer):
                        attention_fn: AttentionFn = head_mean,
                        attention_logits: bool = False,
                        class_tokens_only: bool = False,
-                       patch_logits: Sequence[int] = (),
+                       patch_scores: Sequence[int] = (),
                        trace_fn: Optional[TraceFn] = None) -> ViTTokens:
         """Run the encoder and keep only what is named.
 
@@ -152,8 +152,8 @@ class AttentionViT(VisionTransformer):
             attention_logits: Hand out the scaled products before softmax instead of probabilities.
             class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
                 alone, which are the same to rounding.
-            patch_logits: Layers of which the mean over heads of the scaled products before softmax is returned, patches
-                only. It carries a gradient; unless the layer's attention is asked for too, no map of a head is kept.
+            patch_scores: Layers of which the scores between patches before softmax are given, averaged over heads, as
+                :class:`~mmwsss.models.backbones.attention.ScoreFactors`. They carry a gradient.
             trace_fn: Called as ``trace_fn(layer, trace)`` for every layer, with its detached
                 :class:`~mmwsss.models.backbones.attention.LayerTrace`. While training, attention that needs no gradient
                 costs less memory this way: the layer keeps no map for the backward pass.
@@ -164,38 +164,30 @@ class AttentionViT(VisionTransformer):
         Raises:
             IndexError: If a layer index does not exist.
         """
-        hidden, attention, patch_logits = (
-            {self._layer_index(i) for i in layers} for layers in (hidden, attention, patch_logits))
+        hidden, attention, patch_scores = (
+            {self._layer_index(i) for i in layers} for layers in (hidden, attention, patch_scores))
         x, grid = self._embed(x)
         num_tokens = self.num_extra_tokens
-        kept_hidden, kept_attention, kept_logits = {}, {}, {}
+        kept_hidden, kept_attention, kept_scores = {}, {}, {}
         for i, layer in enumerate(self.layers):
             last = class_tokens_only and i == self.num_layers - 1
             first = num_tokens if last else None
-            if trace_fn is not None:
+            if trace_fn is not None or i in attention & patch_scores:
                 x, trace = layer_with_trace(layer, x)
                 if i in attention:
                     kept_attention[i] = attention_fn(i, trace.attention(attention_logits))
-                if i in patch_logits:
-                    kept_logits[i] = trace.mean_logits(num_tokens)
-                trace_fn(i, trace.detach())
+                if i in patch_scores:
+                    kept_scores[i] = trace.factors(num_tokens)
+                if trace_fn is not None:
+                    trace_fn(i, trace.detach())
                 x = x[:, :first]
                 del trace
-            elif i in attention and i in patch_logits:
-                x, maps = layer_with_attention(layer, x, logits=True, first=first)
-                kept_logits[i] = maps[:, :, num_tokens:, num_tokens:].mean(dim=1)
-                kept_attention[i] = attention_fn(i, maps if attention_logits else maps.softmax(dim=-1))
-                del maps
             elif i in attention:
                 x, kept_attention[i] = hand_out_attention(layer, x, i, attention_fn, attention_logits, first)
-            elif i in patch_logits:
-                x, kept_logits[i] = layer_with_mean_logits(layer, x, num_tokens, first)
+            elif i in patch_scores:
+                x, kept_scores[i] = layer_with_factors(layer, x, num_tokens, first)
             elif last:
                 x = layer_class_tokens(layer, x, num_tokens)
-            elif trace_fn is not None:
-                x, trace = layer_with_trace(layer, x)
-                trace_fn(i, trace)
-                del trace
             else:
                 x = layer(x)
             if i in hidden:
@@ -203,7 +195,7 @@ class AttentionViT(VisionTransformer):
         if self.final_norm and not self.raw_output:
             x = self.ln1(x)
         patches = None if class_tokens_only else to_map(x[:, num_tokens:], grid)
-        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention, kept_logits or None)
+        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention, kept_scores or None)
 
     def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Give the number of patches (h, w) in rows and columns of an image of ``size`` (H, W)."""

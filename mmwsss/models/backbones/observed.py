@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention import AttentionFn, head_mean
+from .attention import AttentionFn, ScoreFactors, head_mean
 from .attention_vit import AttentionViT, ViTTokens
 
 __all__ = ['ObservedViT']
@@ -19,19 +19,19 @@ class ObservedViT:
 
     Args:
         backbone: The backbone.
-        logits: Keep scaled products before softmax, with gradient.
+        scores: Keep the factors of scores before softmax, with gradient.
         probabilities: Keep attention, detached.
         patch_keys_only: Normalise attention over the patches instead of over all tokens.
     """
 
-    def __init__(self, backbone: AttentionViT, logits: bool = False, probabilities: bool = False,
+    def __init__(self, backbone: AttentionViT, scores: bool = False, probabilities: bool = False,
                  patch_keys_only: bool = False) -> None:
         self._backbone = backbone
         self._all = range(backbone.num_layers)
-        self._logits = self._all if logits else ()
+        self._scores = self._all if scores else ()
         self._probabilities = probabilities
         self._patch_keys_only = patch_keys_only
-        self._kept_logits: list[Tensor] = []
+        self._kept_scores: list[ScoreFactors] = []
         self._kept_probabilities: list[Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -45,28 +45,27 @@ class ObservedViT:
         """Run the backbone as its method of this name does; ``attention_logits`` is not supported."""
         if not self._probabilities:
             tokens = self._backbone.forward_tokens(
-                x, attention=attention, attention_fn=attention_fn, patch_logits=self._logits, **kwargs)
+                x, attention=attention, attention_fn=attention_fn, patch_scores=self._scores, **kwargs)
         else:
             asked = {self._all[i] for i in attention}
             both = _PatchAttention(self._backbone.num_extra_tokens, self._patch_keys_only, asked, attention_fn)
             tokens = self._backbone.forward_tokens(
-                x, attention=self._all, attention_fn=both, patch_logits=self._logits, **kwargs)
+                x, attention=self._all, attention_fn=both, patch_scores=self._scores, **kwargs)
             tokens = tokens._replace(attentions={i: tokens.attentions[i] for i in sorted(asked)})
             self._kept_probabilities = list(both.means.values())
-        self._kept_logits = list((tokens.patch_logits or {}).values())
+        self._kept_scores = list((tokens.patch_scores or {}).values())
         return tokens
 
-    def take(self) -> tuple[Tensor, Tensor]:
-        """Give the logits and the probabilities of the latest pass, and let go of them.
+    def take(self) -> tuple[list[ScoreFactors], Tensor]:
+        """Give the scores and the probabilities of the latest pass, and let go of them.
 
         Returns:
-            Head means (B, L, N, N) of all L layers each, queries in rows; empty for what is not kept. Rows of
-            probabilities sum to less than 1, unless ``patch_keys_only``.
+            The factors of all L layers' scores, and probabilities (B, L, N, N), queries in rows, whose sum is less than
+            1 unless ``patch_keys_only``; empty what is not kept.
         """
-        logits, probabilities = (torch.stack(maps, dim=1) if maps else torch.empty(0)
-                                 for maps in (self._kept_logits, self._kept_probabilities))
-        self._kept_logits, self._kept_probabilities = [], []
-        return logits, probabilities
+        scores, self._kept_scores = self._kept_scores, []
+        probabilities, self._kept_probabilities = self._kept_probabilities, []
+        return scores, torch.stack(probabilities, dim=1) if probabilities else torch.empty(0)
 
 
 class _PatchAttention:

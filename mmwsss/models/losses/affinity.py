@@ -1,9 +1,14 @@
 """Supervision of the pairwise scores that attention is made of."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmwsss.registry import MODELS
+
+from ..backbones.attention import ScoreFactors
 
 __all__ = ['AffinityLoss']
 
@@ -50,20 +55,50 @@ class AffinityLoss(nn.Module):
             Scalar.
         """
         with torch.autocast(affinity_logits.device.type, enabled=False):
-            # sum_P (1 - G) / (|P| + 1) + sum_Q G / (|Q| + 1) is a constant plus one weighted sum of G, and the weights
-            # are the same for all layers.
-            same, different = affinity_labels == 1, affinity_labels == 0
-            num_same, num_different = self._count(same), self._count(different)
-            weights = different / (num_different + 1) - same / (num_same + 1)
-            scores = affinity_logits.float().sigmoid().flatten(2)
-            costs = torch.bmm(scores, weights.flatten(1)[:, :, None])[:, :, 0]
-            costs = costs + (same.sum(dim=(1, 2), keepdim=True) / (num_same + 1))[:, :, 0]
-            layer_weights = layer_weights.detach().to(costs)
-            if self.scope == 'batch':
-                costs, layer_weights = costs.sum(dim=0), layer_weights.mean(dim=0)
-            costs = _LAYER_REDUCTIONS[self.layer_reduction](layer_weights * costs, dim=-1)
-            return self.pair_weight * costs.mean()
+            pair_weights, constant = self._pairs(affinity_labels)
+            costs = [_weighted_sum(logits, pair_weights) for logits in affinity_logits.unbind(1)]
+            return self._reduce(torch.stack(costs, dim=1) + constant, layer_weights)
+
+    def of_factors(self, factors: Sequence[ScoreFactors], affinity_labels: Tensor, layer_weights: Tensor) -> Tensor:
+        """Compute the loss one layer after the other, so that the scores of all layers never exist at one time.
+
+        They are formed again in the backward pass.
+
+        Args:
+            factors: Of L layers, each for (B, N, N) scores.
+            affinity_labels: See :meth:`forward`.
+            layer_weights: Likewise.
+        """
+        with torch.autocast(affinity_labels.device.type, enabled=False):
+            pair_weights, constant = self._pairs(affinity_labels)
+            costs = [checkpoint(_weighted_product, *layer, pair_weights, use_reentrant=False, preserve_rng_state=False)
+                     for layer in factors]
+            return self._reduce(torch.stack(costs, dim=1) + constant, layer_weights)
+
+    def _pairs(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Split the cost into a sum of G with weights (B, N, N), the same for all layers, and a constant (B, 1)."""
+        same, different = labels == 1, labels == 0
+        num_same, num_different = self._count(same), self._count(different)
+        constant = same.sum(dim=(1, 2), keepdim=True) / (num_same + 1)
+        return different / (num_different + 1) - same / (num_same + 1), constant[:, :, 0]
 
     def _count(self, pairs: Tensor) -> Tensor:
         """Number of pairs by which sums are divided, (B or 1, 1, 1)."""
         return pairs.sum(dim=(1, 2) if self.scope == 'image' else (0, 1, 2), keepdim=True)
+
+    def _reduce(self, costs: Tensor, layer_weights: Tensor) -> Tensor:
+        """Weigh costs (B, L) and reduce them over layers and images."""
+        layer_weights = layer_weights.detach().to(costs)
+        if self.scope == 'batch':
+            costs, layer_weights = costs.sum(dim=0), layer_weights.mean(dim=0)
+        costs = _LAYER_REDUCTIONS[self.layer_reduction](layer_weights * costs, dim=-1)
+        return self.pair_weight * costs.mean()
+
+
+def _weighted_sum(logits: Tensor, weights: Tensor) -> Tensor:
+    """Sum of the sigmoid of scores (B, N, N) with weights of the same shape, (B,)."""
+    return torch.bmm(logits.float().sigmoid().flatten(1)[:, None], weights.flatten(1)[:, :, None])[:, 0, 0]
+
+
+def _weighted_product(query: Tensor, key: Tensor, scale: float, weights: Tensor) -> Tensor:
+    return _weighted_sum(ScoreFactors(query, key, scale).product(), weights)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmwsss.registry import MODELS
 
 from ..backbones import AttentionViT, ObservedViT
+from ..backbones.attention import ScoreFactors
 from ..utils import (
     IGNORE_INDEX,
     direct_pseudo_labels,
@@ -160,16 +161,16 @@ class AffinityReactivation(nn.Module):
         reuse = self.cam_pass == 'reuse'
         # Before the training pass, so that what both keep is never held at the same time.
         targets = None if reuse else self.targets(pass_fn, backbone, inputs, image_labels, boxes)
-        student = ObservedViT(backbone, logits=True, probabilities=reuse, patch_keys_only=self.patch_keys_only)
+        student = ObservedViT(backbone, scores=True, probabilities=reuse, patch_keys_only=self.patch_keys_only)
         result, maps = pass_fn(student, inputs, self.map_name if reuse else None)
-        logits, affinities = student.take()
+        scores, affinities = student.take()
         if reuse:
             present = present_classes(image_labels)
             labels = image_labels[:, present]
             maps, counterparts = self.reactivate(maps[:, present], affinities, labels)
             tokens = self._token_labels(resize_maps(maps, inputs.shape[-2:]), inputs, labels, boxes, maps.shape[-2:])
             targets = AffinityTargets(tokens, counterparts)
-        return result, self.losses(logits, targets)
+        return result, self.losses(scores, targets)
 
     @torch.no_grad()
     def targets(self, pass_fn: PassFn, backbone: AttentionViT, inputs: Tensor, image_labels: Tensor,
@@ -216,11 +217,11 @@ class AffinityReactivation(nn.Module):
             kept = slice(None, self.layer_split)
             return reactivated_cams(cams, affinities[:, kept], weights[:, kept]), counterparts
 
-    def losses(self, logits: Tensor, targets: AffinityTargets) -> dict[str, Tensor]:
-        """Supervise scores (B, L, N, N) before softmax; what is returned is described in :meth:`forward`."""
+    def losses(self, scores: Sequence[ScoreFactors], targets: AffinityTargets) -> dict[str, Tensor]:
+        """Supervise the scores of all layers before softmax; what is returned is described in :meth:`forward`."""
         pairs = token_affinity_labels(targets.labels, include_diagonal=True)
         supervised = slice(self.layer_split, None)
-        loss = self.loss(logits[:, supervised], pairs, targets.counterparts[:, supervised])
+        loss = self.loss.of_factors(scores[supervised], pairs, targets.counterparts[:, supervised])
         log = {f'counterpart_{i}': value for i, value in enumerate(targets.counterparts.mean(dim=0), start=1)}
         log['positive_pairs'] = (pairs == 1).sum() / len(pairs)
         log['negative_pairs'] = (pairs == 0).sum() / len(pairs)

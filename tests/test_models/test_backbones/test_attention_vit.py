@@ -58,7 +58,7 @@ def test_attention_matches_explicit_softmax():
 def test_traces_give_what_layers_used_beside_anything_else():
     vit = build()
     images = torch.randn(2, 3, 40, 56)
-    asked = dict(attention=[0, 2], attention_fn=lambda layer, maps: maps, patch_logits=[2, 3])
+    asked = dict(attention=[0, 2], attention_fn=lambda layer, maps: maps, patch_scores=[2, 3])
     plain = vit.forward_tokens(images, hidden=[1, 3], **asked)
     traces = {}
     traced = vit.forward_tokens(images, hidden=[1, 3], trace_fn=traces.__setitem__, **asked)
@@ -67,13 +67,13 @@ def test_traces_give_what_layers_used_beside_anything_else():
         torch.testing.assert_close(traced.attentions[layer], plain.attentions[layer])
         torch.testing.assert_close(traces[layer].attention(), plain.attentions[layer])
     for layer in (2, 3):
-        torch.testing.assert_close(traced.patch_logits[layer], plain.patch_logits[layer])
+        torch.testing.assert_close(traced.patch_scores[layer].product(), plain.patch_scores[layer].product())
     for layer in (1, 3):
         torch.testing.assert_close(traces[layer].tokens[:, 1:].transpose(1, 2), plain.hidden[layer].flatten(2))
     before = traces[0].tokens + traces[1].update
     torch.testing.assert_close(vit.layers[1].ffn(vit.layers[1].ln2(before), identity=before), traces[1].tokens)
     assert not any(part.requires_grad for part in traces[0])
-    assert traced.patch_logits[2].requires_grad
+    assert traced.patch_scores[2].product().requires_grad
     few = vit.forward_tokens(images, class_tokens_only=True, trace_fn=lambda layer, trace: None)
     torch.testing.assert_close(few.class_tokens, plain.class_tokens)
 

@@ -351,12 +351,12 @@ def test_another_method_may_watch_the_backbone(version):
     model = tiny_model(**VERSIONS[version])
     images = torch.randn(1, 3, 64, 64)
     expected = model.cam_head(model.backbone, images)
-    watched = ObservedViT(model.backbone, logits=True, probabilities=True)
+    watched = ObservedViT(model.backbone, scores=True, probabilities=True)
     found = model.cam_head(watched, images)
     for name, scores in expected.items():
         torch.testing.assert_close(found[name], scores)
-    logits, affinities = watched.take()
-    assert logits.shape == affinities.shape == (1, 3, 16, 16)
+    scores, affinities = watched.take()
+    assert torch.stack([layer.product() for layer in scores], dim=1).shape == affinities.shape == (1, 3, 16, 16)
     maps = model.cam_head.extract(watched, images, ['fused_cams'])
     torch.testing.assert_close(maps['fused_cams'], model.extract_cams(images)['fused_cams'])
 

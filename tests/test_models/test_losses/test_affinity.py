@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmwsss.models import AffinityLoss
+from mmwsss.models.backbones.attention import ScoreFactors
 from mmwsss.models.utils import token_affinity_labels
 
 SCORES = torch.tensor([[2, .5, -1, .3], [1, 1.5, 0, -.2], [-.5, .4, 1.2, .8], [.1, -.3, .6, .9]])
@@ -75,6 +76,25 @@ def test_against_the_definition(scope):
     close(found.detach(), expected.detach())
     gradients = [torch.autograd.grad(value, logits)[0] for value in (found, expected)]
     close(*gradients)
+
+
+@pytest.mark.parametrize('kwargs', [{}, dict(layer_reduction='mean', scope='batch', pair_weight=.5)])
+def test_layer_after_layer_from_factors(kwargs):
+    """Value and gradients are those of the scores; these are gone until the backward pass."""
+    _, labels, weights = random_case()
+    queries, keys = (torch.randn(3, 2, 6, 5, generator=torch.Generator().manual_seed(i), requires_grad=True)
+                     for i in (1, 2))
+    factors = [ScoreFactors(query, key, .7) for query, key in zip(queries, keys)]
+    loss = AffinityLoss(**kwargs)
+    expected = loss(torch.stack([layer.product() for layer in factors], dim=1), labels, weights)
+    expected = expected.detach(), torch.autograd.grad(expected, (queries, keys))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: kept.append(saved) or saved, lambda saved: saved):
+        found = loss.of_factors(factors, labels, weights)
+    assert len({saved.data_ptr() for saved in kept if saved.shape == (2, 6, 6)}) == 1, 'the weights of pairs alone'
+    close(found.detach(), expected[0])
+    for gradient, other in zip(torch.autograd.grad(found, (queries, keys)), expected[1]):
+        close(gradient, other)
 
 
 def test_only_constants_beside_the_scores():

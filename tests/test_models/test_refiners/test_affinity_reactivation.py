@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mmwsss.models import AffinityReactivation, CAMClassifier
 from mmwsss.models.backbones import ObservedViT
+from mmwsss.models.backbones.attention import ScoreFactors
 from mmwsss.models.refiners import AffinityTargets
 from mmwsss.models.utils import (
     reactivated_cams,
@@ -199,7 +200,7 @@ def test_gradient_enters_through_scores_alone():
     """Supervising only layer 2 leaves the projections of layer 3 alone, and all heads."""
     model = build()
     images, samples = batch()
-    student = ObservedViT(model.backbone, logits=True)
+    student = ObservedViT(model.backbone, scores=True)
     model.cam_head(student, images)
     counterparts = torch.tensor([[0., 1, 0]]).expand(2, -1)
     tokens = torch.randint(0, 3, (2, GRID, GRID), generator=torch.Generator().manual_seed(0))
@@ -294,11 +295,12 @@ def test_layer_split_and_fixed_weights():
     low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     cams = (maps - low) / (high - low + 1e-6)
     torch.testing.assert_close(refined, .8 * (affinities[:, 0] @ cams.flatten(2).mT).mT.unflatten(2, (GRID, GRID)))
-    scores = torch.randn(2, LAYERS, GRID**2, GRID**2, generator=generator)
+    factors = [ScoreFactors(*torch.randn(2, 2, GRID**2, 4, generator=generator), .5) for _ in range(LAYERS)]
+    scores = torch.stack([layer.product() for layer in factors], dim=1)
     targets = AffinityTargets(torch.randint(0, 3, (2, GRID, GRID), generator=generator), counterparts)
     pairs = token_affinity_labels(targets.labels, include_diagonal=True)
     expected = model.reactivation.loss(scores[:, 1:], pairs, counterparts[:, 1:])
-    torch.testing.assert_close(model.reactivation.losses(scores, targets)['loss_affinity'], .2 * expected)
+    torch.testing.assert_close(model.reactivation.losses(factors, targets)['loss_affinity'], .2 * expected)
     model.reactivation.entropy_mode = 'uniform'
     assert torch.equal(model.reactivation.reactivate(maps, affinities, labels)[1], torch.ones(2, LAYERS))
 
@@ -351,12 +353,12 @@ def test_fixed_weights_of_another_depth():
 @pytest.mark.parametrize('patch_keys_only', [True, False])
 def test_what_is_kept_beside_what_was_asked_for(grad, patch_keys_only):
     model, (images, _) = build(), batch()
-    kept = ObservedViT(model.backbone, logits=grad, probabilities=True, patch_keys_only=patch_keys_only)
+    kept = ObservedViT(model.backbone, scores=grad, probabilities=True, patch_keys_only=patch_keys_only)
     with torch.set_grad_enabled(grad):
         tokens = kept.forward_tokens(images, hidden=[1], attention=[-1])
         expected = model.backbone.forward_tokens(images, hidden=[1], attention=[-1])
         scores = products(model, images)
-    logits, probabilities = kept.take()
+    factors, probabilities = kept.take()
     torch.testing.assert_close(tokens.patch_tokens, expected.patch_tokens)
     torch.testing.assert_close(tokens.attentions, expected.attentions)
     sliced = [score[..., CLASSES:] for score in scores] if patch_keys_only else scores
@@ -365,15 +367,17 @@ def test_what_is_kept_beside_what_was_asked_for(grad, patch_keys_only):
         torch.testing.assert_close(probabilities[:, i], affinity)
     assert not probabilities.requires_grad
     assert (probabilities.sum(-1) < 1 - 1e-3).all() != patch_keys_only
-    assert logits.numel() == 0 if not grad else torch.allclose(logits, patches(scores), atol=1e-5)
+    assert len(factors) == (LAYERS if grad else 0)
+    for i, layer in enumerate(factors):
+        torch.testing.assert_close(layer.product(), patches(scores)[:, i])
     assert kept.take()[1].numel() == 0, 'nothing is held any longer'
 
 
 def test_products_of_the_last_layer_where_only_class_tokens_are_wanted():
     model, (images, _) = build('attention'), batch()
-    kept = ObservedViT(model.backbone, logits=True)
+    kept = ObservedViT(model.backbone, scores=True)
     tokens = kept.forward_tokens(images, class_tokens_only=True)
     torch.testing.assert_close(tokens.class_tokens, model.backbone.forward_tokens(images).class_tokens)
-    logits, _ = kept.take()
-    torch.testing.assert_close(logits, patches(products(model, images)))
-    assert logits.requires_grad
+    scores = torch.stack([layer.product() for layer in kept.take()[0]], dim=1)
+    torch.testing.assert_close(scores, patches(products(model, images)))
+    assert scores.requires_grad

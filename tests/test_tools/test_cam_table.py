@@ -13,7 +13,7 @@ from mmwsss.apis import checkpoint_hash
 from mmwsss.registry import MODELS
 
 from ..colour_cam import colour_cam_config
-from ..helpers import call_tool, load_tool, write_config, write_voc_folder
+from ..helpers import call_tool, load_tool, tiny_segmentor, write_config, write_voc_folder
 
 SCRIPT = 'tools/analysis_tools/cam_table.py'
 MAPS = ['attention', 'patch_cams', 'fused_cams', 'refined_attention', 'refined_patch_cams', 'refined_fused_cams']
@@ -124,6 +124,11 @@ def test_training_images_have_their_own_lists_and_folders(tool, tmp_path, config
         (tmp_path / listed).write_text('')
     tool.choose_split(cfg, 'train')
     assert (leaf.ann_file, *(leaf.data_prefix[key] for key in ('img_path', 'seg_map_path'))) == expected
+
+
+def test_model_without_maps(tool):
+    with pytest.raises(ValueError, match='EncoderDecoder of the config gives no class maps'):
+        tool.map_names(Config(dict(model=tiny_segmentor())), None)
 
 
 def test_no_test_data(tool):

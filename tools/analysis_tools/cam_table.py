@@ -121,10 +121,12 @@ def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
     """Those of the model's maps that are asked for; all if none are named.
 
     Raises:
-        ValueError: The model does not give one of them.
+        ValueError: The model does not give one of them, or no maps at all.
     """
     model = MODELS.build(cfg.model)
-    found = list(getattr(model.cam_head, 'map_names', model.map_names))
+    if not hasattr(model, 'map_names'):
+        raise ValueError(f'{type(model).__name__} of the config gives no class maps')
+    found = list(getattr(getattr(model, 'cam_head', model), 'map_names', model.map_names))
     unknown = set(chosen or ()) - set(found)
     if unknown:
         raise ValueError(f'--maps has {sorted(unknown)}, the model gives {", ".join(found)}')

@@ -19,3 +19,5 @@ model = dict(
         loss_decode=dict(type='GradientClippedCrossEntropyLoss', patch_size=28, start_value=1.2)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
+# Nothing here was pretrained.
+optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(_delete_=True))

@@ -11,7 +11,7 @@ from mmwsss.models.backbones import ViTTokens
 from mmwsss.models.backbones.observed import ObservedViT
 from mmwsss.models.cam_heads.attention_fusion import AdaptiveAttentionFusion
 from mmwsss.models.segmentors import CAMMixin
-from mmwsss.models.utils import pool_attention, pool_pseudo_heads, refine_with_affinity, stack_heads
+from mmwsss.models.utils import cams_to_labels, pool_attention, pool_pseudo_heads, refine_with_affinity, stack_heads
 from mmwsss.registry import MODELS
 from mmwsss.utils.key_mapping import map_keys
 from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
@@ -166,6 +166,16 @@ def test_inference_over_views_of_the_worked_example():
     close(cams[0], [0, .290322, 1, .258065])
     assert cams[1].max() == 0
     close(cams[2], [0, .020833, .3125, 1])
+    assert cams_to_labels(cams[None], labels, .42).tolist() == [[[0, 0], [1, 3]]]
+    assert cams_to_labels(cams[None], labels, .05).tolist() == [[[0, 1], [1, 3]]]
+
+
+def test_positions_at_other_sizes():
+    vit = AttentionViT(arch=dict(embed_dims=1, num_layers=1, num_heads=1, feedforward_channels=1), img_size=64,
+                       patch_size=16, pos_embed_grid='scale')
+    vit.pos_embed.data.copy_(torch.arange(17.).reshape(1, 17, 1))
+    rows = vit._pos_embed_for((5, 3))[0, 1:, 0].reshape(5, 3)
+    close(rows[[0, 4]], [.852124, 2.193833, 3.531689, 13.192764, 14.534478, 15.872328])
 
 
 @pytest.mark.parametrize(('size', 'version', 'expected'), [

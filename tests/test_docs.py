@@ -249,6 +249,12 @@ def test_balanced_cross_entropy_block(child_runner):
     assert {'decode.loss_balanced_ce', 'decode.loss_dice'} <= losses.keys()
 
 
+def test_gradient_clipping_block(child_runner):
+    runner = child_runner('gradient_clipping')
+    assert trained_loss(runner).keys() >= {'decode.loss_clipped_ce'}
+    assert runner.message_hub.get_scalar('train/clipped_pixels').current() >= 0
+
+
 def test_dense_energy_block(child_runner):
     assert 'class EnergyRegularized' in SNIPPETS['energy_segmentor']
     losses = trained_loss(child_runner('dense_energy'))

@@ -115,6 +115,16 @@ def test_label_probabilities():
             label_probabilities(labels, **bad)
 
 
+@pytest.mark.parametrize('preset', ['weaktr_label_voc', 'weaktr_label_coco'])
+def test_crf_of_hard_labels_cleans_two_halves(preset):
+    image = np.repeat(np.repeat(np.uint8([0, 200]), 4)[None, :, None], 8, axis=0).repeat(3, axis=2)
+    clean = np.repeat([0, 1], 4)[None].repeat(8, axis=0)
+    labels = clean.copy()
+    labels[[2, 0], [1, 0]], labels[5, 6] = 1, 2
+    found = DenseCRF.from_preset(preset)(image, label_probabilities(labels, 3)).argmax(0)
+    assert (found == clean).all()
+
+
 def test_same_kind_out_and_inputs_stay():
     image, cam = two_halves()
     probs = with_background(cam, 1)

@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmwsss.models import AttentionViT, CAMClassifier
+from mmwsss.models import CAMClassifier
 from mmwsss.models.utils import (
     normalize_cams,
     reactivated_cams,
@@ -71,7 +71,11 @@ def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[st
     """Compute the losses of an iteration, ``loss_cls``, ``loss_patch`` and ``loss_affinity``, with everything kept."""
     mechanism, size = model.reactivation, images.shape[-2:]
     labels = torch.stack([sample.gt_label for sample in samples]).to(images)
-    scores, logits = student_pass(model.backbone, model, images)
+    backbone = model.backbone
+    student = backbone.forward_tokens(
+        images, attention=range(backbone.num_layers), attention_fn=keep, attention_logits=True)
+    scores = {'logits': student.class_tokens.mean(dim=2),
+              'patch_logits': model.cam_head.patch_classifier(student.patch_tokens).mean(dim=(2, 3))}
     model.eval()
     maps, counterparts = plain_view(model, images, labels)
     mirrored, _ = plain_view(model, images.flip(-1), labels)
@@ -82,16 +86,8 @@ def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[st
     tokens = F.interpolate(pseudo[:, None].float(), size=maps.shape[-2:], mode='nearest')[:, 0]
     pairs = token_affinity_labels(tokens.long(), include_diagonal=True)
     losses = model.classification_losses(scores, labels)
+    logits = patch_part(student.attentions, backbone.num_extra_tokens)
     return {**losses, 'loss_affinity': mechanism.weight * plain_affinity_loss(logits, pairs, counterparts)}
-
-
-def student_pass(backbone: AttentionViT, model: CAMClassifier, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Give the scores and the patches' products before softmax, (B, L, N, N)."""
-    tokens = backbone.forward_tokens(
-        images, attention=range(backbone.num_layers), attention_fn=keep, attention_logits=True)
-    scores = {'logits': tokens.class_tokens.mean(dim=2),
-              'patch_logits': model.cam_head.patch_classifier(tokens.patch_tokens).mean(dim=(2, 3))}
-    return scores, patch_part(tokens.attentions, backbone.num_extra_tokens)
 
 
 def plain_affinity_loss(logits: Tensor, pairs: Tensor, counterparts: Tensor) -> Tensor:

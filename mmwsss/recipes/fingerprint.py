@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Optional
 
+from mmwsss.apis import checkpoint_hash
+
 from .place import Place, data_files
 from .recipe import Stage
 
@@ -47,11 +49,7 @@ def _file_digest(path: Path) -> str:
 
 @cache
 def _digest_of_state(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return checkpoint_hash(path)
 
 
 def stage_fingerprint(stage: Stage, place: Place, needed: dict[str, str]) -> str:

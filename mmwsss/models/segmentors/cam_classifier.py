@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmwsss.registry import MODELS
 
 from ..backbones import AttentionViT
-from ..utils import valid_boxes
+from ..utils import refined_maps, valid_boxes
 from .cam_mixin import CAMMixin
 
 __all__ = ['CAMClassifier']
@@ -32,7 +32,8 @@ class CAMClassifier(CAMMixin, BaseModel):
         loss_weights: Weight of the loss by name of the score; 1 unless given.
         reactivation: :class:`AffinityReactivation`; without it, there are the losses of the scores alone.
         test_cfg: ``cams``: how views are fused (see :class:`CAMMixin`); ``threshold``: the background score of pseudo
-            labels and pictures; ``map_names``: the maps that are fused and evaluated, ``('cams', )`` unless given.
+            labels and pictures; ``map_names``: the maps that are fused and evaluated, ``('cams', )`` unless given;
+            ``refiner``: of fused maps in :meth:`predict`, such as :class:`PixelAdaptiveRefinement`; none unless given.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Raises:
@@ -54,6 +55,8 @@ class CAMClassifier(CAMMixin, BaseModel):
         self.loss_weights = loss_weights or {}
         self.reactivation = None if reactivation is None else MODELS.build(reactivation)
         self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
+        refiner = self.test_cfg.get('refiner')
+        self.test_refiner = None if refiner is None else MODELS.build(refiner)
         self.map_names = tuple(self.test_cfg.get('map_names', ('cams', )))
         unknown = set(self.map_names) - set(self.cam_head.map_names)
         if unknown:
@@ -137,4 +140,7 @@ class CAMClassifier(CAMMixin, BaseModel):
 
     def predict(self, inputs: Tensor, data_samples: list) -> list:
         """Give samples the maps of ``map_names``, (C, H, W) in [0, 1] at their own sizes, and ``cls_logits``."""
-        return self.attach_cams(self.multi_scale_cams(inputs), data_samples)
+        cams = self.multi_scale_cams(inputs)
+        if self.test_refiner is not None:
+            cams.update({name: refined_maps(self.test_refiner, inputs, cams[name]) for name in self.map_names})
+        return self.attach_cams(cams, data_samples)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .cam import IGNORE_INDEX, cams_to_labels, mask_outside_boxes
 
-__all__ = ['direct_pseudo_labels', 'quantize_colors', 'refined_pseudo_labels']
+__all__ = ['direct_pseudo_labels', 'quantize_colors', 'refined_maps', 'refined_pseudo_labels']
 
 
 def quantize_colors(images: Tensor) -> Tensor:
@@ -88,9 +88,7 @@ def direct_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
                          low: float,
                          boxes: Optional[Tensor] = None,
                          downscale: int = 2) -> Tensor:
-    """Refine class maps along the image and threshold them (AReAM, arXiv 2305.03112, Eq. 16).
-
-    Refined maps are divided by what the refiner makes of a plane of ones, so that thresholds keep their meaning.
+    """Refine class maps along the image and threshold them (AReAM, arXiv 2305.03112, Eq. 16); see :func:`refined_maps`.
 
     Args:
         refiner, images, cams, image_labels, high, low, boxes, downscale: See :func:`refined_pseudo_labels`.
@@ -101,11 +99,28 @@ def direct_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
     Raises:
         ValueError: If ``high`` is below ``low``.
     """
+    return cams_to_labels(refined_maps(refiner, images, cams, downscale), image_labels, low, high, boxes)
+
+
+@torch.no_grad()
+def refined_maps(refiner: Callable[[Tensor, Tensor], Tensor], images: Tensor, cams: Tensor,
+                 downscale: int = 2) -> Tensor:
+    """Refine class maps along the image, at reduced size.
+
+    They are divided by what the refiner makes of a plane of ones, so that thresholds keep their meaning.
+
+    Args:
+        refiner, images, downscale: See :func:`refined_pseudo_labels`.
+        cams (Tensor): (B, C, H, W).
+
+    Returns:
+        Tensor: (B, C, H, W).
+    """
     size = cams.shape[-2:]
     small = tuple(max(side // downscale, 1) for side in size)
     planes = _resize(cams, small)
     refined = refiner(_resize(images, small), torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1))
-    return cams_to_labels(_resize(refined[:, :-1] / refined[:, -1:], size), image_labels, low, high, boxes)
+    return _resize(refined[:, :-1] / refined[:, -1:], size)
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

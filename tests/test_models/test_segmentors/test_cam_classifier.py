@@ -6,7 +6,7 @@ from mmseg.structures import SegDataSample
 from torch.nn.functional import multilabel_soft_margin_loss
 
 from mmwsss.models import CAMClassifier
-from mmwsss.models.utils import normalize_cams, resize_maps
+from mmwsss.models.utils import normalize_cams, refined_maps, resize_maps
 from mmwsss.registry import MODELS
 
 SCORES, LABELS = torch.tensor([[.3, -.25], [1., 2.]]), torch.tensor([[1., 0.], [0., 1.]])
@@ -103,6 +103,21 @@ def test_prediction_has_all_maps_that_are_asked_for():
         assert maps.min() >= 0
         assert maps.max() <= 1
     assert sample.cls_logits.shape == (3, )
+
+
+def test_refinement_of_predicted_maps():
+    """At half size; a map that is the same everywhere, such as one normalised to 0, stays as it is."""
+    model = build(map_names=('cams', 'attention'))
+    image = torch.randn(1, 3, 32, 48)
+    plain = model.predict(image, samples(torch.ones(1, 3)))[0]
+    model.test_refiner = MODELS.build(dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=2))
+    found = model.predict(image, samples(torch.ones(1, 3)))[0]
+    small = [resize_maps(maps[None], (16, 24)) for maps in (image[0], plain.cams.data)]
+    expected = resize_maps(model.test_refiner(*small) / 1.01**2, (32, 48))[0]
+    torch.testing.assert_close(found.cams.data, expected)
+    assert not torch.allclose(found.attention.data, plain.attention.data)
+    ones = torch.ones(1, 2, 32, 48)
+    torch.testing.assert_close(refined_maps(model.test_refiner, image, ones), ones)
 
 
 def test_unknown_names_are_errors():

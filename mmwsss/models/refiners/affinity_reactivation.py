@@ -108,9 +108,8 @@ class AffinityReactivation(nn.Module):
                  cam_pass: str = 'eval',
                  pseudo_label: str = 'two-pass') -> None:
         super().__init__()
-        for name, allowed in _CHOICES.items():
-            if locals()[name] not in allowed:
-                raise ValueError(f'{name} must be one of {allowed}, got {locals()[name]!r}')
+        _check_choices(entropy_mode=entropy_mode, weight_scope=weight_scope, affinity_keys=affinity_keys,
+                       cam_pass=cam_pass, pseudo_label=pseudo_label)
         if 1 not in scales:
             raise ValueError(f'scales must hold 1, the size at which affinity is supervised, got {tuple(scales)}')
         if high < low:
@@ -250,6 +249,12 @@ class AffinityReactivation(nn.Module):
             labels = make(self.refiner, inputs.float(), cams, image_labels, self.high, self.low, boxes)
         steps = [size // cells for size, cells in zip(labels.shape[1:], grid)]
         return labels[:, ::steps[0], ::steps[1]][:, :grid[0], :grid[1]]
+
+
+def _check_choices(**chosen: str) -> None:
+    for name, value in chosen.items():
+        if value not in _CHOICES[name]:
+            raise ValueError(f'{name} must be one of {_CHOICES[name]}, got {value!r}')
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from .recipe import RecipeError, Stage
 
 __all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train']
 
+
 @stage_kind('train')
 class Train(StageKind):
     """``train.py`` or ``dist_train.sh``; its numbers are those of the validation at the end."""
@@ -32,7 +33,7 @@ class Train(StageKind):
         checkpoint, _ = final_checkpoint(stage, place)
         options = dict(stage.cfg_options)
         cfg = place.config(stage)
-        if checkpoint.is_file() and not self.results(stage, place):
+        if checkpoint.is_file() and cfg.get('val_dataloader') and not self._validation(stage, place):
             return [place.tools.test(config, shown_path(checkpoint), '--work-dir', shown_path(folder),
                                      *place.data_flags(), *cfg_option_words(options))]
         try:
@@ -50,12 +51,24 @@ class Train(StageKind):
         return [final_checkpoint(stage, place)[0]]
 
     def results(self, stage: Stage, place: Place) -> dict[str, float]:
-        """Read the validation after the last iteration, or the test that made up for it; none without masks."""
+        """Read the validation after the last iteration, or the test that made up for it; none without masks.
+
+        Raises:
+            RecipeError: There has been neither.
+        """
+        found = self._validation(stage, place)
+        if not found and place.config(stage).get('val_dataloader'):
+            raise RecipeError(f'stage {stage.name} has ended without a validation after the last iteration; the same '
+                              'call tests its checkpoint')
+        return found
+
+    def _validation(self, stage: Stage, place: Place) -> dict[str, float]:
         _, length = final_checkpoint(stage, place)
         for log in sorted(place.folder(stage).glob('*/vis_data/scalars.json'), reverse=True):
-            for line in reversed([json.loads(line) for line in log.read_text().splitlines()]):
-                if line.get('step') == length and any('/' in key for key in line):
-                    return numbers_of(line)
+            for line in reversed(log.read_text().splitlines()):
+                logged = logged_numbers(line)
+                if logged.get('step') == length and any('/' in key for key in logged):
+                    return numbers_of(logged)
         return test_results(place.folder(stage))
 
     def split(self, stage: Stage, place: Place) -> str:
@@ -225,6 +238,14 @@ def final_checkpoint(stage: Stage, place: Place) -> tuple[Path, int]:
 def checkpoint_of(stage: Stage, place: Place) -> str:
     """Word the path of the checkpoint that a stage needs."""
     return shown_path(final_checkpoint(place.recipe.stage(stage.checkpoint), place)[0])
+
+
+def logged_numbers(line: str) -> dict:
+    """Read a line of a log; nothing of one that a killed run has not finished."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return {}
 
 
 def test_files(folder: Path) -> list[Path]:

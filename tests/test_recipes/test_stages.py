@@ -90,7 +90,10 @@ def test_a_training_without_its_validation_is_tested(place):
     folder = place.out / 'cam'
     log = folder / '20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
-    log.write_text('{"loss": 1.0, "step": 12}\n{"cam/mIoU": 10.0, "step": 6}\n')
+    log.write_text('{"loss": 1.0, "step": 12}\n{"cam/mIoU": 10.0, "step": 6}\n{"cam/mI')
+    assert ' --resume ' in words(place, 'cam')
+    with pytest.raises(RecipeError, match='stage cam has ended without a validation after the last iteration'):
+        STAGE_KINDS['train'].results(place.recipe.stage('cam'), place)
     (folder / 'epoch_12.pth').touch()
     assert words(place, 'cam').startswith(f'python tools/test.py {V2} out/cam/epoch_12.pth --work-dir out/cam')
     kind, stage = STAGE_KINDS['train'], place.recipe.stage('cam')
@@ -98,7 +101,7 @@ def test_a_training_without_its_validation_is_tested(place):
     tested.parent.mkdir()
     tested.write_text(json.dumps({'cam/mIoU': 30.125, 'time': 1.0}))
     assert kind.results(stage, place) == {'cam/mIoU': 30.12}
-    log.write_text(log.read_text() + '{"cam/mIoU": 20.0, "time": 0.1, "step": 12}\n')
+    log.write_text(log.read_text() + '\n{"cam/mIoU": 20.0, "time": 0.1, "step": 12}\n')
     assert kind.results(stage, place) == {'cam/mIoU': 20.}
     assert ' --resume ' in words(place, 'cam')
 

@@ -2,12 +2,13 @@
 
 The plain arrangement computes attention explicitly and with gradient in every layer, keeps all maps, stacks them as
 (B, heads * layers, T, T), weighs whole maps, and forms the fine maps to average them. Ours keeps, while training, the
-class-to-patch part of each map and the column means of the rest.
+class-to-patch part of each map and the column means of the rest. The rows "fusion" are what an iteration needs beyond
+one without fine maps, which has no use for attention.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -68,7 +69,7 @@ def plain_scores(model: CAMClassifier, images: Tensor) -> tuple[dict[str, Tensor
 
 def train(model: CAMClassifier, labels: Tensor, scores: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Run one iteration up to the gradients; give losses and gradients by name."""
-    model.zero_grad()
+    model.zero_grad(set_to_none=False)  # gradients take their memory before it is measured
     losses = model.classification_losses(scores(), labels)
     sum(losses.values()).backward()
     return {**{name: value.detach() for name, value in losses.items()},
@@ -80,28 +81,38 @@ def worst(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max(float((one[name] - other[name]).abs().max() / one[name].abs().max().clamp_min(1e-12)) for name in other)
 
 
-def compare(name: str, ways: dict[str, Callable[[], dict]], args: argparse.Namespace, table: Table) -> None:
-    """Measure both ways of doing one thing and add a row each; results may differ by rounding."""
-    numbers, results = {}, {}
-    for way, run in ways.items():
-        results[way] = {key: value.clone() for key, value in run().items()}
-        with peak_memory(args.device) as peak:
-            run()
-        seconds = []
-        for _ in range(args.repeats):
-            began = time.perf_counter()
-            run()
-            if args.device != 'cpu':
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - began)
-        numbers[way] = peak.mib, min(seconds)
-    ours, plain = numbers['ours'], numbers['plain']
-    table.add_row(name, f'{plain[0]:.0f}', f'{ours[0]:.0f}', f'{plain[0] / ours[0]:.2f}', f'{plain[1]:.2f}',
-                  f'{ours[1]:.2f}', f'{plain[1] / ours[1]:.2f}', f'{worst(results["plain"], results["ours"]):.1e}')
+def two_scores(model: CAMClassifier, images: Tensor) -> dict[str, Tensor]:
+    """Give the scores that need no attention."""
+    tokens = model.backbone.forward_tokens(images)
+    coarse = model.cam_head.patch_classifier(tokens.patch_tokens)
+    return dict(logits=tokens.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)))
+
+
+def measure(run: Callable[[], dict], args: argparse.Namespace) -> tuple[float, float, dict]:
+    """Give peak memory in MiB, the seconds of the fastest round, and the results."""
+    results = {key: value.clone() for key, value in run().items()}
+    with peak_memory(args.device) as peak:
+        run()
+    seconds = []
+    for _ in range(args.repeats):
+        began = time.perf_counter()
+        run()
+        if args.device != 'cpu':
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return peak.mib, min(seconds), results
+
+
+def row(name: str, plain: Sequence[float], ours: Sequence[float], difference: str = '') -> list[str]:
+    """Lay out memory and time of both ways."""
+    cells = [name]
+    for one, other, digits in zip(plain, ours, (0, 2)):
+        cells += [f'{one:.{digits}f}', f'{other:.{digits}f}', f'{one / other:.2f}' if other > 0 else '-']
+    return [*cells, difference]
 
 
 def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
-    """Compare both ways of a training iteration and of giving fine maps."""
+    """Compare both ways of a training iteration and of giving fine maps; results may differ by rounding."""
     cfg = Config.fromfile(find_config(path))
     init_default_scope('mmwsss')
     strip_pretrained(cfg.model, keep_local=False)
@@ -112,13 +123,15 @@ def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
     images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
     labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
     name = cfg.filename.split('/')[-1].removesuffix('.py')
-    compare(f'{name}: iteration', dict(
-        plain=lambda: train(model, labels, lambda: plain_scores(model, images)[0]),
-        ours=lambda: train(model, labels, lambda: model.cam_head(model.backbone, images))), args, table)
+    *plain, expected = measure(lambda: train(model, labels, lambda: plain_scores(model, images)[0]), args)
+    *ours, found = measure(lambda: train(model, labels, lambda: model.cam_head(model.backbone, images)), args)
+    *without, _ = measure(lambda: train(model, labels, lambda: two_scores(model, images)), args)
+    table.add_row(*row(f'{name}: iteration', plain, ours, f'{worst(expected, found):.1e}'))
+    table.add_row(*row(f'{name}: fusion', *([a - b for a, b in zip(way, without)] for way in (plain, ours))))
     with torch.no_grad():
-        compare(f'{name}: fine maps', dict(
-            plain=lambda: dict(cams=plain_scores(model, images)[1]),
-            ours=lambda: dict(cams=model.class_maps(images)['cams'])), args, table)
+        *plain, expected = measure(lambda: dict(cams=plain_scores(model, images)[1]), args)
+        *ours, found = measure(lambda: dict(cams=model.class_maps(images)['cams']), args)
+    table.add_row(*row(f'{name}: fine maps', plain, ours, f'{worst(expected, found):.1e}'))
 
 
 def main() -> None:

@@ -6,4 +6,6 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 bash "$root/tools/setup_env.sh"
 cd "$root"
-exec "${MMWSSS_VENV:-$root/.venv}/bin/python" -m pytest -q "$@"
+# One process of tests on every core, with one thread each.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec "${MMWSSS_VENV:-$root/.venv}/bin/python" -m pytest -q -n auto "$@"

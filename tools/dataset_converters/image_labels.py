@@ -138,7 +138,7 @@ def show_summary(labels: ImageLabels, path: Path, console: Console) -> None:
     console.print(table)
     console.print(f'{path}: {summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
                   f'{len(summary.without_label)} without a label, {len(summary.classes_without_image)} classes without '
-                  'an image', highlight=False)
+                  'an image', highlight=False, soft_wrap=True)
 
 
 def main() -> None:

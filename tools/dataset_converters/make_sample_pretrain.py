@@ -43,7 +43,7 @@ def main() -> None:
     except (ValueError, FileExistsError) as error:
         raise SystemExit(f'make_sample_pretrain.py: {error}') from error
     console.print(f'{args.out_dir}: {"made" if made else "already there"}; {len(PRETRAIN_CLASSES)} classes, '
-                  f'{args.train_per_class} train and {args.val_per_class} val images each')
+                  f'{args.train_per_class} train and {args.val_per_class} val images each', soft_wrap=True)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
@@ -14,7 +15,7 @@ __all__ = ['Commands', 'STAGE_KINDS', 'StageKind', 'stage_kind']
 Commands = list[list[str]]
 
 
-class StageKind:
+class StageKind(ABC):
     """A kind of stage: a subclass words its commands, names its outputs and reads its numbers."""
 
     required: tuple[str, ...] = ()
@@ -24,13 +25,13 @@ class StageKind:
     gives: Optional[str] = None
     """What later stages may need of it: ``checkpoint`` or ``labels``."""
 
+    @abstractmethod
     def commands(self, stage: Stage, place: Place) -> Commands:
         """Word the commands that are left to do, each as a list of words."""
-        raise AssertionError('every kind words its commands')
 
+    @abstractmethod
     def outputs(self, stage: Stage, place: Place) -> list[Path]:
         """Name the files and folders whose content is the outcome."""
-        raise AssertionError('every kind names its outputs')
 
     def results(self, stage: Stage, place: Place) -> dict[str, float]:
         """Read the numbers that the commands left, by metric."""

@@ -228,8 +228,8 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
                                ({'high': 2}, 'high=2'), ({'post': 'nn'}, "'nn'")):
         with pytest.raises(ValueError, match=message):
             PseudoLabelHook(**arguments)
-    with pytest.raises(TypeError, match='treshold'):
-        PseudoLabelHook(treshold=.5)
+    with pytest.raises(TypeError, match='tolerance'):
+        PseudoLabelHook(tolerance=.5)
     plain = segmentor_cfg(root, tmp_path)
     with pytest.raises(ValueError, match='ImageLabelDataset'):
         PseudoLabelHook(threshold=.5).before_train(stub_runner(plain, init_model(plain), tmp_path))

@@ -1,6 +1,6 @@
 # AReAM as its code was released with arXiv version 1: a fixed split of the layers, uniform weights, 224 pixels.
 _base_ = [
-    '../_base_/models/aream_deit-s.py', '../_base_/datasets/voc.py', '../_base_/pipelines/deit_224.py',
+    '../_base_/models/aream_deit-s.py', '../_base_/datasets/voc_deit.py',
     '../_base_/schedules/aream_45e.py', '../_base_/epoch_runtime.py'
 ]
 randomness = dict(seed=42)
@@ -19,13 +19,6 @@ model = dict(
         entropy_mode='uniform',
         cam_pass='train',
         loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch')))
-train_dataloader = dict(
-    batch_size=64,
-    drop_last=True,
-    sampler=dict(type='EpochSampler'),
-    dataset=dict(pipeline=_base_.deit_train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.deit_val_pipeline))
-test_dataloader = val_dataloader
 val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))

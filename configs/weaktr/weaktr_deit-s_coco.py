@@ -1,7 +1,7 @@
 # The paper's version of the first stage on COCO 2014, in the authors' 90 slots: slot i is COCO's category id i + 1, of
 # which COCO never uses ten. README.md says how the slots map to the 80 classes.
 _base_ = [
-    '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/coco.py', '../_base_/pipelines/deit_224.py',
+    '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/coco_deit.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
 num_classes = 90
@@ -9,15 +9,10 @@ model = dict(
     backbone=dict(num_class_tokens=num_classes),
     cam_head=dict(num_classes=num_classes),
     test_cfg=dict(pseudo_label_crf='weaktr_label_coco'))
-train_dataloader = dict(
-    batch_size=64,
-    drop_last=True,
-    sampler=dict(type='EpochSampler'),
-    dataset=dict(pipeline=_base_.deit_train_pipeline, dataset=dict(type='COCO2014SlotDataset')))
-val_dataloader = dict(
-    dataset=dict(pipeline=_base_.deit_val_pipeline, dataset=dict(type='COCO2014SlotDataset')))
-test_dataloader = dict(
-    dataset=dict(pipeline=_base_.deit_val_pipeline, dataset=dict(type='COCO2014SlotDataset')))
+_slots = dict(dataset=dict(dataset=dict(type='COCO2014SlotDataset')))
+train_dataloader = _slots
+val_dataloader = _slots
+test_dataloader = _slots
 val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 # 5e-4 for 512 images

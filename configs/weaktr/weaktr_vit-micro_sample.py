@@ -1,13 +1,12 @@
 # The first stage on the generated sample set, from the sample backbone: minutes on two cores.
 _base_ = [
-    '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/sample.py', '../_base_/pipelines/deit_224.py',
+    '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/sample_deit.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
-crop_size = 112
 num_classes = 8
 width = 128
 model = dict(
-    data_preprocessor=dict(size=(crop_size, crop_size)),
+    data_preprocessor=dict(size=(112, 112)),
     backbone=dict(
         arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
         img_size=64,
@@ -19,18 +18,6 @@ model = dict(
         # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=num_classes, in_channels=width, num_layers=6, num_heads=4))
-# A few hundred iterations leave no time to get used to RandAugment; objects fill less of a picture than on ImageNet.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmpretrain.RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.4, 1.0), interpolation='bicubic',
-         backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackWSSSInputs')
-]
-train_dataloader = dict(
-    batch_size=8, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.deit_val_pipeline))
-test_dataloader = val_dataloader
 val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 max_epochs = 12

@@ -1,4 +1,5 @@
-# VOC as DeiT-based classifiers train on it: epochs of 64 crops of 224; class maps are evaluated at the images' own size.
+# VOC as DeiT-based classifiers train on it: epochs, 64 crops of 224 a batch; class maps are evaluated at the images'
+# own size.
 _base_ = ['./voc.py', '../pipelines/deit_224.py']
 train_dataloader = dict(
     batch_size=64,

@@ -4,7 +4,7 @@ from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints tha
 from mmwsss.utils.augreg import load_augreg_vit
 from mmwsss.utils.checkpoint_schemes import load_timm_vit
 
-from .backbones import AttentionConformer, AttentionViT
+from .backbones import AttentionConformer, AttentionViT, WideResNet38
 from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import LargeFOVHead, MaskTransformerHead
@@ -24,6 +24,6 @@ __all__ = [
     'AReAMHead', 'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT',
     'BalancedCrossEntropyLoss', 'CAMClassifier', 'ClassTokenContrastLoss', 'DenseCRF', 'DenseEnergyLoss',
     'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss',
-    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'load_augreg_vit',
-    'load_timm_vit'
+    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead',
+    'WideResNet38', 'load_augreg_vit', 'load_timm_vit'
 ]

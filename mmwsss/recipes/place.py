@@ -11,7 +11,7 @@ from typing import Optional
 from mmengine.config import Config
 
 from mmwsss.utils.cli import find_config, load_config
-from mmwsss.utils.config import dataset_configs
+from mmwsss.utils.config import dataset_configs, masks_beside
 
 from .launch import Tools, shown_path
 from .recipe import Recipe, RecipeError, Stage
@@ -149,16 +149,21 @@ def split_file(cfg: Config, split: str) -> Path:
     raise RecipeError(f'{cfg.filename} has no list of {split} images')
 
 
-def masks_of(cfg: Config) -> Path:
-    """The folder of masks that a config validates with.
+def masks_of(cfg: Config, images: Path) -> Path:
+    """The folder of masks that a config validates with, or its neighbour for training images in a folder of their own.
+
+    Args:
+        cfg: The config.
+        images: The list of images.
 
     Raises:
         RecipeError: It has none.
     """
-    for _, root, leaf, _ in _leaves(cfg):
-        folder = (leaf.get('data_prefix') or {}).get('seg_map_path')
-        if folder:
-            return root / folder
+    leaves = list(_leaves(cfg))
+    for split, root, leaf, _ in reversed(leaves):
+        if split != 'train' and (leaf.get('data_prefix') or {}).get('seg_map_path'):
+            judged = root / (leaf.get('ann_file') or '') == images
+            return root / masks_beside(leaf, (leaf if judged else leaves[0][2]).data_prefix['img_path'])
     raise RecipeError(f'{cfg.filename} names no folder of masks')
 
 

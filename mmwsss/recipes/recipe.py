@@ -16,8 +16,8 @@ from .kinds import STAGE_KINDS
 
 __all__ = ['Recipe', 'RecipeError', 'Stage', 'read_recipe', 'shortened']
 
-NEEDS = ('checkpoint', 'labels')
-"""Keys of a stage that name an earlier one."""
+NEEDS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels'}
+"""Keys of a stage that name an earlier one, and what that one must give."""
 
 
 class RecipeError(Exception):
@@ -37,6 +37,7 @@ class Stage:
         cfg_options: Overrides of the config: values by dotted key.
         checkpoint: The stage whose final checkpoint is used.
         labels: The stage whose pseudo labels are used.
+        cams: The stage whose class maps, saved beside its pseudo labels, are used.
         split: ``train``, ``val``, ``test`` or a list of image ids, where the kind has a choice; ``train`` by default.
         script: The tool that a ``script`` stage runs, relative to ``tools/``.
         creates: The files that tell what a ``script`` stage made.
@@ -52,6 +53,7 @@ class Stage:
     cfg_options: dict = field(default_factory=dict)
     checkpoint: Optional[str] = None
     labels: Optional[str] = None
+    cams: Optional[str] = None
     split: str = ''
     script: Optional[str] = None
     creates: tuple = ()
@@ -162,9 +164,9 @@ def _strings(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _check_needs(stage: Stage, where: str, earlier: list[Stage]) -> None:
-    for key in NEEDS:
+    for key, gift in NEEDS.items():
         name = getattr(stage, key)
-        givers = [other.name for other in earlier if STAGE_KINDS[other.kind].gives == key]
+        givers = [other.name for other in earlier if STAGE_KINDS[other.kind].gives == gift]
         if name and name not in givers:
             raise RecipeError(f'{where}: {key} must name an earlier stage that gives it, got {name!r}; there '
                               f'{"are " + ", ".join(givers) if givers else "is none"}')

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Optional
 
+from mmengine.config import Config
+
 from .kinds import Commands, StageKind, stage_kind
 from .launch import cfg_option_words, shown_path
 from .pictures import draw_labels
@@ -107,15 +109,16 @@ class PseudoLabels(StageKind):
     """``make_pseudo_labels.py``."""
 
     required = ('checkpoint', )
-    optional = ('config', 'cfg_options', 'split')
+    optional = ('config', 'cfg_options', 'split', 'cams')
     gives = 'labels'
 
     def commands(self, stage: Stage, place: Place) -> Commands:
         """Write the labels."""
         split = ['--split', place.fill(stage.split, stage)] if stage.split else []
+        cams = ['--cams', shown_path(label_folder(stage.cams, place))] if stage.cams else []
         return [place.tools.spread(
             'make_pseudo_labels.py', place.shown_config(stage), checkpoint_of(stage, place), '--out-dir',
-            shown_path(label_folder(stage.name, place)), *split, *place.data_flags(), *place.words(stage),
+            shown_path(label_folder(stage.name, place)), *cams, *split, *place.data_flags(), *place.words(stage),
             *cfg_option_words(place.cfg_options(stage)))]
 
     def outputs(self, stage: Stage, place: Place) -> list[Path]:
@@ -136,8 +139,9 @@ class EvaluateLabels(StageKind):
 
     def commands(self, stage: Stage, place: Place) -> Commands:
         """Compare the labels with the masks that the config of their model validates with."""
-        cfg = place.config(place.recipe.stage(stage.labels))
-        words = ['--gt-dir', shown_path(masks_of(cfg)), '--split', shown_path(self._list(stage, place)), '--label-dir',
+        cfg = self._data_config(stage, place)
+        images = self._list(stage, place)
+        words = ['--gt-dir', shown_path(masks_of(cfg, images)), '--split', shown_path(images), '--label-dir',
                  shown_path(label_folder(stage.labels, place)), *class_words(cfg), '--json',
                  shown_path(self.outputs(stage, place)[0])]
         return [place.tools.single('eval_pseudo_labels.py', *words, *place.words(stage))]
@@ -156,9 +160,16 @@ class EvaluateLabels(StageKind):
 
     def pictures(self, stage: Stage, place: Place) -> Optional[Path]:
         """Draw labels beside masks."""
-        cfg = place.config(place.recipe.stage(stage.labels))
-        return draw_labels(cfg, label_folder(stage.labels, place), masks_of(cfg), self._list(stage, place),
+        cfg = self._data_config(stage, place)
+        images = self._list(stage, place)
+        return draw_labels(cfg, label_folder(stage.labels, place), masks_of(cfg, images), images,
                            place.folder(stage) / 'labels.png')
+
+    @staticmethod
+    def _data_config(stage: Stage, place: Place) -> Config:
+        """The config of the labels' model; an AffinityNet refines maps of another, which knows where masks are."""
+        labels = place.recipe.stage(stage.labels)
+        return place.config(place.recipe.stage(labels.cams) if labels.cams else labels)
 
     @staticmethod
     def _list(stage: Stage, place: Place) -> Path:

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmwsss.datasets.class_names import IMAGE_SUFFIXES, foreground_classes, read_class_names
 from mmwsss.registry import DATASETS
 
-__all__ = ['dataset_configs', 'override_data']
+__all__ = ['dataset_configs', 'masks_beside', 'override_data']
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _SPLIT_FOLDERS = ('', 'ImageSets/Segmentation', 'ImageSets/Main', 'ImageSets')
@@ -84,6 +84,21 @@ def dataset_configs(cfg: Config) -> Iterator[tuple[str, ConfigDict, list[ConfigD
         if cfg.get(loader):
             for leaf, wrappers in _descend(cfg[loader].dataset, []):
                 yield loader.split('_')[0], leaf, wrappers
+
+
+def masks_beside(judged: ConfigDict, photos: str) -> str:
+    """Name the folder of masks of other photographs than a data set's own.
+
+    Args:
+        judged (ConfigDict): A data set with photographs and masks in ``data_prefix``, such as ``val2014`` and
+            ``SegmentationClass/val2014``.
+        photos (str): The other folder of photographs, such as ``train2014``.
+
+    Returns:
+        str: ``SegmentationClass/train2014``; the folder of masks itself where it does not name the photographs'.
+    """
+    prefix = judged.data_prefix
+    return prefix['seg_map_path'].replace(prefix['img_path'], photos)
 
 
 def _descend(node: ConfigDict, wrappers: list) -> Iterator[tuple[ConfigDict, list]]:

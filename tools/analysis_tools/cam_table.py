@@ -27,7 +27,7 @@ from mmwsss.evaluation import CAMMetric
 from mmwsss.registry import MODELS
 from mmwsss.utils import atomic_path, write_json
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
-from mmwsss.utils.config import dataset_configs
+from mmwsss.utils.config import dataset_configs, masks_beside
 from mmwsss.utils.dist import prepare_distributed
 
 RATES = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
@@ -112,9 +112,8 @@ def choose_split(cfg: Config, split: str) -> None:
     beside = Path(leaf.ann_file).with_name('train.txt')
     exists = (Path(leaf.get('data_root') or '') / beside).is_file()
     leaf.ann_file = str(beside) if exists else train.ann_file
-    prefix, images = leaf.data_prefix, train.data_prefix['img_path']
-    prefix['seg_map_path'] = prefix['seg_map_path'].replace(prefix['img_path'], images)
-    prefix['img_path'] = images
+    images = train.data_prefix['img_path']
+    leaf.data_prefix = dict(img_path=images, seg_map_path=masks_beside(leaf, images))
 
 
 def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:

@@ -19,6 +19,9 @@ from .cam import IGNORE_INDEX
 __all__ = ['PairLabels', 'dense_affinity', 'pair_affinity', 'pair_indices', 'pair_labels', 'pair_offsets',
            'sparse_affinity']
 
+_BLOCK = 64
+"""int: Channels whose differences are formed together; few enough to stay in a processor's cache."""
+
 
 class PairLabels(NamedTuple):
     """What is known of pairs; each (B, P, N_from) bool, at most one of them true.
@@ -97,8 +100,8 @@ def pair_labels(labels: Tensor, radius: int = 5) -> PairLabels:
 def pair_affinity(features: Tensor, radius: int = 5) -> Tensor:
     """Compute exp(-mean over channels |f_to - f_from|) for all pairs (PSA, Eq. 3, with the code's mean).
 
-    Neither pass keeps the differences: each holds those of one offset at a time, and the backward pass forms them again
-    from the features.
+    Neither pass keeps the differences: each holds those of one offset and a few channels at a time, and the backward
+    pass forms them again from the features.
 
     Args:
         features: (B, C, h, w); half precision is computed in float32.
@@ -168,14 +171,16 @@ class _PairAffinity(Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, radius: int) -> Tensor:
-        own = _shifted(features, (0, 0), radius)
-        buffer = torch.empty(own.shape, dtype=features.dtype, device=features.device)
         offsets = pair_offsets(radius)
-        distances = features.new_empty(len(features), len(offsets), *own.shape[-2:])
-        for place, offset in enumerate(offsets):
-            torch.sub(_shifted(features, offset, radius), own, out=buffer)
-            torch.mean(buffer.abs_(), dim=1, out=distances[:, place])
-        affinity = distances.neg_().exp_().flatten(2)
+        own = _shifted(features, (0, 0), radius)
+        distances = features.new_zeros(len(features), len(offsets), *own.shape[-2:])
+        for block in features.split(_BLOCK, dim=1):
+            own = _shifted(block, (0, 0), radius)
+            buffer = torch.empty_like(own, memory_format=torch.contiguous_format)
+            for place, offset in enumerate(offsets):
+                torch.sub(_shifted(block, offset, radius), own, out=buffer)
+                distances[:, place] += buffer.abs_().sum(dim=1)
+        affinity = distances.div_(-features.shape[1]).exp_().flatten(2)
         ctx.save_for_backward(features, affinity)
         ctx.radius = radius
         return affinity
@@ -184,17 +189,18 @@ class _PairAffinity(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         features, affinity = ctx.saved_tensors
-        own = _shifted(features, (0, 0), ctx.radius)
+        size = _shifted(features, (0, 0), ctx.radius).shape[-2:]
         # d exp(-mean |t - f|) / dt = -exp(..) sign(t - f) / C, and the opposite for f.
-        factors = (grad * affinity / -features.shape[1]).unflatten(2, own.shape[-2:])
+        factors = (grad * affinity / -features.shape[1]).unflatten(2, size)
         result = torch.zeros_like(features)
-        own_result = _shifted(result, (0, 0), ctx.radius)
-        buffer = torch.empty(own.shape, dtype=features.dtype, device=features.device)
-        for place, offset in enumerate(pair_offsets(ctx.radius)):
-            torch.sub(_shifted(features, offset, ctx.radius), own, out=buffer)
-            buffer.sign_().mul_(factors[:, place, None])
-            _shifted(result, offset, ctx.radius).add_(buffer)
-            own_result.sub_(buffer)
+        for block, target in zip(features.split(_BLOCK, dim=1), result.split(_BLOCK, dim=1)):
+            own, own_target = _shifted(block, (0, 0), ctx.radius), _shifted(target, (0, 0), ctx.radius)
+            buffer = torch.empty_like(own, memory_format=torch.contiguous_format)
+            for place, offset in enumerate(pair_offsets(ctx.radius)):
+                torch.sub(_shifted(block, offset, ctx.radius), own, out=buffer)
+                buffer.sign_().mul_(factors[:, place, None])
+                _shifted(target, offset, ctx.radius).add_(buffer)
+                own_target.sub_(buffer)
         return result, None
 
 

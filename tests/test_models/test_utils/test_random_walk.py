@@ -5,8 +5,8 @@ import torch
 
 from mmwsss.models.utils import dense_affinity, pair_affinity, random_walk, sparse_affinity
 
-THREE_NODES = torch.tensor([[1, .9, .2], [.9, 1, .6], [.2, .6, 1]])
-VECTORS = torch.tensor([[.39, .39, .39], [.9, .2, .1], [0, .1, .8]])[:, None]
+THREE_NODES = torch.tensor([[1, .9, .2], [.9, 1, .6], [.2, .6, 1]], dtype=torch.double)
+VECTORS = torch.tensor([[.39, .39, .39], [.9, .2, .1], [0, .1, .8]], dtype=torch.double)[:, None]
 METHODS = [None, 'squaring', 'products']
 
 
@@ -25,7 +25,7 @@ def plain_walk(cams, affinity, beta, log2_steps):
 def test_three_nodes(log2_steps, expected, labels, sparse, method):
     affinity = THREE_NODES.to_sparse() if sparse else THREE_NODES
     walked = random_walk(VECTORS, affinity, beta=8, log2_steps=log2_steps, method=method)
-    expected = torch.tensor(expected)[:, None]
+    expected = torch.tensor(expected, dtype=torch.double)[:, None]
     torch.testing.assert_close(walked, expected, rtol=0, atol=1e-6)
     assert walked.argmax(dim=0)[0].tolist() == labels
 

@@ -19,7 +19,7 @@ from .cam import IGNORE_INDEX
 __all__ = ['PairLabels', 'dense_affinity', 'pair_affinity', 'pair_indices', 'pair_labels', 'pair_offsets',
            'sparse_affinity']
 
-_BLOCK = 64
+_BLOCK = 128
 """int: Channels whose differences are formed together; few enough to stay in a processor's cache."""
 
 

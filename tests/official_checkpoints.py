@@ -106,12 +106,51 @@ def _transformer(name: str, width: int) -> dict[str, tuple]:
             **_linear(f'{name}.mlp.fc1', 4 * width, width), **_linear(f'{name}.mlp.fc2', width, 4 * width)}
 
 
+def resnet38_shapes(width: int = 64, counters: bool = True) -> dict[str, tuple]:
+    """Name the weights of PSA's Wide-ResNet-38; its old files have no counters of batch norm."""
+    shapes = {'conv1a.weight': (width, 3, 3, 3)}
+    for stage, units, before, middle, after in ((2, 3, 1, 2, 2), (3, 3, 2, 4, 4), (4, 6, 4, 8, 8), (5, 3, 8, 8, 16)):
+        for index in range(units):
+            unit, start = (f'b{stage}_{index}', after) if index else (f'b{stage}', before)
+            shapes.update({
+                **_batch_norm(f'{unit}.bn_branch2a', start * width),
+                f'{unit}.conv_branch2a.weight': (middle * width, start * width, 3, 3),
+                **_batch_norm(f'{unit}.bn_branch2b1', middle * width),
+                f'{unit}.conv_branch2b1.weight': (after * width, middle * width, 3, 3)})
+        shapes[f'b{stage}.conv_branch1.weight'] = (after * width, before * width, 1, 1)
+    for unit, before, after in (('b6', 16, 32), ('b7', 32, 64)):
+        widths = (before, after // 4, after // 2, after)
+        for index, (name, taps) in enumerate((('2a', 1), ('2b1', 3), ('2b2', 1))):
+            start, end = widths[index] * width, widths[index + 1] * width
+            shapes.update({**_batch_norm(f'{unit}.bn_branch{name}', start),
+                           f'{unit}.conv_branch{name}.weight': (end, start, taps, taps)})
+        shapes[f'{unit}.conv_branch1.weight'] = (after * width, before * width, 1, 1)
+    shapes.update(_batch_norm('bn7', 64 * width))
+    return {name: shape for name, shape in shapes.items() if counters or not name.endswith('num_batches_tracked')}
+
+
+def mxnet_name(name: str) -> str:
+    """Name a weight of Wide-ResNet-38 as in its authors' file."""
+    module, kind = name.rsplit('.', 1)
+    suffix = {'bias': 'beta', 'running_mean': 'moving_mean', 'running_var': 'moving_var'}.get(kind, 'gamma')
+    if module == 'conv1a':
+        return 'arg:conv1a_weight'
+    if '.' not in module:
+        layer = module
+    else:
+        unit, branch = module.split('.')
+        unit = unit[1:].replace('_', 'b') if '_' in unit else f'{unit[1:]}a'
+        layer = branch.replace('conv_', f'res{unit}_').replace('bn_', f'bn{unit}_')
+    suffix = suffix if layer.startswith('bn') else 'weight'
+    return f'{"aux" if suffix.startswith("moving") else "arg"}:{layer}_{suffix}'
+
+
 def random_weights(shapes: dict[str, tuple], seed: int = 0, std: float = 0.02) -> dict[str, Tensor]:
     """Draw weights; norm weights and variances lie around one, counters are one."""
     generator = torch.Generator().manual_seed(seed)
     weights = {name: torch.randn(shape, generator=generator) * std for name, shape in shapes.items()}
     for name, weight in weights.items():
-        if re.search(r'((norm|bn)[123]?|ln)\.weight$|weight_g$|running_var$', name):
+        if re.search(r'((norm|bn)[1237]?|ln|bn_branch\w+)\.weight$|weight_g$|running_var$', name):
             weight += 1
         if name.endswith('num_batches_tracked'):
             weights[name] = torch.tensor(1)

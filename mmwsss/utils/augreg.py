@@ -1,14 +1,14 @@
 """Vision Transformers of "How to train your ViT?" (AugReg), published as arrays in JAX's layout."""
 
 import os
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
+
+from .download import cached_download
 
 __all__ = ['augreg_weights', 'load_augreg_vit']
 
@@ -33,7 +33,7 @@ def load_augreg_vit(filename: str, map_location: Optional[str] = None, logger: A
     """
     path = filename[len('augreg+'):]
     if path.startswith(('http://', 'https://')):
-        path = _downloaded(path)
+        path = cached_download(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path} does not exist')
     with np.load(path, allow_pickle=False) as arrays:
@@ -89,13 +89,3 @@ def _layer(arrays: Any, old: str, new: str) -> dict[str, np.ndarray]:
 
 def _norm(arrays: Any, old: str, new: str) -> dict[str, np.ndarray]:
     return {f'{new}.weight': arrays[f'{old}/scale'], f'{new}.bias': arrays[f'{old}/bias']}
-
-
-def _downloaded(url: str) -> str:
-    """Give the path of a URL's file in torch's cache, fetched by the first process of a run."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', url.rsplit('/', 1)[1])
-    if is_main_process() and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), progress=False)
-    barrier()
-    return str(path)

@@ -2,7 +2,7 @@
 
 from .key_mapping import KeyLayout, KeyRule
 
-__all__ = ['OFFICIAL_LAYOUTS', 'vit_rules']
+__all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'mxnet_resnet38_rules', 'resnet38_rules', 'vit_rules']
 
 WB = r'(weight|bias)'
 
@@ -111,6 +111,45 @@ CONFORMER_RULES = (
 )
 TRANSCAM_RULES = (*CONFORMER_RULES, KeyRule(_HEADS, r'cam_head.\1_cls_head.\2'))
 
+
+
+def resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
+    """Map PSA's Wide-ResNet-38, and those of the methods that took it over; only a prefix is added.
+
+    Args:
+        target (str): Prefix of the new names.
+
+    Returns:
+        tuple[KeyRule]: The rules. Heads match none of them.
+    """
+    return (
+        KeyRule(r'conv1a\.weight', f'{target}conv1a.weight'),
+        KeyRule(r'(b[2-7](?:_\d)?\.conv_branch\w+)\.weight', rf'{target}\1.weight'),
+        KeyRule(rf'(b[2-7](?:_\d)?\.bn_branch\w+|bn7)\.{BATCH_NORM}', rf'{target}\1.\2'),
+    )
+
+
+_MXNET_NORM = (('arg', 'gamma', 'weight'), ('arg', 'beta', 'bias'), ('aux', 'moving_mean', 'running_mean'),
+               ('aux', 'moving_var', 'running_var'))
+
+
+def mxnet_resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
+    """Map the Wide-ResNet-38 that its authors published for MXNet; see :func:`resnet38_rules`."""
+    rules = [KeyRule('arg:conv1a_weight', f'{target}conv1a.weight')]
+    # The first unit of a stage has the letter a, the others b and a number.
+    for unit, renamed in ((r'(\d)a', r'b\1'), (r'(\d)b(\d+)', r'b\1_\2')):
+        branch = r'\2' if unit.endswith('a') else r'\3'
+        rules.append(KeyRule(rf'arg:res{unit}_(branch\w+)_weight', rf'{target}{renamed}.conv_{branch}.weight'))
+        rules += [KeyRule(rf'{kind}:bn{unit}_(branch\w+)_{old}', rf'{target}{renamed}.bn_{branch}.{new}')
+                  for kind, old, new in _MXNET_NORM]
+    rules += [KeyRule(rf'{kind}:bn7_{old}', f'{target}bn7.{new}') for kind, old, new in _MXNET_NORM]
+    return (*rules, KeyRule(r'arg:linear1000_(weight|bias)', None, required=False))
+
+
+_CLASSIFIER = KeyRule(r'fc8\.weight', None, required=False)
+MXNET_LAYOUTS = {'resnet38-imagenet': KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_resnet38_rules())}
+"""Layouts of ``.params`` files, by METHOD."""
+
 OFFICIAL_LAYOUTS = {
     'toco': KeyLayout('ToCo (model_iter_*.pth of the authors)', TOCO_RULES),
     'deit': KeyLayout('DeiT (without distillation)', vit_rules()),
@@ -124,5 +163,11 @@ OFFICIAL_LAYOUTS = {
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),
+    'resnet38-imagenet': KeyLayout("Wide-ResNet-38 (PSA's names)", (*resnet38_rules(), _CLASSIFIER)),
+    'psa': KeyLayout('AffinityNet (PSA)', (
+        *resnet38_rules(), KeyRule(r'(f8_[345]|f9)\.weight', r'affinity_head.\1.weight'))),
+    'deeplab-resnet38': KeyLayout("DeepLab on Wide-ResNet-38 (MCTformer's second stage)", (
+        *resnet38_rules(), KeyRule(rf'fc8_seg_conv1\.{WB}', r'decode_head.fov_conv.\1'),
+        KeyRule(rf'fc8_seg_conv2\.{WB}', r'decode_head.conv_seg.\1'))),
 }
 """Layouts by the name that ``tools/model_converters/official2mmwsss.py`` takes as METHOD."""

@@ -2,8 +2,8 @@
 """Convert a checkpoint published by a method's authors: ``official2mmwsss.py METHOD SRC DST``.
 
 The result of a method's name loads into the model of the method's config with nothing missing and
-nothing unexpected; that of ``deit``, ``vit`` and ``conformer-imagenet`` holds a backbone
-(``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')``).
+nothing unexpected; that of ``deit``, ``vit``, ``conformer-imagenet`` and ``resnet38-imagenet`` holds a
+backbone (``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')``).
 """
 
 import argparse
@@ -19,8 +19,9 @@ from rich.table import Table
 
 from mmwsss.apis.checkpoints import checkpoint_hash, read_checkpoint
 from mmwsss.utils import atomic_path
-from mmwsss.utils.key_mapping import MappedKeys, find_weights, map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
+from mmwsss.utils.key_mapping import KeyLayout, MappedKeys, find_weights, map_keys
+from mmwsss.utils.mxnet_params import is_mxnet_params, read_mxnet_params
+from mmwsss.utils.official_layouts import MXNET_LAYOUTS, OFFICIAL_LAYOUTS
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,12 +50,23 @@ def mapping_table(mapped: MappedKeys, weights: dict) -> Table:
     return table
 
 
+def read_official(method: str, src: str) -> tuple[dict, KeyLayout]:
+    """Read the weights of a file, of MXNet or of PyTorch, and tell how it should be laid out."""
+    if Path(src).is_file() and is_mxnet_params(src):
+        if method not in MXNET_LAYOUTS:
+            raise ValueError(f'{src} is a file of MXNet; METHOD {method} has none, only {", ".join(MXNET_LAYOUTS)}')
+        return read_mxnet_params(src), MXNET_LAYOUTS[method]
+    layout = OFFICIAL_LAYOUTS[method]
+    return find_weights(read_checkpoint(src), layout), layout
+
+
 def convert(method: str, src: str, dst: str, console: Console) -> None:
     """Convert one file, and print what was mapped.
 
     Args:
         method: Key of ``OFFICIAL_LAYOUTS``.
-        src: The authors' file. Tensors and plain containers are read, nothing else is unpickled.
+        src: The authors' file. Tensors and plain containers are read, nothing else is unpickled. Where the method has
+            one, MXNet's ``.params`` as well.
         dst: The file to write, whole or not at all.
         console: Where to print.
 
@@ -62,8 +74,7 @@ def convert(method: str, src: str, dst: str, console: Console) -> None:
         FileNotFoundError: There is no ``src``.
         ValueError: ``src`` is damaged, holds more than weights, or is laid out in another way.
     """
-    layout = OFFICIAL_LAYOUTS[method]
-    weights = find_weights(read_checkpoint(src), layout)
+    weights, layout = read_official(method, src)
     mapped = map_keys(weights, layout)
     console.print(mapping_table(mapped, weights), markup=False)
     meta = dict(method=method, source=Path(src).name, source_sha256=checkpoint_hash(src),

@@ -2,8 +2,9 @@
 
 from .attention_conformer import AttentionConformer, ConformerTokens
 from .attention_vit import AttentionViT, ViTTokens
+from .ceil_pool_resnet import CeilPoolResNet
 from .observed import ObservedViT
 from .wide_resnet38 import WideResNet38
 
-__all__ = ['AttentionConformer', 'AttentionViT', 'ConformerTokens', 'ObservedViT', 'ViTTokens',
+__all__ = ['AttentionConformer', 'AttentionViT', 'CeilPoolResNet', 'ConformerTokens', 'ObservedViT', 'ViTTokens',
            'WideResNet38']

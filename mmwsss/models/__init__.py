@@ -4,6 +4,7 @@ from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints tha
 from mmwsss.utils.augreg import load_augreg_vit
 from mmwsss.utils.checkpoint_schemes import load_resnet38, load_timm_vit
 
+from .affinity_head import AffinityHead
 from .backbones import AttentionConformer, AttentionViT, CeilPoolResNet, WideResNet38
 from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
@@ -14,17 +15,18 @@ from .losses import (
     ClassTokenContrastLoss,
     DenseEnergyLoss,
     GradientClippedCrossEntropyLoss,
+    PairAffinityLoss,
     PatchTokenContrastLoss,
 )
 from .refiners import AffinityReactivation, DenseCRF, PixelAdaptiveRefinement
-from .segmentors import CAMClassifier, DeepLabV2, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
+from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
 
 __all__ = [
-    'GradientClippedCrossEntropyLoss', 'MaskTransformerHead', 'RefinedTTAModel', 'Segmenter',
-    'AReAMHead', 'AffinityLoss', 'AffinityReactivation', 'AttentionConformer', 'AttentionViT',
-    'BalancedCrossEntropyLoss', 'CAMClassifier', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'DeepLabV1Head',
-    'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'NormedLargeFOVHead',
-    'LargeFOVHead', 'MCTformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor', 'PatchTokenContrastLoss',
-    'PixelAdaptiveRefinement', 'ProjectionHead', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead',
-    'WideResNet38', 'load_augreg_vit', 'load_resnet38', 'load_timm_vit'
+    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AttentionConformer',
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'CeilPoolResNet', 'ClassTokenContrastLoss',
+    'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'GradientClippedCrossEntropyLoss',
+    'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'NormedLargeFOVHead', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
+    'RefinedTTAModel', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38',
+    'load_augreg_vit', 'load_resnet38', 'load_timm_vit'
 ]

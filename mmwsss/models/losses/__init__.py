@@ -5,8 +5,9 @@ from .balanced_cross_entropy import BalancedCrossEntropyLoss
 from .contrast import ClassTokenContrastLoss, PatchTokenContrastLoss
 from .dense_energy import DenseEnergyLoss
 from .gradient_clipping import GradientClippedCrossEntropyLoss
+from .pair_affinity import PairAffinityLoss
 
 __all__ = [
     'AffinityLoss', 'BalancedCrossEntropyLoss', 'ClassTokenContrastLoss', 'DenseEnergyLoss',
-    'GradientClippedCrossEntropyLoss',     'PatchTokenContrastLoss'
+    'GradientClippedCrossEntropyLoss', 'PairAffinityLoss', 'PatchTokenContrastLoss'
 ]

@@ -1,5 +1,6 @@
 """Segmentors: what ties backbone, heads, refiners and losses into a method."""
 
+from .affinity_net import AffinityNet
 from .cam_classifier import CAMClassifier
 from .cam_mixin import CAMMixin
 from .deeplab_v2 import DeepLabV2
@@ -8,4 +9,6 @@ from .refined_tta import RefinedTTAModel
 from .segmenter import Segmenter
 from .toco import ToCo
 
-__all__ = ['CAMClassifier', 'CAMMixin', 'DeepLabV2', 'MultiScaleTTA', 'RefinedTTAModel', 'Segmenter', 'ToCo']
+__all__ = [
+    'AffinityNet', 'CAMClassifier', 'CAMMixin', 'DeepLabV2', 'MultiScaleTTA', 'RefinedTTAModel', 'Segmenter', 'ToCo'
+]

@@ -1,0 +1,161 @@
+"""AffinityNet: which neighbouring cells of an image belong together, and class maps that walk along that."""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmwsss.registry import MODELS
+
+from ..utils import dense_affinity, pair_affinity, pair_labels, random_walk, resize_maps, sparse_affinity
+
+__all__ = ['AffinityNet']
+
+
+@MODELS.register_module()
+class AffinityNet(BaseModel):
+    """Learning Pixel-level Semantic Affinity with Image-level Supervision (Ahn and Kwak, CVPR 2018).
+
+    It learns from labels that are partly known whether two cells closer than ``radius`` show the same, and spreads
+    class maps by a random walk along these affinities: :meth:`walk_cams`.
+
+    Args:
+        backbone: Gives three maps at stride 8, such as :class:`WideResNet38`.
+        affinity_head: Makes one map of features of them, such as :class:`AffinityHead`.
+        loss_affinity: Of affinities and pair labels; :class:`PairAffinityLoss` unless given.
+        radius: Distance in cells below which cells form a pair.
+        train_cfg: Not used.
+        test_cfg: ``beta``, exponent of the affinities, 8 unless given; ``log2_steps``, logarithm of the number of
+            steps, 6 unless given. For pseudo labels, ``threshold``: score of a constant background plane; or
+            ``background_alpha``: the background is (1 - max map) to this power.
+        **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
+    """
+
+    stride = 8
+
+    def __init__(self,
+                 backbone: dict,
+                 affinity_head: dict,
+                 loss_affinity: Optional[dict] = None,
+                 radius: int = 5,
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.backbone = MODELS.build(backbone)
+        self.affinity_head = MODELS.build(affinity_head)
+        self.loss_affinity = MODELS.build(loss_affinity or dict(type='PairAffinityLoss'))
+        self.radius = radius
+        self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[list] = None,
+                mode: str = 'tensor') -> Union[Tensor, list, dict[str, Tensor]]:
+        """Run as mmengine's loops ask.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images.
+            data_samples: With ``gt_sem_seg`` (h, w) on the grid of stride 8 where losses are asked for.
+            mode: ``'loss'``: dict of losses; ``'predict'``: data samples; ``'tensor'``: what :meth:`extract_pairs`
+                gives.
+
+        Raises:
+            ValueError: If ``mode`` is none of these.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.extract_pairs(inputs)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Compare affinities with labels: ``loss_background``, ``loss_foreground`` and ``loss_negative``.
+
+        Raises:
+            ValueError: The labels are not on the grid of the features.
+        """
+        features = self.affinity_head(self.backbone(inputs))
+        labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples])
+        if labels.shape[-2:] != features.shape[-2:]:
+            raise ValueError(
+                f'labels have {labels.shape[-2]} x {labels.shape[-1]} cells, features of images of {inputs.shape[-2]} '
+                f'x {inputs.shape[-1]} pixels {features.shape[-2]} x {features.shape[-1]}: the pipeline has to bring '
+                'labels to the grid, with PoolAffinityLabels or StrideLabels')
+        affinities = pair_affinity(features, self.radius)
+        terms = self.loss_affinity.terms(affinities, pair_labels(labels.to(features.device), self.radius))
+        return {f'loss_{name}': term for name, term in terms.items()}
+
+    def predict(self, inputs: Tensor, data_samples: list) -> list:
+        """Give samples ``pair_affinity`` (P, N_from), for :class:`~mmwsss.evaluation.PairAffinityMetric`."""
+        for sample, pairs in zip(data_samples, self.extract_pairs(inputs)):
+            sample.set_field(pairs, 'pair_affinity')
+            sample.set_metainfo({'pair_radius': self.radius, 'pair_grid': self.grid(inputs.shape[-2:])})
+        return data_samples
+
+    def grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Cells (h, w) of an image of (H, W) pixels at inference, enough for the radius."""
+        least = (self.radius, 2 * self.radius - 1)
+        return tuple(max(-(-side // self.stride), cells) for side, cells in zip(size, least))
+
+    def extract_pairs(self, inputs: Tensor) -> Tensor:
+        """Compute the affinities of pairs.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images, padded here with zeros at the right and bottom, to a multiple of 8
+                and to the least size that has pairs.
+
+        Returns:
+            (B, P, N_from) in (0, 1], see :func:`~mmwsss.models.utils.pair_affinity`.
+        """
+        features = self.affinity_head(self.backbone(self._padded(inputs)))
+        return pair_affinity(features, self.radius)
+
+    @torch.no_grad()
+    def extract_affinity(self, inputs: Tensor) -> Tensor:
+        """Compute the affinities of all cells of the grid of stride 8.
+
+        Args:
+            inputs: See :meth:`extract_pairs`.
+
+        Returns:
+            (B, N, N), N = h * w of :meth:`grid`: symmetric, 1 on the diagonal, 0 from the radius on.
+        """
+        return dense_affinity(self.extract_pairs(inputs), self.grid(inputs.shape[-2:]), self.radius)
+
+    @torch.no_grad()
+    def walk_cams(self, inputs: Tensor, scores: Tensor) -> Tensor:
+        """Let the class maps of an image walk along its affinities.
+
+        Maps are padded as the image is and averaged over cells; afterwards they are enlarged and cut to their size.
+
+        Args:
+            inputs: (1, 3, H, W) normalised image.
+            scores: (K, H, W): maps of the classes that are present, and a background plane. Absent classes need none:
+                maps walk on their own.
+
+        Returns:
+            (K, H, W).
+
+        Raises:
+            ValueError: The image and the maps differ in size, or there are several images.
+        """
+        if len(inputs) != 1 or inputs.shape[-2:] != scores.shape[-2:]:
+            raise ValueError('the walk takes one image (1, 3, H, W) and its maps (K, H, W), got '
+                             f'{tuple(inputs.shape)} and {tuple(scores.shape)}')
+        height, width = scores.shape[-2:]
+        cells = F.avg_pool2d(self._padded(scores), self.stride)
+        affinity = sparse_affinity(self.extract_pairs(inputs)[0], cells.shape[-2:], self.radius)
+        cells = random_walk(cells, affinity, self.test_cfg.get('beta', 8), self.test_cfg.get('log2_steps', 6))
+        size = [self.stride * side for side in cells.shape[-2:]]
+        return resize_maps(cells[None], size)[0, :, :height, :width]
+
+    def _padded(self, maps: Tensor) -> Tensor:
+        """Fill maps (..., H, W) up with zeros to whole cells."""
+        rows, cols = (self.stride * cells for cells in self.grid(maps.shape[-2:]))
+        return F.pad(maps, (0, cols - maps.shape[-1], 0, rows - maps.shape[-2]))

@@ -15,7 +15,7 @@ __all__ = ['AffinityHead']
 
 @MODELS.register_module()
 class AffinityHead(BaseModule):
-    """1x1 convolutions on three maps of one size, joined, and a fourth on the result, each with an ELU (PSA, CVPR 2018).
+    """1x1 convolutions on three maps, joined, and a fourth on the result, each with an ELU (PSA, CVPR 2018).
 
     Named as in the published files; no bias, no norm.
 

@@ -111,7 +111,7 @@ def test_a_step_of_training_lowers_the_loss():
         loss.backward()
         optimizer.step()
         found.append(loss.item())
-    assert found[-1] < 0.5 * found[0]
+    assert found[-1] < 0.7 * found[0]
 
 
 @pytest.mark.parametrize('size', [(48, 80), (45, 75), (20, 30)])

@@ -15,34 +15,40 @@ __all__ = ['RandomPlaceCrop', 'RandomScale']
 
 @TRANSFORMS.register_module()
 class RandomScale(BaseTransform):
-    """Resize an image by a random factor, both sides alike, with antialiasing when it shrinks.
+    """Resize an image by a random factor, both sides alike, and masks with it by nearest neighbour.
 
     Args:
         ratio_range: Limits of the uniform draw; sizes are rounded down.
-        interpolation: Pillow's filter: ``'bilinear'``, ``'bicubic'`` or ``'lanczos'``.
+        interpolation: ``'bilinear'``, ``'bicubic'`` or ``'lanczos'``.
+        backend: ``'pillow'``, with antialiasing when the image shrinks, or ``'cv2'``, without.
     """
 
-    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0), interpolation: str = 'bilinear') -> None:
+    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0), interpolation: str = 'bilinear',
+                 backend: str = 'pillow') -> None:
         if not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(f'ratio_range must be (low, high) with 0 < low <= high, got {ratio_range}')
         self.ratio_range = ratio_range
         self.interpolation = interpolation
+        self.backend = backend
 
     @cache_randomness
     def _ratio(self) -> float:
         return np.random.uniform(*self.ratio_range)
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` (H, W, 3) and ``img_shape``."""
+        """Replace ``img`` (H, W, 3), ``img_shape`` and what ``seg_fields`` names."""
         ratio = self._ratio()
         height, width = results['img'].shape[:2]
         size = (max(int(ratio * width), 1), max(int(ratio * height), 1))
-        results['img'] = mmcv.imresize(results['img'], size, interpolation=self.interpolation, backend='pillow')
+        results['img'] = mmcv.imresize(results['img'], size, interpolation=self.interpolation, backend=self.backend)
+        for name in results.get('seg_fields', ()):
+            results[name] = mmcv.imresize(results[name], size, interpolation='nearest', backend=self.backend)
         results['img_shape'] = results['img'].shape[:2]
         return results
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(ratio_range={self.ratio_range}, interpolation={self.interpolation!r})'
+        return (f'{self.__class__.__name__}(ratio_range={self.ratio_range}, interpolation={self.interpolation!r}, '
+                f'backend={self.backend!r})')
 
 
 @TRANSFORMS.register_module()

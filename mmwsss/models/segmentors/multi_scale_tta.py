@@ -1,6 +1,7 @@
 """Multi-scale, mirrored and CRF-refined segmentation at test time."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Optional
 
 import mmcv
@@ -11,27 +12,32 @@ from torch import Tensor
 
 from mmwsss.registry import MODELS
 
-from ..utils import fuse_views, without_padding
+from ..utils import fuse_views, resize_maps, without_padding
 
 __all__ = ['MultiScaleTTA']
 
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Fuse the logits of scaled and mirrored views inside the model; works around any mmseg segmentor.
+    """Fuse the predictions of scaled and mirrored views inside the model; works around any mmseg segmentor.
 
     mmseg's own ``SegTTAModel`` averages probabilities over views made by a pipeline. The published WSSS numbers fuse
-    *logits*, by sum or maximum, and differ by method and dataset; here both are settings. Views are resized as float
-    tensors, a view and its mirror image share a pass.
+    logits by sum, mean or maximum, or probabilities by maximum; here these are settings. Views are resized as float
+    tensors, a view and its mirror image share a pass. Logits are enlarged to the image's size before anything else,
+    with corners aligned where the decode head aligns them.
 
     Args:
         module: The segmentor, or its config.
         scales: Factors of the input size.
         flip: Whether to add mirrored views.
-        flip_fusion: ``'sum'`` or ``'max'`` over a view and its mirror image.
-        scale_fusion: ``'sum'`` or ``'max'`` over scales.
+        flip_fusion: ``'sum'``, ``'mean'`` or ``'max'`` over a view and its mirror image.
+        scale_fusion: ``'sum'``, ``'mean'`` or ``'max'`` over scales.
+        probabilities: Fuse the softmax of each view instead of its logits. Maxima and sums of probabilities need not
+            sum to 1; they are neither normalised nor put through a softmax again.
+        view_resize: ``mode`` and ``align_corners`` of torch's ``interpolate``, with which views are made; bilinear
+            without aligned corners unless given.
         post: A refiner such as :class:`DenseCRF`, called with the RGB image and the softmax of the fused logits, or
-            None.
+            the fused probabilities. None: no refinement.
         data_preprocessor: As in mmengine; the module's own unless given.
     """
 
@@ -41,10 +47,14 @@ class MultiScaleTTA(BaseTTAModel):
                  flip: bool = True,
                  flip_fusion: str = 'sum',
                  scale_fusion: str = 'max',
+                 probabilities: bool = False,
+                 view_resize: Optional[dict] = None,
                  post: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(module, data_preprocessor)
-        self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion)
+        self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion,
+                          resize=partial(resize_maps, **(view_resize or {})))
+        self.probabilities = probabilities
         self.post = MODELS.build(post) if post is not None else None
 
     @torch.no_grad()
@@ -60,8 +70,8 @@ class MultiScaleTTA(BaseTTAModel):
     def _segment(self, image: Tensor, sample):
         """Segment one image (1, 3, H, W); what the preprocessor padded is cut off first."""
         image = without_padding(image, sample.metainfo)
-        fused = fuse_views(lambda views: {'logits': self._logits(views, sample)}, image, **self.views,
-                           size=sample.metainfo['ori_shape'])['logits'][0]
+        fused = fuse_views(lambda views: {'scores': self._scores(views, sample)}, image, **self.views,
+                           size=sample.metainfo['ori_shape'])['scores'][0]
         scores = fused if self.post is None else self._refine(fused, sample)
         sample.set_data({
             'seg_logits': PixelData(data=fused),
@@ -69,12 +79,16 @@ class MultiScaleTTA(BaseTTAModel):
         })
         return sample
 
-    def _logits(self, views: Tensor, sample) -> Tensor:
-        """Give logits (B, K, h, w) at the decoder's own resolution, or at full size from sliding windows."""
+    def _scores(self, views: Tensor, sample) -> Tensor:
+        """Give logits or probabilities (B, K, H, W) at the image's own size."""
         if self.module.test_cfg.get('mode', 'whole') == 'slide':
-            return self.module.slide_inference(views, [sample.metainfo] * len(views))
-        return self.module(views, mode='tensor')
+            logits = self.module.slide_inference(views, [sample.metainfo] * len(views))
+        else:
+            logits = self.module(views, mode='tensor')
+        align_corners = getattr(self.module, 'align_corners', False)
+        logits = resize_maps(logits, sample.metainfo['ori_shape'], align_corners=align_corners)
+        return logits.softmax(dim=1) if self.probabilities else logits
 
-    def _refine(self, logits: Tensor, sample) -> Tensor:
+    def _refine(self, fused: Tensor, sample) -> Tensor:
         image = mmcv.imread(sample.metainfo['img_path'], channel_order='rgb')
-        return torch.as_tensor(self.post(image, logits.softmax(dim=0)))
+        return torch.as_tensor(self.post(image, fused if self.probabilities else fused.softmax(dim=0)))

@@ -11,14 +11,14 @@ __all__ = ['fuse_views', 'resize_maps', 'resize_photos', 'view_sizes', 'without_
 
 MapFn = Callable[[Tensor], dict[str, Tensor]]
 ResizeFn = Callable[[Tensor, Sequence[int]], Tensor]
-_FUSIONS = {'sum': torch.add, 'max': torch.maximum}
+_FUSIONS = {'sum': torch.add, 'max': torch.maximum, 'mean': torch.add}  # a mean is divided at the end
 
 
-def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize (B, C, h, w) bilinearly to ``size`` (H, W), corners not aligned; no copy if it has that size."""
+def resize_maps(maps: Tensor, size: Sequence[int], mode: str = 'bilinear', align_corners: bool = False) -> Tensor:
+    """Resize (B, C, h, w) to ``size`` (H, W) as torch's ``interpolate`` does; no copy if it has that size."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
-    return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
+    return F.interpolate(maps, size=tuple(size), mode=mode, align_corners=align_corners)
 
 
 def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor) -> Tensor:
@@ -105,8 +105,8 @@ def fuse_views(map_fn: MapFn,
         images: (B, 3, H, W).
         scales: Factors of the input size; see :func:`view_sizes`.
         flip: Whether to add the horizontally mirrored view.
-        flip_fusion: ``'max'`` or ``'sum'`` over a view and its mirror image.
-        scale_fusion: ``'max'`` or ``'sum'`` over scales.
+        flip_fusion: ``'max'``, ``'sum'`` or ``'mean'`` over a view and its mirror image.
+        scale_fusion: ``'max'``, ``'sum'`` or ``'mean'`` over scales.
         relu: Rectify after the mirror fusion, before the scale fusion.
         size: (H, W) of the result; default the size of ``images``.
         known: What ``map_fn`` gives for ``images``, or for ``images`` followed by their mirror images, if the caller
@@ -127,12 +127,16 @@ def fuse_views(map_fn: MapFn,
     own_size = tuple(images.shape[-2:])
     size = tuple(size or own_size)
     fused: dict[str, Tensor] = {}
-    for view_size in view_sizes(own_size, scales, sizes, divisor):
+    chosen = view_sizes(own_size, scales, sizes, divisor)
+    for view_size in chosen:
         maps = _mirror_pair(map_fn, resize(images, view_size), flip, _FUSIONS[flip_fusion], size,
                             known if view_size == own_size else None)
         for name, value in maps.items():
+            value = value / 2 if flip and flip_fusion == 'mean' else value
             value = value.relu() if relu else value
             fused[name] = _FUSIONS[scale_fusion](fused[name], value) if name in fused else value
+    if scale_fusion == 'mean':
+        fused = {name: value / len(chosen) for name, value in fused.items()}
     return fused
 
 

@@ -1,0 +1,44 @@
+# DeepLab-V1 with a large field of view on Wide-ResNet-38, as MCTformer's code builds it. VOC's number of classes.
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    # Images smaller than the crop lie at its top left. Around them is the mean colour, which is learnt as background.
+    pad_val=0,
+    seg_pad_val=0,
+    size=(321, 321))
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        type='WideResNet38',
+        # PSA's file, trained to classify VOC. Where to get it: configs/deeplab/README.md.
+        init_cfg=dict(type='Pretrained', checkpoint='resnet38+pretrained/res38_cls.pth')),
+    decode_head=dict(
+        type='DeepLabV1Head',
+        in_channels=4096,
+        channels=512,
+        dilation=12,
+        num_classes=21,
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
+# `tools/test.py --tta`: the maximum of five scales' probabilities, of all classes, then dense CRF.
+tta_model = dict(
+    type='MultiScaleTTA',
+    scales=(0.5, 0.75, 1.0, 1.25, 1.5),
+    flip=False,
+    scale_fusion='max',
+    probabilities=True,
+    view_resize=dict(mode='bilinear', align_corners=True),
+    post=dict(
+        type='DenseCRF',
+        num_iters=10,
+        gaussian_sxy=4,
+        gaussian_compat=3,
+        bilateral_sxy=83,
+        bilateral_srgb=5,
+        bilateral_compat=3))
+tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]

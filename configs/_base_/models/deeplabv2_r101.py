@@ -1,0 +1,48 @@
+# DeepLab-V2 on ResNet-101: Caffe's strides and pooling, frozen batch norm, no conditional random field in training.
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    # Caffe's: BGR, of 0 to 255 less the mean.
+    mean=[104.008, 116.669, 122.675],
+    std=[1., 1., 1.],
+    pad_val=0,
+    seg_pad_val=255,
+    size=(321, 321))
+model = dict(
+    type='DeepLabV2',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(
+        type='CeilPoolResNet',
+        depth=101,
+        strides=(1, 2, 1, 1),
+        dilations=(1, 1, 2, 4),
+        style='caffe',
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=True,
+        # ImageNet. Weights that were trained on COCO's masks, the usual start of this network, have seen what a weakly
+        # supervised method must not see.
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe')),
+    decode_head=dict(
+        type='DeepLabV2Head',
+        in_channels=2048,
+        in_index=3,
+        dilations=(6, 12, 18, 24),
+        num_classes=21,
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    train_cfg=dict(scales=(0.75, 0.5)),
+    test_cfg=dict(mode='whole'))
+# `tools/test.py --tta`: the maximum of the logits of training's scales, then dense CRF.
+tta_model = dict(
+    type='MultiScaleTTA',
+    scales=(1.0, 0.75, 0.5),
+    flip=False,
+    scale_fusion='max',
+    post=dict(
+        type='DenseCRF',
+        num_iters=10,
+        gaussian_sxy=1,
+        gaussian_compat=3,
+        bilateral_sxy=67,
+        bilateral_srgb=3,
+        bilateral_compat=4))
+tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]

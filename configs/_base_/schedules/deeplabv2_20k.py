@@ -1,0 +1,13 @@
+# SGD for 20,000 iterations of 10 images; 2.5e-4 in the backbone, ten times that on the head's weights and twenty times,
+# without decay, on its biases. Published as 5 images whose gradients are added twice, with a rate that changes in every
+# tenth iteration. The Runner takes the length of the decay from train_cfg.max_iters.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=2.5e-3, momentum=0.9, weight_decay=5e-4),
+    # The backbone has no trained biases.
+    paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0., custom_keys=dict(backbone=dict(lr_mult=0.1))))
+param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=0, power=0.9)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=20000, val_interval=5000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=10)

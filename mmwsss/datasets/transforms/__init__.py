@@ -1,5 +1,6 @@
 """Pipeline steps."""
 
+from .affinity_labels import LoadAffinityScores, PoolAffinityLabels, StrideLabels
 from .colour import HSVShift
 from .erasing import NoiseErasing
 from .geometry import RandomPlaceCrop, RandomScale
@@ -7,4 +8,7 @@ from .multi_view import ToCoViews
 from .pack import PackWSSSInputs
 from .true_mask import LoadTrueMask
 
-__all__ = ['HSVShift', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'RandomPlaceCrop', 'RandomScale', 'ToCoViews']
+__all__ = [
+    'HSVShift', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'PoolAffinityLabels',
+    'RandomPlaceCrop', 'RandomScale', 'StrideLabels', 'ToCoViews'
+]

@@ -55,19 +55,23 @@ class RandomScale(BaseTransform):
 class RandomPlaceCrop(BaseTransform):
     """Crop a square; a smaller image is first pasted at a random place of a canvas (AFA, ToCo).
 
-    Adds ``valid_box``: [y0, y1, x0, x1], the part of the crop that shows the image, ends exclusive.
+    Masks and other maps named in ``seg_fields`` are cropped with it. Adds ``valid_box``: [y0, y1, x0, x1], the part of
+    the crop that shows the image, ends exclusive.
 
     Args:
         crop_size: Side in pixels.
         pad_value: Value of the canvas, before normalisation, or its values by channel, in the image's order. With a
             value that is not whole, as the mean colour, the crop is float32.
+        seg_pad_value: Value of the canvas of maps.
     """
 
-    def __init__(self, crop_size: int, pad_value: Union[float, Sequence[float]] = 0) -> None:
+    def __init__(self, crop_size: int, pad_value: Union[float, Sequence[float]] = 0,
+                 seg_pad_value: float = 255) -> None:
         if crop_size < 1:
             raise ValueError(f'crop_size must be positive, got {crop_size}')
         self.crop_size = crop_size
         self.pad_value = pad_value
+        self.seg_pad_value = seg_pad_value
 
     @cache_randomness
     def _place(self, side: int) -> tuple[int, int]:
@@ -76,20 +80,24 @@ class RandomPlaceCrop(BaseTransform):
         return np.random.randint(canvas - side + 1), np.random.randint(canvas - self.crop_size + 1)
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` by (crop_size, crop_size, 3); add ``valid_box``."""
+        """Replace ``img`` by (crop_size, crop_size, 3), and maps alike; add ``valid_box``."""
         image, size = results['img'], self.crop_size
-        whole = np.equal(np.mod(self.pad_value, 1), 0).all()
-        dtype = image.dtype if whole else np.float32
-        crop = np.full((size, size, *image.shape[2:]), self.pad_value, dtype=dtype)
         box, source = [], []
         for side in image.shape[:2]:
             offset, start = self._place(side)
             low, high = max(offset - start, 0), min(offset - start + side, size)
             box += [low, high]
             source.append(slice(low - offset + start, high - offset + start))
-        crop[box[0]:box[1], box[2]:box[3]] = image[tuple(source)]
-        results.update(img=crop, img_shape=crop.shape[:2], valid_box=box)
+        whole = np.equal(np.mod(self.pad_value, 1), 0).all()
+        canvases = {'img': (self.pad_value, image.dtype if whole else np.float32)}
+        canvases.update({name: (self.seg_pad_value, results[name].dtype) for name in results.get('seg_fields', ())})
+        for name, (value, dtype) in canvases.items():
+            crop = np.full((size, size, *results[name].shape[2:]), value, dtype=dtype)
+            crop[box[0]:box[1], box[2]:box[3]] = results[name][tuple(source)]
+            results[name] = crop
+        results.update(img_shape=(size, size), valid_box=box)
         return results
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(crop_size={self.crop_size}, pad_value={self.pad_value})'
+        return (f'{self.__class__.__name__}(crop_size={self.crop_size}, pad_value={self.pad_value}, '
+                f'seg_pad_value={self.seg_pad_value})')

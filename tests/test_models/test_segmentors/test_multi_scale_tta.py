@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.nn import functional as F
@@ -30,9 +31,9 @@ def enlarged(maps, size):
     return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
 
 
-@pytest.mark.parametrize(('flip_fusion', 'scale_fusion'), [('sum', 'max'), ('max', 'sum')])
+@pytest.mark.parametrize(('flip_fusion', 'scale_fusion'), [('sum', 'max'), ('max', 'sum'), ('mean', 'mean')])
 def test_logits_of_views_are_fused_at_the_image_s_size(segmentor, flip_fusion, scale_fusion):
-    fuse = dict(sum=lambda maps: maps.sum(0), max=lambda maps: maps.amax(0))
+    fuse = dict(sum=lambda maps: maps.sum(0), max=lambda maps: maps.amax(0), mean=lambda maps: maps.mean(0))
     image = segmentor.data_preprocessor(batch(), False)['inputs']
     scales = []
     for size in ((40, 48), (60, 72)):
@@ -71,3 +72,75 @@ def test_the_refiner_sees_the_image_and_probabilities(segmentor, tmp_path):
     np.testing.assert_array_equal(image, pixels)
     torch.testing.assert_close(probs, sample.seg_logits.data.softmax(0))
     assert (sample.pred_sem_seg.data == 2).all()
+
+
+def logits_of(segmentor, image, scale, size, **resize):
+    """One view's logits at the image's size, corners of the logits aligned as the decode head has it."""
+    view = F.interpolate(image, size=[int(scale * side) for side in SIZE], **resize)
+    with torch.no_grad():
+        return F.interpolate(segmentor(view, mode='tensor'), size=size, mode='bilinear',
+                             align_corners=segmentor.align_corners)
+
+
+def test_maximum_of_probabilities_as_mctformer_segments(segmentor):
+    """Five scales, no mirror image; corners of views are aligned, those of logits are not."""
+    scales = (0.5, 0.75, 1.0, 1.25, 1.5)
+    image = segmentor.data_preprocessor(batch(), False)['inputs']
+    best = None
+    for scale in scales:
+        probs = logits_of(segmentor, image, scale, (20, 24), mode='bilinear', align_corners=True).softmax(dim=1)[0]
+        best = probs if best is None else torch.maximum(best, probs)
+    model = MultiScaleTTA(segmentor, scales=scales, flip=False, scale_fusion='max', probabilities=True,
+                          view_resize=dict(mode='bilinear', align_corners=True))
+    sample, = model.test_step(batch())
+    torch.testing.assert_close(sample.seg_logits.data, best)
+    assert (best.sum(dim=0) > 1.001).any()
+
+
+def test_mean_of_logits_as_transcam_segments(segmentor):
+    """Six scales and mirror images; views are cubic, corners of logits are aligned."""
+    segmentor.align_corners = True
+    scales = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+    image = segmentor.data_preprocessor(batch(), False)['inputs']
+    views = []
+    for scale in scales:
+        for mirrored in (False, True):
+            shown = image.flip(-1) if mirrored else image
+            logits = logits_of(segmentor, shown, scale, (20, 24), mode='bicubic', align_corners=False)[0]
+            views.append(logits.flip(-1) if mirrored else logits)
+    model = MultiScaleTTA(segmentor, scales=scales, flip_fusion='mean', scale_fusion='mean',
+                          view_resize=dict(mode='bicubic'))
+    sample, = model.test_step(batch())
+    torch.testing.assert_close(sample.seg_logits.data, torch.stack(views).mean(dim=0), atol=1e-5, rtol=1e-5)
+
+
+class _TwoScales(BaseModel):
+    """The worked example's logits, by the size of the view."""
+
+    test_cfg = dict(mode='whole')
+
+    def forward(self, images, mode):
+        logits = [2., 1., 0.] if images.shape[-1] == 2 else [0., 3., 1.]
+        return torch.tensor(logits)[None, :, None, None].expand(-1, -1, *images.shape[-2:])
+
+
+@pytest.mark.parametrize('post', [None, 'seen'])
+def test_worked_example_of_fused_probabilities(tmp_path, post):
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / 'image.png')
+    model = MultiScaleTTA(_TwoScales(), scales=(1.0, 2.0), flip=False, scale_fusion='max', probabilities=True)
+    model.post = (lambda image, probs: probs) if post else None
+    sample = SegDataSample(metainfo=dict(img_path=str(tmp_path / 'image.png'), ori_shape=(2, 2), img_shape=(2, 2)))
+    sample, = model.test_step(dict(inputs=torch.zeros(1, 3, 2, 2), data_samples=[sample]))
+    expected = torch.tensor([.665241, .843795, .114195])
+    torch.testing.assert_close(sample.seg_logits.data[:, 1, 0], expected, atol=1e-6, rtol=0)
+    assert sample.seg_logits.data[:, 0, 0].sum() == pytest.approx(1.623231, abs=2e-6)
+    assert (sample.pred_sem_seg.data == 1).all()
+
+
+def test_the_refiner_sees_fused_probabilities_as_they_are(segmentor, tmp_path):
+    Image.fromarray(np.zeros((20, 24, 3), np.uint8)).save(tmp_path / 'image.png')
+    seen = []
+    model = MultiScaleTTA(segmentor, scales=(0.5, 1.0), flip=False, probabilities=True)
+    model.post = lambda image, probs: seen.append(probs) or probs
+    sample, = model.test_step(batch(tmp_path / 'image.png'))
+    assert torch.equal(seen[0], sample.seg_logits.data)

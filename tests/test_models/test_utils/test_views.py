@@ -31,12 +31,13 @@ def test_multi_scale_cam(known):
     torch.testing.assert_close(normalized((1.0, 0.5, 1.5)), torch.tensor(THREE_SCALES), atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize('flip_fusion', ['sum', 'max'])
-@pytest.mark.parametrize('scale_fusion', ['sum', 'max'])
+@pytest.mark.parametrize('flip_fusion', ['sum', 'max', 'mean'])
+@pytest.mark.parametrize('scale_fusion', ['sum', 'max', 'mean'])
 def test_fusions_against_a_loop(flip_fusion, scale_fusion):
     torch.manual_seed(0)
     images = torch.rand(2, 3, 12, 8)
-    fuse = dict(sum=lambda maps: sum(maps), max=lambda maps: torch.stack(maps).amax(0))
+    fuse = dict(sum=lambda maps: sum(maps), max=lambda maps: torch.stack(maps).amax(0),
+                mean=lambda maps: torch.stack(maps).mean(0))
     by_scale = []
     for scale in (1.0, 1.5):
         scaled = F.interpolate(images, size=(int(12 * scale), int(8 * scale)), mode='bilinear')
@@ -60,7 +61,7 @@ def test_without_flip_the_function_sees_each_scale_once():
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match='flip_fusion'):
-        fuse_views(fake_maps, IMAGE, flip_fusion='mean')
+        fuse_views(fake_maps, IMAGE, flip_fusion='median')
     with pytest.raises(ValueError, match='scales'):
         fuse_views(fake_maps, IMAGE, scales=())
 

@@ -9,16 +9,14 @@ stages = [
     dict(name='aream', kind='train', title='+ AReAM', config='configs/aream/aream_vit-micro_sample.py',
          cfg_options={'model.reactivation.refiner.num_iters': 0}),
     dict(name='aream-par', kind='train', title='+ PAR', config='configs/aream/aream_vit-micro_sample.py'),
-    dict(name='maps-classification', kind='cam-table', title='CAM, + affinity', checkpoint='classification',
-         args=['--maps', 'raw_cams,cams']),
+    # Figures 1 and 6, Table III: each layer, and the first layers together.
+    dict(name='maps-classification', kind='cam-table', title='without AReAM', checkpoint='classification',
+         args=['--maps', 'raw_cams,cams,'
+                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
     dict(name='maps-aream', kind='cam-table', title='+ AReAM', checkpoint='aream', args=['--maps', 'raw_cams,cams']),
     dict(name='maps-aream-par', kind='cam-table', title='+ PAR', checkpoint='aream-par',
-         args=['--maps', 'raw_cams,cams']),
-    # Figures 1 and 6, Table III.
-    dict(name='layers-classification', kind='cam-table', title='by layer, without AReAM', checkpoint='classification',
-         args=['--maps', 'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
-    dict(name='layers-aream', kind='cam-table', title='by layer, with AReAM', checkpoint='aream-par',
-         args=['--maps', 'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
+         args=['--maps', 'raw_cams,cams,'
+                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
     # The mechanism over another method, which stays as it is.
     dict(name='mctformer', kind='train', title='MCTformer-V2',
          config='configs/mctformer/mctformer-v2_vit-micro_sample.py'),

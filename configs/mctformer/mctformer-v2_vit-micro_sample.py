@@ -22,7 +22,7 @@ model = dict(
     test_cfg=dict(threshold=0.3))
 val_evaluator = [dict(type='CAMMetric', threshold=0.3, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
-max_epochs = 12
+max_epochs = 8
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
 param_scheduler = [dict(type='LaggedCosineLR', by_epoch=True, warmup=1, warmup_lr=1e-5, min_lr=1e-5, lag=0)]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -1,6 +1,6 @@
 # Pretrains the narrow Wide-ResNet-38 of the sample configs on the generated classification set (see README.md).
 _base_ = './vit-micro-p8_sample.py'
-max_iters = 1500
+max_iters = 3500
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -13,7 +13,7 @@ model = dict(
     neck=dict(type='mmpretrain.GlobalAveragePooling'),
     head=dict(_delete_=True, type='mmpretrain.LinearClsHead', num_classes=94, in_channels=512, cal_acc=True))
 custom_imports = dict(imports=['mmwsss.models.backbones', 'mmwsss.engine.optimizers'], allow_failed_imports=False)
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05))
+optim_wrapper = dict(optimizer=dict(min_dim=16, convolutions=True))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=100, end=max_iters),

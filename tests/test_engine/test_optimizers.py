@@ -50,6 +50,19 @@ def test_large_matrices_follow_muon():
     assert (ours - start).abs().max() > 1.5e-2
 
 
+def test_convolutions_are_matrices_where_asked():
+    torch.manual_seed(0)
+    start, grad = torch.randn(8, 4, 3, 3), torch.randn(8, 4, 3, 3)
+    conv, matrix = nn.Parameter(start.clone()), nn.Parameter(start.flatten(1).clone())
+    plain = nn.Parameter(start.clone())
+    conv.grad, matrix.grad, plain.grad = grad.clone(), grad.flatten(1), grad.clone()
+    MuonAdamW([conv], min_dim=8, convolutions=True).step()
+    MuonAdamW([matrix], min_dim=8).step()
+    MuonAdamW([plain], min_dim=8).step()
+    torch.testing.assert_close(conv.flatten(1), matrix)
+    assert (conv - plain).abs().max() > 1e-4
+
+
 def test_state_survives_saving():
     param = nn.Parameter(torch.ones(4, 4))
     optimizer = MuonAdamW([param], lr=0.1, min_dim=4)

@@ -45,14 +45,14 @@ def test_commands_of_one_process(place):
     assert words(place, 'data') == 'python tools/dataset_converters/make_sample.py data/sample'
     assert words(place, 'cam') == (f'python tools/train.py {V2} --work-dir out/cam --resume --cfg-options '
                                    'model.cam_head.affinity_layers=[0,1]')
-    assert words(place, 'val') == (f'python tools/test.py {V2} out/cam/epoch_12.pth --work-dir out/val --tta '
+    assert words(place, 'val') == (f'python tools/test.py {V2} out/cam/epoch_8.pth --work-dir out/val --tta '
                                    '--cfg-options model.cam_head.affinity_layers=[0,1]')
     assert words(place, 'table') == (
-        f'python tools/analysis_tools/cam_table.py {V2} out/cam/epoch_12.pth --split train --work-dir out/table --out '
+        f'python tools/analysis_tools/cam_table.py {V2} out/cam/epoch_8.pth --split train --work-dir out/table --out '
         'out/table/table --plot out/table/plot.png --cfg-options model.cam_head.affinity_layers=[0,1] '
         'model.cam_head.fusion=mean')
     assert words(place, 'labels') == (
-        f'python tools/make_pseudo_labels.py {V2} out/cam/epoch_12.pth --out-dir out/labels/labels --post crf '
+        f'python tools/make_pseudo_labels.py {V2} out/cam/epoch_8.pth --out-dir out/labels/labels --post crf '
         '--cfg-options model.cam_head.affinity_layers=[0,1]')
     assert words(place, 'quality') == (
         'python tools/eval_pseudo_labels.py --gt-dir data/sample/SegmentationClass --split '
@@ -66,7 +66,7 @@ def test_several_processes_share_the_batch(place):
     place.tools.processes = 4
     assert words(place, 'cam') == (f'bash tools/dist_train.sh {V2} 4 --work-dir out/cam --resume --cfg-options '
                                    'model.cam_head.affinity_layers=[0,1] train_dataloader.batch_size=2')
-    assert words(place, 'val').startswith(f'bash tools/dist_test.sh {V2} out/cam/epoch_12.pth 4 --work-dir')
+    assert words(place, 'val').startswith(f'bash tools/dist_test.sh {V2} out/cam/epoch_8.pth 4 --work-dir')
     assert words(place, 'labels').startswith(
         'python -m torch.distributed.run --standalone --nproc-per-node 4 tools/make_pseudo_labels.py')
     assert words(place, 'labels').endswith(' --launcher pytorch')
@@ -94,8 +94,8 @@ def test_a_training_without_its_validation_is_tested(place):
     assert ' --resume ' in words(place, 'cam')
     with pytest.raises(RecipeError, match='stage cam has ended without a validation after the last iteration'):
         STAGE_KINDS['train'].results(place.recipe.stage('cam'), place)
-    (folder / 'epoch_12.pth').touch()
-    assert words(place, 'cam').startswith(f'python tools/test.py {V2} out/cam/epoch_12.pth --work-dir out/cam')
+    (folder / 'epoch_8.pth').touch()
+    assert words(place, 'cam').startswith(f'python tools/test.py {V2} out/cam/epoch_8.pth --work-dir out/cam')
     kind, stage = STAGE_KINDS['train'], place.recipe.stage('cam')
     tested = folder / '20260101_000001/20260101_000001.json'
     tested.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Muon for the large matrices of a transformer, AdamW for everything else."""
+"""Muon for the large matrices of a small network, AdamW for everything else."""
 
 from collections.abc import Callable, Iterable
 from typing import Optional
@@ -32,7 +32,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 @OPTIMIZERS.register_module()
 class MuonAdamW(Optimizer):
-    """Optimiser that makes a small transformer learn in fewer iterations than AdamW alone.
+    """Optimiser that makes a small network learn in fewer iterations than AdamW alone.
 
     Parameters with two dimensions of at least ``min_dim`` each follow Muon (momentum, then orthogonalised; scaled so
     that its update has AdamW's usual size, which lets both share one learning rate); all others follow AdamW.
@@ -45,6 +45,7 @@ class MuonAdamW(Optimizer):
         eps: AdamW's term for stability.
         weight_decay: Decoupled weight decay of both.
         min_dim: Least size of both dimensions for Muon.
+        convolutions: Take convolutions, too, as matrices: (output channels, all else).
 
     Raises:
         ValueError: ``lr`` is negative.
@@ -57,11 +58,12 @@ class MuonAdamW(Optimizer):
                  betas: tuple[float, float] = (0.9, 0.98),
                  eps: float = 1e-8,
                  weight_decay: float = 0.05,
-                 min_dim: int = 128) -> None:
+                 min_dim: int = 128,
+                 convolutions: bool = False) -> None:
         if lr < 0:
             raise ValueError(f'lr must not be negative, got {lr}')
         super().__init__(params, dict(lr=lr, momentum=momentum, betas=betas, eps=eps, weight_decay=weight_decay,
-                                      min_dim=min_dim))
+                                      min_dim=min_dim, convolutions=convolutions))
 
     @torch.no_grad()
     def step(self, closure: Optional[Callable] = None) -> Optional[Tensor]:
@@ -75,10 +77,14 @@ class MuonAdamW(Optimizer):
                 if param.grad is None:
                     continue
                 param.mul_(1 - group['lr'] * group['weight_decay'])
-                large = param.ndim == 2 and min(param.shape) >= group['min_dim']
-                update = self._muon(param, group) if large else self._adam(param, group)
+                update = self._muon(param, group) if self._is_large(param, group) else self._adam(param, group)
                 param.add_(update, alpha=-group['lr'])
         return loss
+
+    @staticmethod
+    def _is_large(param: Tensor, group: dict) -> bool:
+        matrix = param.ndim == 2 or param.ndim == 4 and group['convolutions']
+        return matrix and min(len(param), param[0].numel()) >= group['min_dim']
 
     def _muon(self, param: Tensor, group: dict) -> Tensor:
         state = self.state[param]
@@ -86,7 +92,8 @@ class MuonAdamW(Optimizer):
             state['momentum'] = torch.zeros_like(param)
         state['momentum'].lerp_(param.grad, 1 - group['momentum'])
         update = param.grad.lerp(state['momentum'], group['momentum'])
-        return orthogonalize(update).to(param.dtype) * (0.2 * max(param.shape)**0.5)
+        update = orthogonalize(update.flatten(1)).to(param.dtype) * (0.2 * max(len(param), param[0].numel())**0.5)
+        return update.view_as(param)
 
     def _adam(self, param: Tensor, group: dict) -> Tensor:
         state = self.state[param]

@@ -1,0 +1,15 @@
+# AffinityNet on the generated sample set, on a narrow Wide-ResNet-38: minutes on two cores.
+_base_ = [
+    '../_base_/models/affinity_wr38.py', '../_base_/datasets/sample_psa.py', '../_base_/schedules/psa_5e.py',
+    '../_base_/epoch_runtime.py'
+]
+crop_size = 128
+base = 8
+model = dict(
+    data_preprocessor=dict(size=(crop_size, crop_size)),
+    backbone=dict(base_channels=base, init_cfg=None),
+    affinity_head=dict(in_channels=(8 * base, 16 * base, 64 * base), channels=(base, 2 * base, 4 * base)))
+train_pipeline = _base_.psa_scores_pipeline
+train_pipeline[3].update(crop_size=crop_size)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=25), visualization=dict(num_images=0))

@@ -6,7 +6,7 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 
-from mmwsss.datasets.transforms import RandomPlaceCrop
+from mmwsss.datasets.transforms import RandomPlaceCrop, RandomScale
 from mmwsss.models import MultiViewPreProcessor
 
 from ...helpers import REPO
@@ -85,3 +85,18 @@ def test_whole_pipeline(pipeline):
     assert packed['inputs'].shape == (3, 512, 512)
     y0, y1, x0, x1 = packed['data_samples'].valid_box
     assert max(y1 - y0, x1 - x0) >= 320
+
+
+def test_masks_follow_the_scale():
+    """Sizes are rounded down; the image is OpenCV's bilinear one, the mask its nearest."""
+    import cv2
+    source = image_of(30, 41)
+    label = np.random.default_rng(1).integers(0, 4, (30, 41), dtype=np.uint8)
+    scale = RandomScale((0.7, 1.3), backend='cv2')
+    for ratio in (0.7, 0.99, 1.25):
+        scale._ratio = lambda ratio=ratio: ratio
+        out = scale(dict(source, gt_seg_map=label, seg_fields=['gt_seg_map']))
+        size = (int(41 * ratio), int(30 * ratio))
+        assert (out['img'] == cv2.resize(source['img'], size, interpolation=cv2.INTER_LINEAR)).all()
+        assert (out['gt_seg_map'] == cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)).all()
+        assert out['img_shape'] == size[::-1]

@@ -1,0 +1,257 @@
+"""What DeepLab's configs say about networks, pictures, schedules and tests."""
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from mmwsss.engine.schedulers import warmup_poly
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS
+from mmwsss.registry import MODELS
+from mmwsss.utils.config import override_data
+
+from .helpers import REPO, call_tool, read_scalars, write_voc_folder
+
+NAMES = sorted(path.stem for path in (REPO / 'configs/deeplab').glob('deeplab*.py'))
+V1, V2, TRANSCAM = 'deeplabv1_wr38_voc', 'deeplabv2_r101_voc', 'deeplabv1_wr38_voc_transcam'
+SAMPLE = 'deeplabv1_wr38-micro_sample'
+
+
+def load(name: str) -> Config:
+    return Config.fromfile(REPO / f'configs/deeplab/{name}.py', format_python_code=False)
+
+
+def tiny(cfg: Config) -> torch.nn.Module:
+    """Build the config's model, as narrow as it gets, with weights under which everything matters."""
+    torch.manual_seed(0)
+    cfg.model.backbone.init_cfg = None
+    if cfg.model.type == 'DeepLabV2':
+        cfg.model.backbone.update(depth=18, base_channels=2, stem_channels=2, init_cfg=dict(type='Kaiming'))
+        cfg.model.decode_head.update(in_channels=16)
+    else:
+        cfg.model.backbone.update(base_channels=2)
+        cfg.model.decode_head.update(in_channels=128, channels=8)
+    model = MODELS.build(cfg.model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+def samples(count: int, size: tuple[int, int], num_classes: int) -> list[SegDataSample]:
+    generator = torch.Generator().manual_seed(0)
+    return [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(num_classes, (1, *size), generator=generator)),
+                          metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(('name', 'parameters'), [
+    (V1, 124_042_581), ('deeplabv1_wr38_voc_momentum', 124_042_581), (V2, None), ('deeplabv2_r101_coco', None)])
+def test_full_size(name, parameters):
+    cfg = load(name)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert parameters in (None, sum(param.numel() for param in model.parameters()))
+    assert model.num_classes == cfg.num_classes + 1
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) > 30
+    model.train()
+    assert not any(norm.training or norm.weight.requires_grad for norm in norms)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_size_gives_finite_losses_and_predictions(name):
+    cfg = load(name)
+    model = tiny(cfg)
+    model.train()
+    images = torch.randn(2, 3, 65, 72, generator=torch.Generator().manual_seed(1))
+    losses = model.loss(images, samples(2, (65, 72), cfg.num_classes + 1))
+    total, _ = model.parse_losses(losses)
+    assert total.isfinite()
+    assert sum('loss' in name for name in losses) == (4 if cfg.model.type == 'DeepLabV2' else 1)
+    model.eval()
+    with torch.no_grad():
+        logits = model(images, mode='tensor')
+        predictions = model.predict(images)
+    # Caffe's pooling gives one cell more for some sizes.
+    assert logits.shape == (2, cfg.num_classes + 1, 9, 10 if cfg.model.type == 'DeepLabV2' else 9)
+    assert [sample.pred_sem_seg.shape for sample in predictions] == [(65, 72)] * 2
+
+
+FROZEN = {V1: lambda key: 'bn' in key or key == 'backbone.conv1a.weight',
+          TRANSCAM: lambda key: 'bn' in key,
+          V2: lambda key: 'backbone' in key and ('bn' in key or 'downsample.1' in key)}
+
+
+@pytest.mark.parametrize('name', list(FROZEN))
+def test_one_step_changes_what_is_trained(name):
+    cfg = load(name)
+    model = tiny(cfg)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    buffers = {key: value.clone() for key, value in model.named_buffers()}
+    model.train()
+    size = tuple(cfg.model.data_preprocessor.size)
+    data = dict(inputs=[torch.randint(256, (3, *size), dtype=torch.uint8) for _ in range(2)],
+                data_samples=samples(2, size, 21))
+    log = model.train_step(data, optimizer)
+    assert log['loss'].isfinite()
+    changed = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
+    assert changed == {key for key in before if not FROZEN[name](key)}
+    statistics = {key for key, value in model.named_buffers() if not torch.equal(value, buffers[key])}
+    assert bool(statistics) == (name == TRANSCAM)
+
+
+@pytest.mark.parametrize(('name', 'momentum', 'decay', 'rates'), [
+    (V1, 1e-5, 0., (7e-4, 7e-3, 7e-3)),
+    ('deeplabv1_wr38_coco', 1e-5, 0., (7e-4, 7e-3, 7e-3)),
+    ('deeplabv1_wr38_voc_momentum', .9, 5e-4, (7e-4, 7e-3, 7e-3)),
+    (TRANSCAM, .9, 5e-4, (1e-3, 1e-2, 2e-2)),
+    (V2, .9, 5e-4, (2.5e-4, 2.5e-3, 5e-3)),
+    ('deeplabv2_r101_coco', .9, 5e-4, (2.5e-4, 2.5e-3, 5e-3))])
+def test_groups_of_the_optimizer(name, momentum, decay, rates):
+    cfg = load(name)
+    model = tiny(cfg)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    found = {id(group['params'][0]): (group['lr'], group['weight_decay'], group['momentum']) for group in groups}
+    backbone, weight, bias = rates
+    plain_biases = bias == weight
+    for key, param in model.named_parameters():
+        if not param.requires_grad:
+            assert id(param) not in found
+            continue
+        is_bias = key.endswith('bias')
+        rate = backbone if key.startswith('backbone') else bias if is_bias else weight
+        expected = (rate, 0. if is_bias and not plain_biases else decay, momentum)
+        assert found[id(param)] == pytest.approx(expected), key
+
+
+def rate(cfg: Config, step: int) -> float:
+    schedule, = cfg.param_scheduler
+    assert not schedule.by_epoch
+    total = schedule.get('total', cfg.train_cfg.max_iters)
+    return warmup_poly(step, total, schedule.warmup, schedule.get('warmup_ratio', 1e-6), schedule.power)
+
+
+@pytest.mark.parametrize('name', [V1, 'deeplabv1_wr38_voc_momentum'])
+def test_published_rates(name):
+    cfg = load(name)
+    found = [cfg.optim_wrapper.optimizer.lr * rate(cfg, step) for step in (0, 39675, 79349)]
+    assert found == pytest.approx([7e-4, 3.751207e-4, 2.7e-8], rel=1e-2)
+    assert found[:2] == pytest.approx([7e-4, 3.751207e-4], rel=1e-6)
+    assert cfg.train_dataloader.batch_size * cfg.train_cfg.max_iters == 30 * (10582 - 10582 % 4)
+
+
+def test_rates_of_the_others():
+    assert rate(load(TRANSCAM), 10000) == pytest.approx((1 - 10000 / 20001)**.9)
+    assert rate(load(V2), 15000) == pytest.approx(.25**.9)
+    assert load(TRANSCAM).train_dataloader.batch_size == load(V2).train_dataloader.batch_size == 10
+
+
+@pytest.mark.parametrize(('name', 'preset'), [
+    (V1, 'mctformer_seg'), ('deeplabv1_wr38_coco', 'mctformer_seg'), (TRANSCAM, 'transcam_seg'), (V2, 'deeplab_v2'),
+    ('deeplabv2_r101_coco', 'deeplab_v2')])
+def test_fusion_and_field_of_the_test(name, preset, tmp_path):
+    cfg = load(name)
+    post = dict(cfg.tta_model.post)
+    assert post.pop('type') == 'DenseCRF'
+    assert post == CRF_PRESETS[preset]
+    size = (33, 40)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / 'a.png')
+    model = MODELS.build({**cfg.tta_model, 'module': tiny(cfg)})
+    model.eval()
+    sample, = samples(1, size, 21)
+    sample.set_metainfo(dict(img_path=str(tmp_path / 'a.png')))
+    image = torch.tensor(np.asarray(Image.open(tmp_path / 'a.png'))[..., ::-1].copy()).permute(2, 0, 1)
+    found, = model.test_step(dict(inputs=[image], data_samples=[sample]))
+    scores = found.seg_logits.data
+    assert scores.shape == (cfg.num_classes + 1, *size)
+    sums = scores.sum(dim=0)
+    assert (bool((scores >= 0).all()) and bool((sums > 1).all())) == (preset == 'mctformer_seg')
+    assert found.pred_sem_seg.shape == size
+
+
+def view(name: str, size: tuple[int, int], seed: int = 0) -> dict:
+    """Run the pipeline behind the loading of files, and the model's preprocessor, on a picture of known pixels."""
+    cfg = load(name)
+    rng = np.random.default_rng(0)
+    label = rng.integers(1, 21, size, dtype=np.uint8)
+    image = rng.integers(1, 256, (*size, 3), dtype=np.uint8)
+    np.random.seed(seed)
+    packed = Compose(cfg.train_dataloader.dataset.pipeline[2:])(dict(
+        img=image, img_shape=size, ori_shape=size, gt_seg_map=label, seg_fields=['gt_seg_map'],
+        img_path='a.jpg', seg_map_path='a.png', image_id='a', reduce_zero_label=False))
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    out = preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), True)
+    return dict(image=out['inputs'][0], label=out['data_samples'][0].gt_sem_seg.data[0], shown=packed['inputs'].shape)
+
+
+@pytest.mark.parametrize(('name', 'side', 'fill', 'least', 'most'), [
+    (V1, 321, 0, .7, 1.3), (TRANSCAM, 448, 255, .5, 1.5), (V2, 321, 255, .5, 1.5)])
+def test_small_pictures_lie_at_the_top_left(name, side, fill, least, most):
+    factors = set()
+    for seed in range(12):
+        out = view(name, (100, 140), seed)
+        _, height, width = out['shown']
+        factors.add((height, width))
+        assert least - .01 <= height / 100 <= most
+        assert out['image'].shape == (3, side, side)
+        assert out['label'].shape == (side, side)
+        inside = torch.zeros(side, side, dtype=torch.bool)
+        inside[:height, :width] = True
+        assert (out['label'][~inside] == fill).all()
+        assert ((out['label'][inside] > 0) & (out['label'][inside] < 21)).all()
+        assert (out['image'][:, ~inside] == 0).all(), 'the mean colour'
+    assert len(factors) > 2
+    if name == V2:
+        assert factors <= {(50, 70), (75, 105), (100, 140), (125, 175), (150, 210)}
+
+
+@pytest.mark.parametrize('name', [V1, TRANSCAM, V2])
+def test_large_pictures_are_cut(name):
+    crops = [view(name, (1000, 1100), seed) for seed in range(2)]
+    side = load(name).model.data_preprocessor.size[0]
+    assert all(crop['shown'] == (3, side, side) for crop in crops)
+    assert not torch.equal(crops[0]['label'], crops[1]['label'])
+
+
+def test_coco_differs_in_data_start_and_length():
+    for name in ('deeplabv1_wr38_coco', 'deeplabv2_r101_coco'):
+        cfg = load(name)
+        assert cfg.train_dataloader.dataset.type == 'PseudoLabelDataset'
+        assert {cfg[f'{split}_dataloader'].dataset.dataset.type for split in ('train', 'val', 'test')} == {
+            'COCO2014Dataset'}
+        assert cfg.model.decode_head.num_classes == 81
+    assert load('deeplabv1_wr38_coco').model.backbone.init_cfg.checkpoint.endswith('.params')
+    assert load(V1).model.backbone.init_cfg.checkpoint.endswith('res38_cls.pth')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_other_data_take_their_place(name, tmp_path):
+    cfg = load(name)
+    override_data(cfg, write_voc_folder(tmp_path / 'data'), classes=['disc', 'bar'])
+    assert cfg.model.decode_head.num_classes == 3
+
+
+def test_trains_and_tests_with_views(tmp_path):
+    data = write_voc_folder(tmp_path / 'data', num_train=4, num_val=2, size=(60, 72))
+    config = REPO / f'configs/deeplab/{SAMPLE}.py'
+    small = ['--cfg-options', 'model.backbone.base_channels=2', 'model.decode_head.in_channels=128',
+             'model.decode_head.channels=8', 'model.data_preprocessor.size=(32,32)', 'train_dataloader.batch_size=2',
+             f'train_dataloader.dataset.pseudo_label_dir={data}/SegmentationClass', 'train_dataloader.num_workers=0',
+             'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
+             'train_dataloader.dataset.pipeline.4.crop_size=(32,32)', 'train_cfg.max_iters=2',
+             'train_cfg.val_interval=2', 'param_scheduler.0.warmup=0', 'default_hooks.logger.interval=1',
+             'default_hooks.checkpoint.interval=2']
+    where = ['--work-dir', tmp_path / 'run', '--data-root', data, '--classes', 'classes.txt']
+    call_tool('tools/train.py', config, *where, *small)
+    lines = read_scalars(tmp_path / 'run')
+    assert [line['step'] for line in lines if 'decode.loss_balanced_ce' in line] == [1, 2]
+    assert all(np.isfinite(line['loss']) for line in lines if 'loss' in line)
+    call_tool('tools/test.py', config, tmp_path / 'run/iter_2.pth', '--tta', '--out', tmp_path / 'masks',
+              *where, *small)
+    assert sorted(path.name for path in (tmp_path / 'masks').iterdir()) == ['img_004.png', 'img_005.png']

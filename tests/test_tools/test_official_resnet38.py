@@ -106,6 +106,25 @@ def test_segmentation_network(tool, tmp_path, dataset, num_classes, width):
     assert logits.std() > 0
 
 
+def test_full_size_affinity_network(tool, tmp_path):
+    """The published layout of resnet38_aff.pth: nothing missing, nothing unexpected."""
+    weights = weights_of(64, **{'f8_3.weight': (64, 512, 1, 1), 'f8_4.weight': (128, 1024, 1, 1),
+                                'f8_5.weight': (256, 4096, 1, 1), 'f9.weight': (448, 448, 1, 1)})
+    assert len(weights) == 232
+    path = converted(tool, 'psa', weights, tmp_path)
+    (tmp_path / 'official.pth').unlink()
+    model = init_model('configs/psa/psa_wr38_voc.py', path)
+    (tmp_path / 'out.pth').unlink()
+    assert sum(param.numel() for param in model.parameters()) == 106_484_032
+    for name in ('f8_3', 'f8_4', 'f8_5', 'f9'):
+        assert torch.equal(getattr(model.affinity_head, name).weight, weights[f'{name}.weight'])
+    assert torch.equal(model.backbone.b6.conv_branch1.weight, weights['b6.conv_branch1.weight'])
+    with torch.no_grad():
+        affinity = model.extract_affinity(torch.randn(1, 3, 65, 80))
+    assert affinity.shape == (1, 90, 90)
+    assert ((affinity >= 0) & (affinity <= 1)).all()
+
+
 def test_kinds_are_told_apart(tool, tmp_path):
     plain = weights_of()
     affinity = weights_of(**{'f8_3.weight': (4, 4, 1, 1), 'f9.weight': (4, 4, 1, 1)})

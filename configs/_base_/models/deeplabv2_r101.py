@@ -1,4 +1,4 @@
-# DeepLab-V2 on ResNet-101: Caffe's strides and pooling, frozen batch norm, no conditional random field in training.
+# DeepLab-V2 on ResNet-101: Caffe's strides and pooling, frozen batch norm. VOC's number of classes.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     # Caffe's: BGR, of 0 to 255 less the mean.

@@ -30,6 +30,7 @@ from mmwsss.apis import (
     labelled_images,
     make_pseudo_labels,
 )
+from mmwsss.apis.label_settings import POSTS
 from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.utils.cli import add_config_arguments, load_config
 from mmwsss.utils.dist import prepare_distributed
@@ -47,19 +48,26 @@ def parse_args() -> argparse.Namespace:
                         help='train, val or test: the images of that dataloader of the config; or a text file '
                         'with an image id per line (default: train)')
     parser.add_argument('--threshold', type=float, metavar='T',
-                        help="background score (default: the config's model.test_cfg.threshold)")
+                        help="background score (default: the config's model.test_cfg.threshold; of a random walk, "
+                        "where there is none, its background_alpha)")
     parser.add_argument('--high', type=float, metavar='T',
                         help='a second background score, which foreground must exceed; between the two, '
                         'pixels are 255')
     parser.add_argument('--source', choices=['cams', 'segmentation'],
                         help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
                         'the model has, class activation maps first)')
-    parser.add_argument('--post', choices=['none', 'par', 'crf', 'label-crf'], default='none',
+    parser.add_argument('--post', choices=POSTS, default='none',
                         help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '
-                        'by a dense CRF')
+                        'by a dense CRF; or let maps that were saved earlier (--cams) walk along the affinities of an '
+                        'AffinityNet, whose config and checkpoint are given, without or with a CRF of the labels '
+                        'after it')
+    parser.add_argument('--cams', metavar='DIR',
+                        help='for a random walk: the folder of labels made with --save-cams, or one of class maps of '
+                        'another code base')
     parser.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
                         help="published setting of the CRF (default: the config's model.test_cfg."
-                        'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc): '
+                        'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc, of '
+                        'random-walk-crf transcam_label): '
                         f'{", ".join(sorted(CRF_PRESETS))}')
     maps = parser.add_argument_group('class maps', 'none are written unless asked for; present classes only')
     maps.add_argument('--save-cams', action='store_true', help='write the class maps, into cams/')
@@ -134,7 +142,7 @@ def main() -> None:
     if workers is None:
         workers = max((os.cpu_count() or 1) - 1, 1) if settings.runs_crf else 0
     summary = make_pseudo_labels(model, images, args.out_dir, settings, provenance(cfg, args.checkpoint),
-                                 workers, args.overwrite)
+                                 workers, args.overwrite, cams=args.cams)
     if is_main_process():
         print_summary(summary, images.classes, args.out_dir)
 

@@ -7,9 +7,10 @@ from .label_settings import LabelSettings
 from .label_summary import LabelSummary
 from .labelling import PseudoLabelError
 from .pseudo_labels import make_pseudo_labels
+from .saved_maps import SavedMaps
 
 __all__ = [
-    'LabelSettings', 'LabelSummary', 'PseudoLabelError', 'cams_at_image_size', 'checkpoint_hash', 'config_hash',
-    'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights', 'make_pseudo_labels',
-    'read_checkpoint', 'weights_hash'
+    'LabelSettings', 'LabelSummary', 'PseudoLabelError', 'SavedMaps', 'cams_at_image_size', 'checkpoint_hash',
+    'config_hash', 'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights',
+    'make_pseudo_labels', 'read_checkpoint', 'weights_hash'
 ]

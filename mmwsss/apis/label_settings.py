@@ -11,9 +11,11 @@ from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 
 __all__ = ['LabelSettings']
 
-POSTS = ('none', 'par', 'crf', 'label-crf')
+POSTS = ('none', 'par', 'crf', 'label-crf', 'random-walk', 'random-walk-crf')
+WALKS = ('random-walk', 'random-walk-crf')
 SOURCES = ('cams', 'segmentation')
-DEFAULT_CRF = {'crf': 'mctformer_cam', 'label-crf': 'weaktr_label_voc'}
+DEFAULT_CRF = {'crf': 'mctformer_cam', 'label-crf': 'weaktr_label_voc', 'random-walk-crf': 'transcam_label'}
+LABEL_CRFS = ('label-crf', 'random-walk-crf')
 ALPHA_CRF = 'mctformer_cam'
 HARD_LABEL_CRFS = {'weaktr_label_voc': 'present', 'weaktr_label_coco': 'present', 'transcam_label': 'all'}
 """Published settings for hard labels, and which classes take part as labels."""
@@ -24,12 +26,15 @@ class LabelSettings:
     """How class maps become pseudo labels.
 
     Args:
-        threshold (float): Background score: a pixel is foreground where a present class exceeds it.
+        threshold (float, optional): Background score: a pixel is foreground where a present class exceeds it. None
+            only with ``background_alpha``.
         high (float, optional): A second, larger background score. Foreground must exceed it; background is
             what does not exceed ``threshold``; pixels between are 255.
         post (str): ``'none'``; ``'par'``: pixel-adaptive refinement; ``'crf'``: dense CRF. Each refines the
             maps of present classes beside a constant background plane at the threshold. ``'label-crf'``: the dense
-            CRF sees hard labels, each 0.7 probable (WeakTr, TransCAM).
+            CRF sees hard labels, each 0.7 probable (WeakTr, TransCAM). ``'random-walk'``: maps that were saved earlier
+            walk along the affinities of an AffinityNet, beside a background plane; ``'random-walk-crf'``: a
+            ``'label-crf'`` after it (TransCAM).
         crf (str or dict, optional): Name in :data:`~mmwsss.models.refiners.dense_crf.CRF_PRESETS` or arguments
             of :class:`~mmwsss.models.DenseCRF`. Defaults to ``'mctformer_cam'``, of hard labels to
             ``'weaktr_label_voc'``, where a CRF is asked for.
@@ -44,13 +49,15 @@ class LabelSettings:
         source (str, optional): ``'cams'``, or ``'segmentation'``: the probability of each class against the
             background alone, so that a threshold of 0.5 gives the most probable label. By default what the model has,
             CAMs first.
+        background_alpha (float, optional): With a random walk: the background that walks with the maps is
+            ``(1 - max map) ** background_alpha`` (PSA, CVPR 2018, Eq. 2) in place of the constant ``threshold``.
 
     Raises:
         ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, a name is unknown, the CRF does
-            not fit ``post``, an alpha or ``cam_stride`` is not positive.
+            not fit ``post``, an alpha or ``cam_stride`` is not positive, or a setting does not go with a random walk.
     """
 
-    threshold: float
+    threshold: Optional[float]
     high: Optional[float] = None
     post: str = 'none'
     crf: Union[str, dict, None] = None
@@ -60,12 +67,14 @@ class LabelSettings:
     cam_stride: Union[int, str] = 1
     cam_format: str = 'npz'
     source: Optional[str] = None
+    background_alpha: Optional[float] = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= (1 if self.high is None else self.high) <= 1:
+        _require('post', self.post, POSTS)
+        self._check_walk()
+        if self.threshold is not None and not 0 <= self.threshold <= (1 if self.high is None else self.high) <= 1:
             raise ValueError('thresholds must be in [0, 1] and high not below threshold, got '
                              f'threshold={self.threshold} and high={self.high}')
-        _require('post', self.post, POSTS)
         _require('crf_classes', self.crf_classes, (None, 'present', 'all'))
         _require('cam_format', self.cam_format, ('npz', 'npy'))
         _require('source', self.source, (None, *SOURCES))
@@ -85,7 +94,8 @@ class LabelSettings:
 
         Args:
             test_cfg (Mapping, optional): The model's ``test_cfg``: ``threshold`` and ``pseudo_label_crf`` stand in for
-                a ``threshold`` and, with a CRF as ``post``, a ``crf`` that are not given.
+                a ``threshold`` and, with a CRF as ``post``, a ``crf`` that are not given; ``background_alpha``, of a
+                random walk, for a ``threshold`` that neither has.
             **given: Arguments of the class; None is as good as not given.
 
         Raises:
@@ -94,7 +104,9 @@ class LabelSettings:
         test_cfg = test_cfg or {}
         given = {key: value for key, value in given.items() if value is not None}
         given.setdefault('threshold', test_cfg.get('threshold'))
-        if given['threshold'] is None:
+        if given['threshold'] is None and given.get('post') in WALKS:
+            given.setdefault('background_alpha', test_cfg.get('background_alpha'))
+        if given['threshold'] is None and given.get('background_alpha') is None:
             raise ValueError('no threshold: give one (--threshold), the config has no model.test_cfg.threshold')
         if given.get('post') in DEFAULT_CRF:
             given.setdefault('crf', test_cfg.get('pseudo_label_crf'))
@@ -111,19 +123,54 @@ class LabelSettings:
         """Whether a dense CRF is part of the work."""
         return bool(self.crf or self.crf_alphas)
 
+    @property
+    def walks(self) -> bool:
+        """Whether maps that were saved earlier walk along affinities."""
+        return self.post in WALKS
+
     def for_model(self, model: nn.Module) -> 'LabelSettings':
         """Fill in what depends on the model: ``source`` and a ``cam_stride`` of ``'tokens'``.
 
         Raises:
             TypeError: The model gives no such maps.
-            ValueError: It does not say how large its patches are.
+            ValueError: It does not say how large its patches are, or it is an AffinityNet where no random walk is
+                asked for, or the other way round.
         """
+        name, gives_walks = type(model).__name__, hasattr(model, 'walk_cams')
+        if self.walks != gives_walks:
+            raise ValueError(
+                f"{name} has no class maps of its own: give post='random-walk' (--post random-walk) and maps that were "
+                'saved earlier (--cams FOLDER)' if gives_walks else
+                f'post={self.post!r} needs an AffinityNet (configs/psa) and its checkpoint, {name} is none; the maps '
+                'of this model are made with --save-cams, and walk with --cams')
+        if self.walks:
+            return self
         return replace(self, source=_source_of(model, self.source),
                        cam_stride=_patch_size(model) if self.cam_stride == 'tokens' else self.cam_stride)
 
     def as_dict(self) -> dict:
         """Plain values, for the manifest."""
-        return {**asdict(self), 'crf_alphas': list(self.crf_alphas)}
+        found = {**asdict(self), 'crf_alphas': list(self.crf_alphas)}
+        if self.background_alpha is None:  # folders made before there was such a setting stay valid
+            del found['background_alpha']
+        return found
+
+    def _check_walk(self) -> None:
+        """Refuse what does not go together."""
+        if not self.walks and (self.threshold is None or self.background_alpha is not None):
+            raise ValueError('background_alpha stands for a threshold with a random walk only, got '
+                             f'post={self.post!r}, threshold={self.threshold} and background_alpha={self.background_alpha}')
+        if not self.walks:
+            return
+        if (self.threshold is None) == (self.background_alpha is None):
+            raise ValueError('a random walk has one background, a threshold or background_alpha, got '
+                             f'threshold={self.threshold} and background_alpha={self.background_alpha}')
+        if self.background_alpha is not None and not self.background_alpha > 0:
+            raise ValueError(f'background_alpha must be positive, got {self.background_alpha}')
+        others = dict(high=self.high, save_cams=self.save_cams, crf_alphas=self.crf_alphas, source=self.source)
+        wrong = [name for name, value in others.items() if value]
+        if wrong:
+            raise ValueError(f'a random walk gives one label map and nothing else: leave out {", ".join(wrong)}')
 
 
 def _require(name: str, value: Any, allowed: tuple) -> None:
@@ -143,7 +190,7 @@ def _resolved_crf(post: str, crf: Union[str, Mapping, None],
     if post not in DEFAULT_CRF:
         return None, None
     spread = None
-    if post == 'label-crf':
+    if post in LABEL_CRFS:
         spread = classes or (HARD_LABEL_CRFS.get(crf, 'present') if isinstance(crf, str) else 'present')
     return dict(CRF_PRESETS[crf] if isinstance(crf, str) else crf), spread
 

@@ -38,6 +38,8 @@ class LabelJob:
         map_paths (dict): Where maps go, by the names of ``LabelSettings.map_folders``.
         num_classes (int): Foreground classes of the data.
         origin (str): What made the label, for :func:`~mmwsss.apis.label_folder.label_note`.
+        background (np.ndarray, optional): (1, H, W) float32, the background plane, in place of constant ones at the
+            thresholds.
     """
 
     img_path: str
@@ -48,6 +50,7 @@ class LabelJob:
     map_paths: dict[str, Path] = field(default_factory=dict)
     num_classes: int = 0
     origin: str = ''
+    background: Optional[np.ndarray] = None
 
 
 def labels_from_scores(scores: np.ndarray, channels: Sequence[int]) -> np.ndarray:
@@ -149,10 +152,9 @@ class LabelMaker:
             return job.labels.astype(np.uint8)
         if not len(job.channels):
             return np.zeros(job.cams.shape[1:], np.uint8)
-        thresholds = [self.settings.threshold, self.settings.high][:1 if self.settings.high is None else 2]
-        scores = [np.concatenate([np.full_like(job.cams[:1], threshold), job.cams]) for threshold in thresholds]
+        scores = [np.concatenate([background, job.cams]) for background in self._backgrounds(job)]
         channels = job.channels
-        if self.settings.post == 'label-crf':
+        if self.settings.crf_classes:
             labels = [found.argmax(0) for found in scores]
             if self.settings.crf_classes == 'all':
                 labels, channels = [_mask_values(channels)[found] for found in labels], range(job.num_classes)
@@ -161,6 +163,13 @@ class LabelMaker:
             scores = self._crf.refine_all(image, scores)
         found = [labels_from_scores(planes, channels) for planes in scores]
         return found[0] if len(found) == 1 else labels_between(*found)
+
+    def _backgrounds(self, job: LabelJob) -> list[np.ndarray]:
+        """Planes (1, H, W): the job's, or one for each threshold."""
+        if job.background is not None:
+            return [job.background]
+        thresholds = [self.settings.threshold, self.settings.high][:1 if self.settings.high is None else 2]
+        return [np.full_like(job.cams[:1], threshold) for threshold in thresholds]
 
     def _maps(self, job: LabelJob, image: Optional[np.ndarray]) -> dict[str, tuple[np.ndarray, Sequence[int]]]:
         """The planes of every map file and their channels."""

@@ -1,6 +1,6 @@
 """Class maps of the classes that an image shows, from CAM models and from segmentors."""
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -27,15 +27,16 @@ class MapSource:
         self._checked = False
 
     @torch.no_grad()
-    def __call__(self, data: dict, channels: np.ndarray) -> tuple[Tensor, Any]:
+    def __call__(self, data: dict, channels: np.ndarray, image_id: str = '') -> tuple[Tensor, Optional[Tensor], Any]:
         """Run the model on one image.
 
         Args:
             data (dict): A collated batch of one image.
             channels (np.ndarray): (P,) foreground channels that the image shows, increasing.
+            image_id (str): Not used.
 
         Returns:
-            tuple[Tensor, SegDataSample]: Maps (1, P, H, W), and the image's data sample.
+            tuple[Tensor, None, SegDataSample]: Maps (1, P, H, W), no background, and the image's data sample.
 
         Raises:
             ValueError: The model has another number of classes than the data.
@@ -43,9 +44,9 @@ class MapSource:
         data = self.model.data_preprocessor(data, False)
         inputs, sample = data['inputs'], data['data_samples'][0]
         if not len(channels):
-            return inputs.new_zeros(1, 0, *sample.ori_shape[:2]), sample
+            return inputs.new_zeros(1, 0, *sample.ori_shape[:2]), None, sample
         maps = self._maps(inputs, sample, torch.as_tensor(channels, device=inputs.device))
-        return maps, sample
+        return maps, None, sample
 
     def _cams(self, inputs: Tensor, sample: Any, channels: Tensor) -> Tensor:
         if not self._checked:

@@ -28,6 +28,7 @@ from .label_summary import LabelSummary
 from .label_writer import LabelWriter
 from .labelling import LabelJob, PseudoLabelError, read_image
 from .map_sources import MapSource
+from .saved_maps import SavedMaps, WalkSource
 
 __all__ = ['estimate_map_bytes', 'make_pseudo_labels']
 
@@ -39,7 +40,8 @@ def make_pseudo_labels(model: nn.Module,
                        provenance: Optional[dict] = None,
                        workers: int = 0,
                        overwrite: bool = False,
-                       refresh: bool = False) -> LabelSummary:
+                       refresh: bool = False,
+                       cams: Union[str, os.PathLike, None] = None) -> LabelSummary:
     """Write the pseudo label of every image of a data set.
 
     Only image labels are looked at, never masks. Finished label maps are kept, so an interrupted run goes
@@ -47,7 +49,8 @@ def make_pseudo_labels(model: nn.Module,
     run every process calls this and takes its share of the images.
 
     Args:
-        model (nn.Module): In eval mode: a CAM model, as from :func:`mmwsss.apis.init_model`, or an mmseg segmentor.
+        model (nn.Module): In eval mode: a CAM model, as from :func:`mmwsss.apis.init_model`, or an mmseg segmentor;
+            for a random walk an :class:`~mmwsss.models.AffinityNet`.
         dataset (ImageLabelDataset): The images and their labels, with an inference pipeline; see
             :func:`mmwsss.apis.labelled_images`.
         out_dir (str or PathLike): Gets ``<image id>.png`` (palette PNG: 0 background, c + 1 class, 255
@@ -60,22 +63,29 @@ def make_pseudo_labels(model: nn.Module,
         overwrite (bool): Remove labels made with other settings, rather than refuse.
         refresh (bool): Replace labels made with other settings one by one, so that readers of the folder always find
             a whole one.
+        cams (str or PathLike, optional): For a random walk: folder of the class maps that walk, see
+            :class:`~mmwsss.apis.SavedMaps`.
 
     Returns:
         LabelSummary: The same in every process.
 
     Raises:
+        FileNotFoundError: Class maps that are to walk are missing.
         TypeError: The model gives no maps, or the data set no image labels.
-        ValueError: The folder holds labels made with other settings, or model and data differ in the number
-            of classes.
+        ValueError: The folder holds labels made with other settings; model or maps and data differ in the number
+            of classes; or ``cams`` is not given for a random walk, or for anything else.
         PseudoLabelError: An image cannot be read or its label not be written; the message names it.
     """
     settings = settings.for_model(model)
     _check_parts(model, dataset)
+    maps = _maps_to_walk(settings, cams)
     start = time.perf_counter()
     rank, world_size = get_dist_info()
     image_ids = dataset.image_ids
     decisive = {**settings.as_dict(), 'classes': list(dataset.classes), **(provenance or {})}
+    if maps is not None:
+        maps.check(dataset.classes, [image_ids[k] for k in np.flatnonzero(dataset.gt_labels.any(1))])
+        decisive['cams'] = maps.identity()
     folder = LabelFolder(out_dir, decisive, tuple(settings.map_folders), settings.cam_format)
     _on_first_rank(lambda: folder.prepare(image_ids, overwrite, refresh))
     own = range(rank, len(image_ids), world_size)
@@ -83,9 +93,11 @@ def make_pseudo_labels(model: nn.Module,
     if settings.map_folders and rank == 0:
         _announce_maps(dataset, pending, settings, world_size, folder)
     palette = dataset.metainfo.get('palette') or ()
+    source = (MapSource(model, len(dataset.classes), settings.source) if maps is None else
+              WalkSource(model, len(dataset.classes), settings, maps))
     with _progress(rank == 0) as bar, LabelWriter(settings, palette, workers) as writer:
         task = bar.add_task('pseudo labels', total=len(own), completed=summary.num_kept)
-        for pixels in writer.run(_jobs(model, dataset, pending, settings, folder, image_ids)):
+        for pixels in writer.run(_jobs(source, dataset, pending, settings, folder, image_ids)):
             summary.count(pixels, written=True)
             bar.advance(task)
     summary.seconds = time.perf_counter() - start
@@ -134,6 +146,15 @@ def _check_parts(model: nn.Module, dataset: ImageLabelDataset) -> None:
         print_log(message, logger='current', level=logging.WARNING)
 
 
+def _maps_to_walk(settings: LabelSettings, cams: Union[str, os.PathLike, None]) -> Optional[SavedMaps]:
+    """The maps of a random walk; None where there is none."""
+    if settings.walks != (cams is not None):
+        raise ValueError(f'post={settings.post!r} needs class maps that were saved earlier: give cams (--cams FOLDER)'
+                         if settings.walks else
+                         f'cams (--cams {cams}) are for a random walk, got post={settings.post!r}')
+    return SavedMaps(cams) if settings.walks else None
+
+
 def _on_first_rank(action: Callable[[], None]) -> None:
     """Let the first process act and all wait for it; if it fails, all raise its error."""
     outcome: list[Optional[Exception]] = [None]
@@ -171,15 +192,14 @@ def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], settings:
               level=logging.WARNING if size > free else logging.INFO)
 
 
-def _jobs(model: nn.Module, dataset: ImageLabelDataset, pending: Sequence[int], settings: LabelSettings,
-          folder: LabelFolder, image_ids: Sequence[str]) -> Iterator[LabelJob]:
+def _jobs(source: Union[MapSource, WalkSource], dataset: ImageLabelDataset, pending: Sequence[int],
+          settings: LabelSettings, folder: LabelFolder, image_ids: Sequence[str]) -> Iterator[LabelJob]:
     """Run the network over the pending images."""
     refiner = PixelAdaptiveRefinement() if settings.post == 'par' else None
     num_classes, image_labels = len(dataset.classes), dataset.gt_labels
-    source = MapSource(model, num_classes, settings.source)
     for index, data in _prefetched(dataset, pending):
         channels = np.flatnonzero(image_labels[index])
-        cams, sample = source(data, channels)
+        cams, background, sample = source(data, channels, image_ids[index])
         labels = None
         if refiner is not None and len(channels):
             labels = _refined_labels(refiner, cams, channels, sample.img_path, settings)
@@ -191,7 +211,8 @@ def _jobs(model: nn.Module, dataset: ImageLabelDataset, pending: Sequence[int], 
             labels=labels,
             map_paths=folder.map_paths(image_ids[index]),
             num_classes=num_classes,
-            origin=folder.origin)
+            origin=folder.origin,
+            background=None if background is None else background[0].float().cpu().numpy())
 
 
 def _prefetched(dataset: ImageLabelDataset, indices: Sequence[int], depth: int = 4) -> Iterator[tuple[int, dict]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Union
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,10 +57,12 @@ class DenseCRF:
         bilateral_sxy: Standard deviation of positions in the appearance kernel, in pixels.
         bilateral_srgb: Standard deviation of colours in the appearance kernel, in units of 0 to 255.
         bilateral_compat: Weight of the appearance kernel.
+        stride: Run on the image and the probabilities averaged down to one ``stride``-th of their sides, with positions
+            measured in the pixels of the original, and enlarge the result: an approximation for large images.
 
     Raises:
         ImportError: If pydensecrf is not installed.
-        ValueError: If a standard deviation is not positive or ``num_iters`` is negative.
+        ValueError: If a standard deviation is not positive, ``num_iters`` is negative or ``stride`` below 1.
     """
 
     def __init__(self,
@@ -68,10 +71,13 @@ class DenseCRF:
                  gaussian_compat: float = 1,
                  bilateral_sxy: float = 121,
                  bilateral_srgb: float = 5,
-                 bilateral_compat: float = 4) -> None:
+                 bilateral_compat: float = 4,
+                 stride: int = 1) -> None:
         _import_pydensecrf()
         if num_iters < 0:
             raise ValueError(f'num_iters must not be negative, got {num_iters}.')
+        if stride < 1:
+            raise ValueError(f'stride must be 1 or more, got {stride}.')
         for name, value in dict(gaussian_sxy=gaussian_sxy, bilateral_sxy=bilateral_sxy,
                                 bilateral_srgb=bilateral_srgb).items():
             if not value > 0:
@@ -82,6 +88,7 @@ class DenseCRF:
         self.bilateral_sxy = bilateral_sxy
         self.bilateral_srgb = bilateral_srgb
         self.bilateral_compat = bilateral_compat
+        self.stride = stride
 
     @classmethod
     def from_preset(cls, name: str) -> 'DenseCRF':
@@ -138,8 +145,10 @@ class DenseCRF:
                 raise ValueError(f'image {image.shape} and probs {probs.shape} do not fit (H, W, 3) and (K, H, W).')
         if not len(stacks) or len(stacks[0]) == 1:
             return [np.ones(probs.shape, np.float32) for probs in stacks]
-        crf = self._prepared(np.ascontiguousarray(image), len(stacks[0]))
-        return [self._infer(crf, probs) for probs in stacks]
+        size = image.shape[:2]
+        reduced = tuple(-(-side // self.stride) for side in size)
+        crf = self._prepared(np.ascontiguousarray(_resized(image, reduced)), len(stacks[0]))
+        return [_resized_planes(self._infer(crf, _resized_planes(probs, reduced)), size) for probs in stacks]
 
     def refine_present(self, image: Array, probs: Array, present: Array) -> Array:
         """Refine some channels among themselves and give the others 0, which costs less than running all.
@@ -169,8 +178,8 @@ class DenseCRF:
         """Pydensecrf's object with the pairwise terms of an image."""
         height, width = image.shape[:2]
         crf = _import_pydensecrf().DenseCRF2D(width, height, classes)
-        crf.addPairwiseGaussian(sxy=self.gaussian_sxy, compat=self.gaussian_compat)
-        crf.addPairwiseBilateral(sxy=self.bilateral_sxy, srgb=self.bilateral_srgb, rgbim=image,
+        crf.addPairwiseGaussian(sxy=self.gaussian_sxy / self.stride, compat=self.gaussian_compat)
+        crf.addPairwiseBilateral(sxy=self.bilateral_sxy / self.stride, srgb=self.bilateral_srgb, rgbim=image,
                                  compat=self.bilateral_compat)
         return crf
 
@@ -178,6 +187,21 @@ class DenseCRF:
         flat = np.ascontiguousarray(probs, np.float32).reshape(len(probs), -1)
         crf.setUnaryEnergy(-np.log(np.clip(flat, _LEAST_PROBABILITY, 1)))
         return np.array(crf.inference(self.num_iters), np.float32).reshape(probs.shape)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Average (H, W) or (H, W, 3) down or enlarge it bilinearly to (height, width); itself where it has that size."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] < image.shape[0] or size[1] < image.shape[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _resized_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize planes (K, H, W), which sum to 1 afterwards where they did before."""
+    if planes.shape[1:] == size:
+        return planes
+    return np.stack([_resized(np.ascontiguousarray(plane, np.float32), size) for plane in planes])
 
 
 def label_probabilities(labels: np.ndarray, num_labels: int, confidence: float = 0.7) -> np.ndarray:

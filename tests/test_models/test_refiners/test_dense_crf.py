@@ -105,6 +105,19 @@ def test_several_probabilities_of_one_image():
         crf.refine_all(image, [stacks[0], stacks[1][:2]])
 
 
+def test_reduced_size_is_the_crf_of_the_reduced_image():
+    image = np.kron(np.random.default_rng(0).integers(0, 256, (7, 9, 3)), np.ones((2, 2, 1))).astype(np.uint8)
+    probs = np.kron(np.random.default_rng(1).dirichlet((1, 1, 1), (7, 9)).transpose(2, 0, 1), np.ones((1, 2, 2)))
+    setting = dict(num_iters=3, gaussian_sxy=3, gaussian_compat=3, bilateral_sxy=20, bilateral_srgb=13,
+                   bilateral_compat=10)
+    out = DenseCRF(**setting, stride=2)(image, probs)
+    assert out.shape == probs.shape
+    small = DenseCRF(**{**setting, 'gaussian_sxy': 1.5, 'bilateral_sxy': 10})(image[::2, ::2], probs[:, ::2, ::2])
+    np.testing.assert_allclose(out.sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(out[:, ::13, ::17], small[:, ::6, ::8], atol=1e-5, err_msg='corners stay what they are')
+    assert (DenseCRF(**setting, stride=3)(image[:13], probs[:, :13]) >= 0).all(), 'sides need not be multiples'
+
+
 def test_label_probabilities():
     labels = np.array([[0, 2], [1, 1]])
     unary = -np.log(label_probabilities(labels, 3))
@@ -174,6 +187,8 @@ def test_missing_package_names_the_install_line(monkeypatch):
 
 
 def test_bad_input():
+    with pytest.raises(ValueError, match='stride must be 1 or more, got 0'):
+        DenseCRF(stride=0)
     image, cam = two_halves()
     crf = DenseCRF()
     with pytest.raises(TypeError, match='float32'):

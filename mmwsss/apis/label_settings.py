@@ -159,7 +159,8 @@ class LabelSettings:
         """Refuse what does not go together."""
         if not self.walks and (self.threshold is None or self.background_alpha is not None):
             raise ValueError('background_alpha stands for a threshold with a random walk only, got '
-                             f'post={self.post!r}, threshold={self.threshold} and background_alpha={self.background_alpha}')
+                             f'post={self.post!r}, threshold={self.threshold}, '
+                             f'background_alpha={self.background_alpha}')
         if not self.walks:
             return
         if (self.threshold is None) == (self.background_alpha is None):

@@ -192,6 +192,11 @@ def test_a_worker_that_is_killed_is_told_of(image: Path):
     ({'threshold': .5, 'post': 'crf', 'crf': 'transcam_label'}, "use post='label-crf'"),
     ({'threshold': .5, 'cam_stride': 'patch'}, "'patch'"), ({'threshold': .5, 'cam_format': 'txt'}, "'txt'"),
     ({'threshold': .5, 'crf_alphas': (0, 1)}, 'alphas'), ({'threshold': .5, 'crf_alphas': (1, 1)}, 'alphas'),
+    ({'threshold': None}, 'with a random walk only, got.*threshold=None'),
+    ({'threshold': .5, 'background_alpha': 2}, 'background_alpha=2'),
+    ({'threshold': .5, 'post': 'random-walk', 'background_alpha': 2}, 'one background'),
+    ({'threshold': None, 'post': 'random-walk', 'background_alpha': 0}, 'must be positive'),
+    ({'threshold': .5, 'post': 'random-walk', 'save_cams': True, 'high': .6}, 'leave out high, save_cams'),
     ({'threshold': .5, 'source': 'masks'}, "'masks'"), ({'threshold': .5, 'crf_classes': 'some'}, "'some'"),
 ])
 def test_wrong_settings_are_refused(settings: dict, message: str):
@@ -206,5 +211,14 @@ def test_what_the_config_says_stands_in_for_what_is_not_given():
     found = LabelSettings.from_config(test_cfg, threshold=.7, post='crf', crf='aream_cam')
     assert (found.threshold, found.crf_classes, found.crf['bilateral_sxy']) == (.7, None, 80)
     assert LabelSettings.from_config(test_cfg).crf is None
+    found = LabelSettings.from_config({'threshold': .4}, post='random-walk-crf')
+    assert (found.threshold, found.background_alpha, found.crf_classes) == (.4, None, 'all')
+    test_cfg = {'threshold': None, 'background_alpha': 16}
+    found = LabelSettings.from_config(test_cfg, post='random-walk')
+    assert (found.threshold, found.background_alpha, found.crf) == (None, 16, None)
+    found = LabelSettings.from_config(test_cfg, post='random-walk', threshold=.2)
+    assert (found.threshold, found.background_alpha) == (.2, None)
+    with pytest.raises(ValueError, match='no threshold'):
+        LabelSettings.from_config(test_cfg)
     with pytest.raises(ValueError, match='no threshold'):
         LabelSettings.from_config(None)

@@ -1,0 +1,186 @@
+"""Maps that were saved, walking along an AffinityNet's affinities into pseudo labels."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmwsss.apis import LabelSettings, SavedMaps, init_model, labelled_images, make_pseudo_labels
+from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams
+from mmwsss.models import DenseCRF
+from mmwsss.models.refiners.dense_crf import label_probabilities
+from tests.colour_cam import colour_cam_config
+from tests.helpers import write_voc_folder
+
+SIZE = (44, 74)
+WALK = LabelSettings(threshold=.2, post='random-walk')
+
+
+@pytest.fixture(scope='module')
+def cfg(tmp_path_factory):
+    return Config(colour_cam_config(write_voc_folder(tmp_path_factory.mktemp('voc'), size=SIZE)))
+
+
+@pytest.fixture(scope='module')
+def images(cfg):
+    return labelled_images(cfg)
+
+
+@pytest.fixture(scope='module')
+def seeds(cfg, images, tmp_path_factory):
+    """A folder of labels and maps."""
+    folder = tmp_path_factory.mktemp('seeds')
+    make_pseudo_labels(init_model(cfg), images, folder, LabelSettings(threshold=.5, save_cams=True))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def net(cfg):
+    cfg = Config(dict(cfg))
+    cfg.model = dict(
+        type='AffinityNet',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[120] * 3, std=[60] * 3, bgr_to_rgb=True),
+        backbone=dict(type='WideResNet38', base_channels=2),
+        affinity_head=dict(type='AffinityHead', in_channels=(16, 32, 128), channels=(4, 4, 8)),
+        test_cfg=dict(beta=60, log2_steps=1, threshold=.2))
+    torch.manual_seed(0)
+    return init_model(cfg)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def walked(net, images, index, seeds, background):
+    """The planes (1 + P, H, W) of an image by the network itself, and their mask values."""
+    cams, channels = read_cams(seeds / f'cams/{images.image_ids[index]}.npz')
+    sample = images[index]
+    data = net.data_preprocessor(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))
+    cams = torch.from_numpy(cams.astype(np.float32))
+    planes = net.walk_cams(data['inputs'], torch.cat([background(cams), cams]))
+    return planes.numpy(), np.array([0, *(channels + 1)])
+
+
+@pytest.mark.parametrize(('settings', 'background'), [
+    (WALK, lambda cams: torch.full_like(cams[:1], .2)),
+    (LabelSettings(threshold=None, background_alpha=30, post='random-walk'),
+     lambda cams: (1 - cams.amax(0, keepdim=True))**30)])
+def test_labels_are_the_best_planes_after_the_walk(net, images, seeds, tmp_path, settings, background):
+    summary = make_pseudo_labels(net, images, tmp_path, settings, cams=seeds)
+    assert summary.num_written == 6
+    seen, moved = set(), 0
+    for index, image_id in enumerate(images.image_ids):
+        planes, values = walked(net, images, index, seeds, background)
+        found = read_label_map(tmp_path / f'{image_id}.png')
+        np.testing.assert_array_equal(found, values[planes.argmax(0)])
+        seen.update(np.unique(found).tolist())
+        moved += (found != read_label_map(seeds / f'{image_id}.png')).sum()
+    assert seen == {0, 1, 2}
+    assert moved > 100
+
+
+def test_dense_crf_of_the_labels_follows(net, images, seeds, tmp_path):
+    pytest.importorskip('pydensecrf', reason='needs the optional dense CRF')
+    settings = LabelSettings.from_config(net.test_cfg, post='random-walk-crf')
+    make_pseudo_labels(net, images, tmp_path, settings, cams=seeds)
+    from mmwsss.apis.labelling import read_image
+    crf = DenseCRF.from_preset('transcam_label')
+    for index in (0, 2):
+        planes, values = walked(net, images, index, seeds, lambda cams: torch.full_like(cams[:1], .2))
+        labels = label_probabilities(values[planes.argmax(0)], 3)
+        expected = crf(read_image(images.get_data_info(index)['img_path']), labels).argmax(0)
+        np.testing.assert_array_equal(read_label_map(tmp_path / f'{images.image_ids[index]}.png'), expected)
+
+
+def test_folders_of_other_code_bases_without_images_that_have_no_label(net, cfg, images, seeds, tmp_path):
+    """The pickled dictionaries, without a manifest, give the labels of our own files."""
+    foreign = tmp_path / 'foreign'
+    for image_id in images.image_ids:
+        cams, channels = read_cams(seeds / f'cams/{image_id}.npz')
+        write_cams(cams, channels, SIZE, foreign / f'{image_id}.npy')
+    for name, folder in (('own', seeds), ('cams', seeds / 'cams'), ('foreign', foreign)):
+        make_pseudo_labels(net, images, tmp_path / name, WALK, cams=folder)
+    labels = [[read_label_map(tmp_path / name / f'{image_id}.png') for image_id in images.image_ids]
+              for name in ('own', 'cams', 'foreign')]
+    np.testing.assert_array_equal(labels[0], labels[1])
+    np.testing.assert_array_equal(labels[0], labels[2])
+
+    unlabelled = labelled_images(cfg)
+    unlabelled._labels[1] = 0
+    (foreign / f'{images.image_ids[1]}.npy').unlink()
+    make_pseudo_labels(net, unlabelled, tmp_path / 'unlabelled', WALK, cams=foreign)
+    assert not read_label_map(tmp_path / f'unlabelled/{images.image_ids[1]}.png').any()
+
+
+def test_a_restarted_run_keeps_what_is_finished_and_ends_the_same(net, images, seeds, tmp_path):
+    make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds)
+    whole = contents(tmp_path)
+    assert len(whole) == 7
+    (tmp_path / 'img_001.png').unlink()
+    (tmp_path / 'img_003.png').write_bytes(b'cut short')
+    summary = make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds)
+    assert (summary.num_written, summary.num_kept) == (2, 4)
+    assert contents(tmp_path) == whole
+
+
+def test_labels_of_other_maps_are_refused(net, images, seeds, tmp_path):
+    other, labels = tmp_path / 'other', tmp_path / 'labels'
+    shutil.copytree(seeds, other)
+    make_pseudo_labels(net, images, labels, WALK, cams=other)
+    assert len(json.loads((labels / 'pseudo_labels.json').read_text())['settings']['cams']) == 64
+    manifest = json.loads((other / 'pseudo_labels.json').read_text())
+    manifest['settings']['checkpoint'] = 'another'
+    (other / 'pseudo_labels.json').write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match='made with other settings: cams is'):
+        make_pseudo_labels(net, images, labels, WALK, cams=other)
+
+
+def test_maps_without_manifest_are_told_apart_by_content(seeds, tmp_path):
+    shutil.copytree(seeds / 'cams', tmp_path / 'maps')
+    maps = SavedMaps(tmp_path / 'maps')
+    before = maps.identity()
+    assert before == SavedMaps(tmp_path / 'maps').identity()
+    assert before != SavedMaps(seeds).identity()
+    write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'maps/img_000.npz')
+    assert maps.identity() != before
+
+
+def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_path):
+    with pytest.raises(ValueError, match=r"AffinityNet has no class maps of its own.*--post random-walk.*--cams"):
+        make_pseudo_labels(net, images, tmp_path, LabelSettings(threshold=.5))
+    with pytest.raises(ValueError, match=r"needs an AffinityNet \(configs/psa\).*ColourCAM is none"):
+        make_pseudo_labels(init_model(cfg), images, tmp_path, WALK, cams=seeds)
+    with pytest.raises(ValueError, match=r"post='random-walk' needs class maps.*--cams FOLDER"):
+        make_pseudo_labels(net, images, tmp_path, WALK)
+    with pytest.raises(ValueError, match="are for a random walk, got post='none'"):
+        make_pseudo_labels(init_model(cfg), images, tmp_path, LabelSettings(threshold=.5), cams=seeds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_maps_that_are_not_there(net, images, seeds, tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist; .*--save-cams'):
+        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'nowhere')
+    shutil.copytree(seeds / 'cams', tmp_path / 'maps')
+    (tmp_path / 'maps/img_004.npz').unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 6 images have no class maps in .*'img_004.npz'. Make them with"):
+        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_maps_of_other_classes(net, images, seeds, tmp_path):
+    shutil.copytree(seeds, tmp_path / 'maps')
+    manifest = json.loads((seeds / 'pseudo_labels.json').read_text())
+    manifest['settings']['classes'] = ['disc', 'bar', 'ring']
+    (tmp_path / 'maps/pseudo_labels.json').write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"of 3 classes \('disc', 'bar', 'ring'\), the data have 2"):
+        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+    (tmp_path / 'maps/pseudo_labels.json').unlink()
+    write_cams(np.zeros((2, *SIZE)), [0, 7], SIZE, tmp_path / 'maps/cams/img_002.npz')
+    with pytest.raises(ValueError, match=r'img_002.npz has a map of class 8, the data have 2'):
+        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+    write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'maps/cams/img_002.npz')
+    with pytest.raises(ValueError, match=r'img_002.npz has maps of the classes \[1\], the image labels name \[2\]'):
+        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps', overwrite=True)

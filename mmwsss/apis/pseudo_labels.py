@@ -136,6 +136,8 @@ def _check_parts(model: nn.Module, dataset: ImageLabelDataset) -> None:
     if not isinstance(dataset, ImageLabelDataset):
         raise TypeError('pseudo labels need image labels: wrap the data set into an ImageLabelDataset, got '
                         f'{type(dataset).__name__}')
+    if getattr(model, 'class_agnostic', False):
+        return
     trained = list((getattr(model, 'dataset_meta', None) or {}).get('classes') or ())[1:]
     if trained and trained != list(dataset.classes):
         differing = [f'{a!r} and {b!r}' for a, b in zip(trained, dataset.classes) if a != b]

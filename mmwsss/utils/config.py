@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmwsss.datasets.class_names import IMAGE_SUFFIXES, foreground_classes, read_class_names
-from mmwsss.registry import DATASETS
+from mmwsss.registry import DATASETS, MODELS
 
 __all__ = ['dataset_configs', 'masks_beside', 'override_data']
 
@@ -48,7 +48,8 @@ def override_data(cfg: Config,
     Raises:
         FileNotFoundError: The data root, the class list, the label file, or a folder or list that the config needs do
             not exist.
-        ValueError: The config has no data set to change, or no ``num_classes`` that counts its classes.
+        ValueError: The config has no data set to change, or no ``num_classes`` that counts its classes and a model that
+            needs one.
     """
     if data_root is None and classes is None and label_file is None:
         return cfg
@@ -132,12 +133,17 @@ def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: t
         _become_photos(leaf, names)
     replaced = _replace_num_classes(cfg.get('model', {}), old_count, len(names))
     replaced += _replace_num_classes(cfg.get('tta_model', {}), old_count, len(names))
-    if not replaced and old_count != len(names):
+    if not replaced and old_count != len(names) and not _is_class_agnostic(cfg):
         raise ValueError(f'the model has no num_classes of {old_count} or {old_count + 1}, the number of classes of '
                          f'its data sets, so it cannot be given {len(names)} classes: set them with --cfg-options')
     if 'num_classes' in cfg:
         cfg.num_classes = len(names)
     print_log(f'{len(names)} classes instead of {old_count}: {", ".join(names)}', logger='current')
+
+
+def _is_class_agnostic(cfg: Config) -> bool:
+    """Whether the model works with any classes, as it says of itself."""
+    return getattr(MODELS.get(cfg.model.type), 'class_agnostic', False) if 'model' in cfg else False
 
 
 def _count_classes(leaf: ConfigDict, cfg: Config) -> int:

@@ -160,6 +160,13 @@ def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_the_network_s_own_classes_do_not_matter(net, images, seeds, tmp_path):
+    meta = net.dataset_meta
+    net.dataset_meta = dict(classes=('background', 'cat', 'dog', 'cow'))
+    assert make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds).num_written == 6
+    net.dataset_meta = meta
+
+
 def test_maps_that_are_not_there(net, images, seeds, tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere does not exist; .*--save-cams'):
         make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'nowhere')

@@ -32,9 +32,14 @@ class AffinityNet(BaseModel):
             steps, 6 unless given. For pseudo labels, ``threshold``: score of a constant background plane; or
             ``background_alpha``: the background is (1 - max map) to this power.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
+
+    Attributes:
+        stride: Side of a cell in pixels.
+        class_agnostic: That the network knows no classes, so that it works with those of any data.
     """
 
     stride = 8
+    class_agnostic = True
 
     def __init__(self,
                  backbone: dict,

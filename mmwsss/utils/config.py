@@ -143,7 +143,8 @@ def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: t
 
 def _is_class_agnostic(cfg: Config) -> bool:
     """Whether the model works with any classes, as it says of itself."""
-    return getattr(MODELS.get(cfg.model.type), 'class_agnostic', False) if 'model' in cfg else False
+    kind = cfg.get('model', {}).get('type')
+    return getattr(MODELS.get(kind) if isinstance(kind, str) else kind, 'class_agnostic', False)
 
 
 def _count_classes(leaf: ConfigDict, cfg: Config) -> int:

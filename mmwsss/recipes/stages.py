@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Optional
 
@@ -271,8 +272,9 @@ def test_results(folder: Path) -> dict[str, float]:
 
 
 def numbers_of(found: dict) -> dict[str, float]:
-    """Keep the metrics, whose names have a prefix, of what a log or a file holds."""
-    return {key: round(value, 2) for key, value in found.items() if '/' in key and isinstance(value, (int, float))}
+    """Keep the metrics, whose names have a prefix, of what a log or a file holds; not those without a value (NaN)."""
+    return {key: round(value, 2) for key, value in found.items()
+            if '/' in key and isinstance(value, (int, float)) and math.isfinite(value)}
 
 
 def table_results(table: dict) -> dict[str, float]:

@@ -151,7 +151,7 @@ def sparse_affinity(pairs: Tensor, size: Sequence[int], radius: int = 5) -> Tens
         radius: See :func:`pair_offsets`.
 
     Returns:
-        (N, N) coalesced COO tensor with the entries of :func:`dense_affinity`.
+        (N, N) coalesced sparse tensor with the entries of :func:`dense_affinity`.
 
     Raises:
         ValueError: Pairs and size do not fit, or the map is smaller than (radius, 2 * radius - 1).

@@ -29,7 +29,7 @@ def random_walk(cams: Tensor,
 
     Args:
         cams: (K, h, w) scores of any sign, floating point; a background plane walks like any other.
-        affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense or sparse (COO or CSR).
+        affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense, or sparse by coordinates or rows (CSR).
         beta: Exponent; the larger, the more is kept in place.
         log2_steps: Logarithm of the number of steps, 0 or more.
         method: ``'squaring'`` or ``'products'``, in place of the estimate; both give the same but for rounding.
@@ -56,7 +56,7 @@ def random_walk(cams: Tensor,
 
 
 def _powered(affinity: Tensor, beta: float) -> Tensor:
-    """Element-wise power; sparse (coalesced COO) where that saves work in products."""
+    """Element-wise power; sparse (coalesced) where that saves work in products."""
     if affinity.layout == torch.sparse_csr:
         affinity = affinity.to_sparse_coo()
     if affinity.is_sparse:

@@ -29,7 +29,8 @@ def random_walk(cams: Tensor,
 
     Args:
         cams: (K, h, w) scores of any sign, floating point; a background plane walks like any other.
-        affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense, or sparse by coordinates or rows (CSR).
+        affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense, or sparse by coordinates
+            or rows (CSR).
         beta: Exponent; the larger, the more is kept in place.
         log2_steps: Logarithm of the number of steps, 0 or more.
         method: ``'squaring'`` or ``'products'``, in place of the estimate; both give the same but for rounding.

@@ -69,6 +69,9 @@ def parse_args() -> argparse.Namespace:
                         'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc, of '
                         'random-walk-crf transcam_label): '
                         f'{", ".join(sorted(CRF_PRESETS))}')
+    parser.add_argument('--crf-stride', type=int, default=1, metavar='N',
+                        help='run the CRF at one Nth of the size of the image, for speed; an approximation (default: '
+                        '1)')
     maps = parser.add_argument_group('class maps', 'none are written unless asked for; present classes only')
     maps.add_argument('--save-cams', action='store_true', help='write the class maps, into cams/')
     maps.add_argument('--crf-alphas', type=float, nargs='+', metavar='A',
@@ -101,7 +104,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
     return LabelSettings.from_config(
         cfg.model.get('test_cfg'), threshold=args.threshold, high=args.high, post=args.post, crf=args.crf_preset,
         save_cams=args.save_cams, crf_alphas=args.crf_alphas, cam_stride=args.cam_stride, cam_format=args.cam_format,
-        source=args.source)
+        crf_stride=args.crf_stride, source=args.source)
 
 
 def provenance(cfg: Config, checkpoint: str) -> dict:

@@ -49,12 +49,13 @@ class LabelSettings:
         source (str, optional): ``'cams'``, or ``'segmentation'``: the probability of each class against the
             background alone, so that a threshold of 0.5 gives the most probable label. By default what the model has,
             CAMs first.
+        crf_stride (int): Run dense CRFs at this fraction of the image's size; see :class:`~mmwsss.models.DenseCRF`.
         background_alpha (float, optional): With a random walk: the background that walks with the maps is
             ``(1 - max map) ** background_alpha`` (PSA, CVPR 2018, Eq. 2) in place of the constant ``threshold``.
 
     Raises:
         ValueError: A threshold is outside [0, 1], ``high`` is below ``threshold``, a name is unknown, the CRF does
-            not fit ``post``, an alpha or ``cam_stride`` is not positive, or a setting does not go with a random walk.
+            not fit ``post``, an alpha or a stride is not positive, or a setting does not go with a random walk.
     """
 
     threshold: Optional[float]
@@ -67,6 +68,7 @@ class LabelSettings:
     cam_stride: Union[int, str] = 1
     cam_format: str = 'npz'
     source: Optional[str] = None
+    crf_stride: int = 1
     background_alpha: Optional[float] = None
 
     def __post_init__(self) -> None:
@@ -80,6 +82,8 @@ class LabelSettings:
         _require('source', self.source, (None, *SOURCES))
         if self.cam_stride != 'tokens' and not (isinstance(self.cam_stride, int) and self.cam_stride >= 1):
             raise ValueError(f"cam_stride must be 1 or more, or 'tokens', got {self.cam_stride!r}")
+        if not (isinstance(self.crf_stride, int) and self.crf_stride >= 1):
+            raise ValueError(f'crf_stride must be 1 or more, got {self.crf_stride!r}')
         alphas = tuple(float(alpha) for alpha in self.crf_alphas)
         if any(alpha <= 0 for alpha in alphas) or len(set(alphas)) < len(alphas):
             raise ValueError(f'crf_alphas must be positive and differ, got {self.crf_alphas}')
@@ -151,9 +155,9 @@ class LabelSettings:
     def as_dict(self) -> dict:
         """Plain values, for the manifest."""
         found = {**asdict(self), 'crf_alphas': list(self.crf_alphas)}
-        if self.background_alpha is None:  # folders made before there was such a setting stay valid
-            del found['background_alpha']
-        return found
+        # Folders made before there were such settings stay valid.
+        unset = dict(background_alpha=None, crf_stride=1)
+        return {key: value for key, value in found.items() if key not in unset or value != unset[key]}
 
     def _check_walk(self) -> None:
         """Refuse what does not go together."""

@@ -120,8 +120,9 @@ class LabelMaker:
     def __init__(self, settings: LabelSettings, palette: Sequence) -> None:
         self.settings = settings
         self.palette = palette
-        self._crf = DenseCRF(**settings.crf) if settings.crf else None
-        self._alpha_crf = DenseCRF(**CRF_PRESETS[ALPHA_CRF]) if settings.crf_alphas else None
+        stride = dict(stride=settings.crf_stride)
+        self._crf = DenseCRF(**{**stride, **settings.crf}) if settings.crf else None
+        self._alpha_crf = DenseCRF(**CRF_PRESETS[ALPHA_CRF], **stride) if settings.crf_alphas else None
 
     def __call__(self, job: LabelJob) -> np.ndarray:
         """Make and write the files of a job.

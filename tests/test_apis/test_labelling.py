@@ -11,7 +11,7 @@ from mmwsss.apis.label_writer import LabelWriter
 from mmwsss.apis.labelling import LabelJob, alpha_scores, labels_between, labels_from_scores
 from mmwsss.datasets.map_files import read_cams, read_label_map, read_scores
 from mmwsss.models import DenseCRF
-from mmwsss.models.refiners import label_probabilities
+from mmwsss.models.refiners import CRF_PRESETS, label_probabilities
 
 SIZE = (24, 30)
 
@@ -70,6 +70,16 @@ def test_crf_of_present_classes_and_background(image: Path, high: object):
     found = write(job, threshold=.4, high=high, post='crf', crf='toco_label')
     np.testing.assert_array_equal(found, expected)
     assert (found != write(job, threshold=.4, high=high)).any()
+
+
+def test_crf_at_reduced_size(image: Path):
+    job = make_job(image)
+    crf = DenseCRF(**CRF_PRESETS['mctformer_cam'], stride=2)
+    scores = np.concatenate([np.full((1, *SIZE), .4), job.cams])
+    expected = np.array([0, 1, 5])[crf(np.array(Image.open(image)), scores).argmax(0)]
+    np.testing.assert_array_equal(write(job, threshold=.4, post='crf', crf_stride=2), expected)
+    assert 'crf_stride' not in LabelSettings(threshold=.4).as_dict(), 'older folders stay valid'
+    assert LabelSettings(threshold=.4, crf_stride=2).as_dict()['crf_stride'] == 2
 
 
 @pytest.mark.parametrize(('preset', 'high'), [(None, None), ('weaktr_label_coco', .6), ('transcam_label', .6)])
@@ -188,6 +198,7 @@ def test_a_worker_that_is_killed_is_told_of(image: Path):
 @pytest.mark.parametrize(('settings', 'message'), [
     ({'threshold': 1.2}, 'threshold=1.2'), ({'threshold': .5, 'high': .4}, 'high=0.4'),
     ({'threshold': .5, 'post': 'nn'}, "'nn'"), ({'threshold': .5, 'cam_stride': 0}, 'cam_stride'),
+    ({'threshold': .5, 'crf_stride': 0}, 'crf_stride'),
     ({'threshold': .5, 'post': 'crf', 'crf': 'none'}, 'mctformer_cam.*none'),
     ({'threshold': .5, 'post': 'crf', 'crf': 'transcam_label'}, "use post='label-crf'"),
     ({'threshold': .5, 'cam_stride': 'patch'}, "'patch'"), ({'threshold': .5, 'cam_format': 'txt'}, "'txt'"),

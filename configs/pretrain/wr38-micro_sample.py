@@ -1,6 +1,6 @@
 # Pretrains the narrow Wide-ResNet-38 of the sample configs on the generated classification set (see README.md).
 _base_ = './vit-micro-p8_sample.py'
-max_iters = 3500
+max_iters = 1500
 model = dict(
     backbone=dict(
         _delete_=True,

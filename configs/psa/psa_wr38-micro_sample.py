@@ -7,7 +7,7 @@ crop_size = 128
 base = 8
 model = dict(
     data_preprocessor=dict(size=(crop_size, crop_size)),
-    backbone=dict(base_channels=base, init_cfg=None),
+    backbone=dict(base_channels=base, init_cfg=dict(type='Pretrained', checkpoint='mmwsss://wr38-micro_sample')),
     affinity_head=dict(in_channels=(8 * base, 16 * base, 64 * base), channels=(base, 2 * base, 4 * base)))
 train_pipeline = _base_.psa_scores_pipeline
 train_pipeline[3].update(crop_size=crop_size)

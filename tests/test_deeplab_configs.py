@@ -15,7 +15,7 @@ from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.registry import MODELS
 from mmwsss.utils.config import override_data
 
-from .helpers import REPO, call_tool, read_scalars, write_voc_folder
+from .helpers import REPO, read_scalars, run_tool, write_voc_folder
 
 NAMES = sorted(path.stem for path in (REPO / 'configs/deeplab').glob('deeplab*.py'))
 V1, V2, TRANSCAM = 'deeplabv1_wr38_voc', 'deeplabv2_r101_voc', 'deeplabv1_wr38_voc_transcam'
@@ -240,18 +240,18 @@ def test_other_data_take_their_place(name, tmp_path):
 def test_trains_and_tests_with_views(tmp_path):
     data = write_voc_folder(tmp_path / 'data', num_train=4, num_val=2, size=(60, 72))
     config = REPO / f'configs/deeplab/{SAMPLE}.py'
-    small = ['--cfg-options', 'model.backbone.base_channels=2', 'model.decode_head.in_channels=128',
-             'model.decode_head.channels=8', 'model.data_preprocessor.size=(32,32)', 'train_dataloader.batch_size=2',
+    small = ['--cfg-options', 'model.backbone.init_cfg=None', 'model.backbone.base_channels=2',
+             'model.decode_head.in_channels=128', 'model.decode_head.channels=8', 'model.data_preprocessor.size=(32,32)', 'train_dataloader.batch_size=2',
              f'train_dataloader.dataset.pseudo_label_dir={data}/SegmentationClass', 'train_dataloader.num_workers=0',
              'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
              'train_dataloader.dataset.pipeline.4.crop_size=(32,32)', 'train_cfg.max_iters=2',
              'train_cfg.val_interval=2', 'param_scheduler.0.warmup=0', 'default_hooks.logger.interval=1',
              'default_hooks.checkpoint.interval=2']
     where = ['--work-dir', tmp_path / 'run', '--data-root', data, '--classes', 'classes.txt']
-    call_tool('tools/train.py', config, *where, *small)
+    run_tool('tools/train.py', config, *where, *small)
     lines = read_scalars(tmp_path / 'run')
     assert [line['step'] for line in lines if 'decode.loss_balanced_ce' in line] == [1, 2]
     assert all(np.isfinite(line['loss']) for line in lines if 'loss' in line)
-    call_tool('tools/test.py', config, tmp_path / 'run/iter_2.pth', '--tta', '--out', tmp_path / 'masks',
-              *where, *small)
+    run_tool('tools/test.py', config, tmp_path / 'run/iter_2.pth', '--tta', '--out', tmp_path / 'masks',
+             *where, *small)
     assert sorted(path.name for path in (tmp_path / 'masks').iterdir()) == ['img_004.png', 'img_005.png']

@@ -241,7 +241,8 @@ def test_trains_and_tests_with_views(tmp_path):
     data = write_voc_folder(tmp_path / 'data', num_train=4, num_val=2, size=(60, 72))
     config = REPO / f'configs/deeplab/{SAMPLE}.py'
     small = ['--cfg-options', 'model.backbone.init_cfg=None', 'model.backbone.base_channels=2',
-             'model.decode_head.in_channels=128', 'model.decode_head.channels=8', 'model.data_preprocessor.size=(32,32)', 'train_dataloader.batch_size=2',
+             'model.decode_head.in_channels=128', 'model.decode_head.channels=8',
+             'model.data_preprocessor.size=(32,32)', 'train_dataloader.batch_size=2',
              f'train_dataloader.dataset.pseudo_label_dir={data}/SegmentationClass', 'train_dataloader.num_workers=0',
              'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
              'train_dataloader.dataset.pipeline.4.crop_size=(32,32)', 'train_cfg.max_iters=2',

@@ -8,14 +8,10 @@ crop_size = (112, 112)
 max_iters = 1000
 model = dict(
     data_preprocessor=dict(size=crop_size, seg_pad_val=255),
-    # Nothing is pretrained, so nothing is frozen.
     backbone=dict(
         base_channels=8,
         drop_rates=(0.1, 0.1),
-        frozen_stages=0,
-        norm_cfg=dict(type='BN'),
-        norm_eval=False,
-        init_cfg=dict(_delete_=True, type='Kaiming', layer='Conv2d')),
+        init_cfg=dict(type='Pretrained', checkpoint='mmwsss://wr38-micro_sample')),
     decode_head=dict(
         in_channels=512,
         channels=128,

@@ -5,7 +5,7 @@ _base_ = [
 ]
 pseudo_label_dir = 'work_dirs/psa_wr38-micro_sample/pseudo_labels'
 crop_size = (112, 112)
-max_iters = 1000
+max_iters = 500
 model = dict(
     data_preprocessor=dict(size=crop_size, seg_pad_val=255),
     backbone=dict(

@@ -23,7 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='folder of a recipe, with report.md')
     parser.add_argument('destination', type=Path, help='gets report.md and the pictures; made if need be')
-    parser.add_argument('--width', type=int, default=640, metavar='PX', help='largest width of a picture (default: 640)')
+    parser.add_argument('--width', type=int, default=640, metavar='PX',
+                        help='largest width of a picture (default: 640)')
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ model = dict(
         arch=dict(embed_dims=width, depths=6, num_heads=4, channel_ratio=0.5, _delete_=True),
         stem_stride=2,
         drop_path_rate=0.,
-        init_cfg=None),
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='mmwsss://conformer-micro_sample')),
     cam_head=dict(num_classes=classes, conv_channels=128, token_channels=width),
     test_cfg=dict(cams=dict(sizes=((56, 56), (112, 112), (168, 168)), divisor=8)))
 # Images are a third of VOC's in size, and so are the crop and the range of long sides: 96 to 144.

@@ -9,5 +9,13 @@ model = dict(
     # One classifier a branch; both losses count.
     head=dict(
         _delete_=True, type='mmpretrain.ConformerHead', num_classes=94, in_channels=(128, 128), cal_acc=True))
-custom_imports = dict(imports=['mmwsss.models.backbones', 'mmwsss.engine.optimizers'], allow_failed_imports=False)
-custom_hooks = [dict(type='IterationSeedHook')]
+custom_imports = dict(
+    imports=['mmwsss.models.backbones', 'mmwsss.engine.optimizers', 'mmwsss.engine.hooks.mimetic_init_hook'],
+    allow_failed_imports=False)
+max_iters = 1200
+optim_wrapper = dict(optimizer=dict(min_dim=32, convolutions=True))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=100, end=max_iters),
+]
+train_cfg = dict(max_iters=max_iters)

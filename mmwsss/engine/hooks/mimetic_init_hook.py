@@ -1,8 +1,9 @@
-"""Start of a plain ViT that lets it learn from little data."""
+"""Start of a small transformer that lets it learn from little data."""
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
 from mmwsss.registry import HOOKS
@@ -39,32 +40,41 @@ def _near_identity(channels: int, noise: float, identity: float) -> tuple[Tensor
 
 
 @torch.no_grad()
-def mimetic_init(vit: nn.Module, position_scale: float = 0.5) -> None:
-    """Give a ViT the weight statistics of a trained one (Mimetic Initialization of Self-Attention, ICML 2023).
+def mimetic_init(backbone: nn.Module, position_scale: float = 0.5) -> None:
+    """Give a transformer the weight statistics of a trained one (Mimetic Initialization of Self-Attention, ICML 2023).
 
     In every layer, each head's query and key product starts near 0.7 I and the value and projection product near
-    -0.4 I; the position embeddings are sines and cosines. Attention is local from the first step on.
+    -0.4 I; position embeddings, where there are any, are sines and cosines. From the first step on, tokens attend to
+    those that are like them, and with positions to those close by.
 
     Args:
-        vit: mmpretrain's ``VisionTransformer`` with one class token, changed in place.
+        backbone: mmpretrain's ``VisionTransformer`` with one class token, or its ``Conformer``, changed in place.
         position_scale: Amplitude of the position embeddings.
     """
-    height, width = vit.patch_resolution
-    grid = sincos_grid(height, width, vit.embed_dims) * position_scale
-    vit.pos_embed.copy_(torch.cat([torch.zeros(1, vit.embed_dims), grid])[None])
-    for layer in vit.layers:
-        attn, dims = layer.attn, vit.embed_dims
-        queries, keys = [], []
-        for _ in range(attn.num_heads):
-            left, scale, right = _near_identity(dims, 0.7, 0.7)
-            root = scale[:attn.head_dims].sqrt()
-            queries.append((left[:, :attn.head_dims] * root).T)
-            keys.append(right[:attn.head_dims] * root[:, None])
-        left, scale, right = _near_identity(dims, 0.4, -0.4)
-        values, projection = (left * scale.sqrt()).T, (scale.sqrt()[:, None] * right).T
-        attn.qkv.weight.copy_(torch.cat([*queries, *keys, values]))
+    if getattr(backbone, 'pos_embed', None) is not None:
+        height, width = backbone.patch_resolution
+        grid = sincos_grid(height, width, backbone.embed_dims) * position_scale
+        backbone.pos_embed.copy_(torch.cat([torch.zeros(1, backbone.embed_dims), grid])[None])
+    for module in backbone.modules():
+        if isinstance(module, MultiheadAttention):
+            _mimetic_attention(module)
+
+
+def _mimetic_attention(attn: MultiheadAttention) -> None:
+    """Start one layer's queries, keys, values and projection."""
+    dims = attn.embed_dims
+    queries, keys = [], []
+    for _ in range(attn.num_heads):
+        left, scale, right = _near_identity(dims, 0.7, 0.7)
+        root = scale[:attn.head_dims].sqrt()
+        queries.append((left[:, :attn.head_dims] * root).T)
+        keys.append(right[:attn.head_dims] * root[:, None])
+    left, scale, right = _near_identity(dims, 0.4, -0.4)
+    values, projection = (left * scale.sqrt()).T, (scale.sqrt()[:, None] * right).T
+    attn.qkv.weight.copy_(torch.cat([*queries, *keys, values]))
+    if attn.qkv.bias is not None:
         attn.qkv.bias.zero_()
-        attn.proj.weight.copy_(projection)
+    attn.proj.weight.copy_(projection)
 
 
 @HOOKS.register_module()

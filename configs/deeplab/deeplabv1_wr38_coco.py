@@ -1,5 +1,5 @@
-# VOC's recipe on COCO 2014, for which MCTformer's code has no second stage: the start (ImageNet) and the length (15 epochs
-# of 82,783 images) are ours.
+# VOC's recipe on COCO 2014, for which MCTformer's code has no second stage: the start (ImageNet) and the length (15
+# epochs of 82,783 images) are ours.
 _base_ = [
     '../_base_/models/deeplabv1_wr38.py', '../_base_/datasets/coco_pseudo.py', '../_base_/pipelines/deeplabv1_321.py',
     '../_base_/schedules/deeplabv1_79k.py', '../_base_/default_runtime.py'

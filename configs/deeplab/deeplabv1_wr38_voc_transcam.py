@@ -5,8 +5,8 @@ _base_ = [
 pseudo_label_dir = 'work_dirs/psa_wr38_voc_transcam/pseudo_labels'
 crop_size = (448, 448)
 max_iters = 20000
-# The published code trains convolutions only, so scales and shifts stay as they are, but statistics are the batch's, and
-# the first convolution learns as well.
+# The published code trains convolutions only, so scales and shifts stay as they are, but statistics are the batch's,
+# and the first convolution learns as well.
 norm_cfg = dict(type='BN', momentum=3e-4, eps=1e-5, requires_grad=False)
 model = dict(
     data_preprocessor=dict(size=crop_size, seg_pad_val=255),

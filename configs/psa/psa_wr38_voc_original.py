@@ -1,5 +1,5 @@
-# AffinityNet with the defaults of PSA's own code: other backgrounds in training and walk, four times the steps, 8 epochs
-# at ten times the rate (which its author gives for VGG-16).
+# AffinityNet with the defaults of PSA's own code: other backgrounds in training and walk, four times the steps, 8
+# epochs at ten times the rate (which its author gives for VGG-16).
 _base_ = './psa_wr38_voc.py'
 model = dict(test_cfg=dict(log2_steps=8, threshold=None, background_alpha=16))
 train_pipeline = _base_.psa_scores_pipeline

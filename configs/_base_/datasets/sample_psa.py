@@ -1,4 +1,4 @@
-# The generated sample set as AffinityNet trains on it: class scores beside two backgrounds, in a folder of pseudo labels.
+# The generated sample set for AffinityNet: class scores beside two backgrounds, in a folder of pseudo labels.
 _base_ = ['./sample.py', '../pipelines/psa_448.py']
 pseudo_label_dir = 'work_dirs/pseudo_labels_sample'  # with crf_1 and crf_12 in it
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# VOC for a second stage: trainaug with pseudo labels in place of masks. A config sets pseudo_label_dir and the pipeline.
+# VOC for a second stage: trainaug with pseudo labels in place of masks. Configs set pseudo_label_dir and the pipeline.
 _base_ = './voc.py'
 pseudo_label_dir = 'work_dirs/pseudo_labels_voc'
 train_dataloader = dict(

@@ -5,6 +5,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 
 from mmwsss.engine.hooks.mimetic_init_hook import mimetic_init, sincos_grid
+from mmwsss.models.backbones import AttentionConformer
 
 DIMS, HEADS = 64, 2
 
@@ -16,6 +17,19 @@ def vit():
         arch=dict(embed_dims=DIMS, num_layers=2, num_heads=HEADS, feedforward_channels=64), img_size=32, patch_size=8)
     mimetic_init(vit, position_scale=0.5)
     return vit
+
+
+def test_all_layers_of_a_conformer_too():
+    torch.manual_seed(0)
+    conformer = AttentionConformer(dict(embed_dims=DIMS, depths=3, num_heads=HEADS, channel_ratio=0.25))
+    mimetic_init(conformer)
+    tokens = torch.nn.functional.layer_norm(torch.randn(1, 9, DIMS), (DIMS, ))
+    layers = [module for module in conformer.modules() if hasattr(module, 'qkv')]
+    assert len(layers) == 3
+    for attn in layers:
+        query, key = attn.qkv(tokens).chunk(3, dim=-1)[:2]
+        attention = (query @ key.transpose(1, 2) / attn.head_dims**0.5).softmax(dim=-1)[0]
+        assert (attention.diagonal() > 0.8).all(), 'like attends to like'
 
 
 def test_products_lie_near_multiples_of_the_identity(vit):

@@ -1,4 +1,4 @@
-# AReAM's Table I, its layers one by one, and MCTformer-V2 with and without it, on the generated sample set:
+# AReAM's Table I and its layers one by one, on the generated sample set:
 #   python tools/run_recipe.py configs/aream/recipe_sample.py
 _base_ = '../_base_/recipes/sample.py'
 title = 'AReAM on the sample set'
@@ -16,14 +16,5 @@ stages = [
     dict(name='maps-aream', kind='cam-table', title='+ AReAM', checkpoint='aream', args=['--maps', 'raw_cams,cams']),
     dict(name='maps-aream-par', kind='cam-table', title='+ PAR', checkpoint='aream-par',
          args=['--maps', 'raw_cams,cams,'
-                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
-    # The mechanism over another method, which stays as it is.
-    dict(name='mctformer', kind='train', title='MCTformer-V2',
-         config='configs/mctformer/mctformer-v2_vit-micro_sample.py'),
-    dict(name='mctformer-aream', kind='train', title='MCTformer-V2 + AReAM',
-         config='configs/aream/mctformer-v2+aream_vit-micro_sample.py'),
-    dict(name='maps-mctformer', kind='cam-table', title='MCTformer-V2', checkpoint='mctformer',
-         args=['--maps', 'cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None']),
-    dict(name='maps-mctformer-aream', kind='cam-table', title='MCTformer-V2 + AReAM', checkpoint='mctformer-aream',
-         args=['--maps', 'cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None'])
+                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6'])
 ]

@@ -1,11 +1,9 @@
-# MCTformer on the generated sample set, from image labels to a segmentor:
+# MCTformer-V2 on the generated sample set, from image labels to a segmentor:
 #   python tools/run_recipe.py configs/mctformer/recipe_sample.py
 _base_ = '../_base_/recipes/sample.py'
-title = 'MCTformer on the sample set'
+title = 'MCTformer-V2 on the sample set'
 stages = [
-    dict(name='v1', kind='train', title='V1', config='configs/mctformer/mctformer-v1_vit-micro_sample.py'),
     dict(name='v2', kind='train', title='V2', config='configs/mctformer/mctformer-v2_vit-micro_sample.py'),
-    dict(name='maps-v1', kind='cam-table', title='V1, maps', checkpoint='v1'),
     dict(name='maps-v2', kind='cam-table', title='V2, maps', checkpoint='v2'),
     # Class maps for the random walk, scores for AffinityNet and the labels of the dense CRF alone, in one pass.
     dict(name='crf', kind='pseudo-labels', title='dense CRF', checkpoint='v2',

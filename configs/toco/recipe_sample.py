@@ -7,8 +7,6 @@ stages = [
          report=['cam/mIoU', 'cam/oracle_mIoU']),
     dict(name='toco', kind='train', title='ToCo', config='configs/toco/toco_vit-micro_sample.py',
          short=dict(cfg_options={'model.train_cfg.phases.1.begin': 1, 'model.train_cfg.phases.2.begin': 2})),
-    dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='toco'),
-    dict(name='labels-quality', kind='evaluate-labels', title='pseudo labels', labels='labels'),
     dict(name='labels-par', kind='pseudo-labels', title='pseudo labels, PAR', checkpoint='toco',
          args=['--post', 'par']),
     dict(name='labels-par-quality', kind='evaluate-labels', title='pseudo labels, PAR', labels='labels-par'),

@@ -23,7 +23,7 @@ train_dataloader = dict(
     batch_size=8, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=train_pipeline))
 val_evaluator = [dict(type='CAMMetric', threshold=_base_.model.test_cfg.threshold, prefix='cam')]
 test_evaluator = val_evaluator
-max_epochs = 8
+max_epochs = 6
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=25))

@@ -61,7 +61,7 @@ val_pipeline = [
 ]
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
-max_epochs = 8
+max_epochs = 6
 optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.01),
                      paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.5))))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -20,7 +20,7 @@ model = dict(
     cam_head=dict(num_classes=num_classes, in_channels=width, num_layers=6, num_heads=4))
 val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
-max_epochs = 8
+max_epochs = 6
 optim_wrapper = dict(
     optimizer=dict(lr=6e-4),
     # The fusion starts with all weights near 0.5 and gets a small gradient: in so few iterations it needs larger steps.

@@ -30,6 +30,17 @@ def test_three_nodes(log2_steps, expected, labels, sparse, method):
     assert walked.argmax(dim=0)[0].tolist() == labels
 
 
+def test_the_settings_of_transcam():
+    affinity = torch.tensor([[1, .9, .5], [.9, 1, .7], [.5, .7, 1]], dtype=torch.double)
+    transition = random_walk(torch.eye(3, dtype=torch.double)[:, None], affinity, beta=14, log2_steps=7)[:, 0]
+    expected = [[.398824, .396577, .247062], [.398746, .396599, .253806], [.202431, .206825, .499134]]
+    torch.testing.assert_close(transition, torch.tensor(expected, dtype=torch.double), rtol=0, atol=2e-6)
+    maps = torch.tensor([[.42, .42, .42], [.9, .1, .2]], dtype=torch.double)[:, None]
+    expected = [[.420001, .420001, .420001], [.439303, .437944, .347564]]
+    walked = random_walk(maps, affinity, beta=14, log2_steps=7)[:, 0]
+    torch.testing.assert_close(walked, torch.tensor(expected, dtype=torch.double), rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('sparse', [False, True])
 def test_border_of_a_map(sparse, method):

@@ -160,10 +160,11 @@ def masks_of(cfg: Config, images: Path) -> Path:
         RecipeError: It has none.
     """
     leaves = list(_leaves(cfg))
-    for split, root, leaf, _ in reversed(leaves):
-        if split != 'train' and (leaf.get('data_prefix') or {}).get('seg_map_path'):
-            judged = root / (leaf.get('ann_file') or '') == images
-            return root / masks_beside(leaf, (leaf if judged else leaves[0][2]).data_prefix['img_path'])
+    judged = [(root, leaf) for split, root, leaf, _ in leaves
+              if split != 'train' and (leaf.get('data_prefix') or {}).get('seg_map_path')]
+    own = any(root / (leaf.get('ann_file') or '') == images for root, leaf in judged)
+    for root, leaf in judged:
+        return root / masks_beside(leaf, (leaf if own else leaves[0][2]).data_prefix['img_path'])
     raise RecipeError(f'{cfg.filename} names no folder of masks')
 
 

@@ -62,6 +62,33 @@ def test_commands_of_one_process(place):
                                    'train_dataloader.dataset.pseudo_label_dir=out/labels/labels')
 
 
+PSA = 'configs/psa/psa_wr38_coco.py'
+COCO_STAGES = [
+    dict(name='cam', kind='train', config='configs/mctformer/mctformer-v2_deit-s_coco.py'),
+    dict(name='seeds', kind='pseudo-labels', checkpoint='cam', args=['--save-cams']),
+    dict(name='psa', kind='train', config=PSA, labels='seeds'),
+    dict(name='walk', kind='pseudo-labels', checkpoint='psa', cams='seeds', args=['--post', 'random-walk']),
+    dict(name='train-quality', kind='evaluate-labels', labels='walk'),
+    dict(name='val-quality', kind='evaluate-labels', labels='walk', split='val'),
+]
+
+
+def test_saved_maps_walk_and_are_judged_by_the_masks_of_their_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_config(dict(title='COCO', stages=COCO_STAGES), tmp_path / 'r.py')
+    place = Place(read_recipe(path), tmp_path / 'out', Tools(REPO))
+    assert words(place, 'psa').endswith('train_dataloader.dataset.pseudo_label_dir=out/seeds/labels')
+    assert words(place, 'walk') == (
+        f'python tools/make_pseudo_labels.py {PSA} out/psa/epoch_5.pth --out-dir out/walk/labels --cams '
+        'out/seeds/labels --post random-walk')
+    masks = '--gt-dir data/coco2014/SegmentationClass/'
+    assert f'{masks}train2014 --split data/coco2014/ImageSets/train.txt' in words(place, 'train-quality')
+    assert f'{masks}val2014 --split data/coco2014/ImageSets/val' in words(place, 'val-quality')
+    with pytest.raises(RecipeError, match="cams must name an earlier stage that gives it, got 'cam'; there are seeds"):
+        read_recipe(write_config(dict(title='COCO', stages=[*COCO_STAGES[:3], {**COCO_STAGES[3], 'cams': 'cam'}]),
+                                 tmp_path / 'wrong.py'))
+
+
 def test_several_processes_share_the_batch(place):
     place.tools.processes = 4
     assert words(place, 'cam') == (f'bash tools/dist_train.sh {V2} 4 --work-dir out/cam --resume --cfg-options '

@@ -163,7 +163,8 @@ def masks_of(cfg: Config, images: Path) -> Path:
     judged = [(root, leaf) for split, root, leaf, _ in leaves
               if split != 'train' and (leaf.get('data_prefix') or {}).get('seg_map_path')]
     own = any(root / (leaf.get('ann_file') or '') == images for root, leaf in judged)
-    for root, leaf in judged:
+    if judged:
+        root, leaf = judged[0]
         return root / masks_beside(leaf, (leaf if own else leaves[0][2]).data_prefix['img_path'])
     raise RecipeError(f'{cfg.filename} names no folder of masks')
 

@@ -10,15 +10,16 @@ model = dict(
     cam_head=dict(attention_layers=12),
     # Layers 1 to 7 refine, 8 to 12 are supervised. With entropy_mode='offline' and counterparts=[...] (one number a
     # layer, from tools/analysis_tools/layer_entropies.py) weights are those of the data set.
-    reactivation=dict(
-        weight=0.1,
-        begin=10,
-        low=0.35,
-        high=0.55,
-        layer_split=7,
-        entropy_mode='uniform',
-        cam_pass='train',
-        loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch')))
+    auxiliary=dict(
+        reactivation=dict(
+            weight=0.1,
+            begin=10,
+            low=0.35,
+            high=0.55,
+            layer_split=7,
+            entropy_mode='uniform',
+            cam_pass='train',
+            loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch'))))
 val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))

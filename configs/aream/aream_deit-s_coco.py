@@ -5,7 +5,9 @@ _base_ = [
 ]
 randomness = dict(seed=42)
 model = dict(
-    backbone=dict(num_class_tokens=80), cam_head=dict(num_classes=80), reactivation=dict(low=0.25, high=0.65))
+    backbone=dict(num_class_tokens=80),
+    cam_head=dict(num_classes=80),
+    auxiliary=dict(reactivation=dict(low=0.25, high=0.65)))
 train_dataloader = dict(
     batch_size=32,
     drop_last=True,

@@ -1,8 +1,9 @@
 # The sample MCTformer-V2 as it is, and the affinity of its layers re-activated.
 _base_ = ['../mctformer/mctformer-v2_vit-micro_sample.py', '../_base_/models/reactivation.py']
 model = dict(
-    reactivation=dict(
-        _base_.reactivation,
-        map_name='fused_cams',
-        begin=4,
-        refiner=dict(_base_.reactivation.refiner, dilations=(1, 2, 4, 6))))
+    auxiliary=dict(
+        reactivation=dict(
+            _base_.reactivation,
+            map_name='fused_cams',
+            begin=4,
+            refiner=dict(_base_.reactivation.refiner, dilations=(1, 2, 4, 6)))))

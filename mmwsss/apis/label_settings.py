@@ -203,8 +203,8 @@ def _resolved_crf(post: str, crf: Union[str, Mapping, None],
 def _source_of(model: nn.Module, source: Optional[str]) -> str:
     """The source that is asked for, or the first that the model has."""
     lacks = {}
-    if not hasattr(model, 'multi_scale_cams'):
-        lacks['cams'] = 'it gives no CAMs (it has no multi_scale_cams)'
+    if not hasattr(model, 'predict_cams'):
+        lacks['cams'] = 'it gives no CAMs (it has no predict_cams)'
     if not isinstance(model, BaseSegmentor):
         lacks['segmentation'] = 'it is no mmseg segmentor'
     for name in SOURCES if source is None else (source, ):

@@ -51,7 +51,7 @@ class MapSource:
     def _cams(self, inputs: Tensor, sample: Any, channels: Tensor) -> Tensor:
         if not self._checked:
             self._check(self.model.extract_cams(inputs)['logits'].shape[1])
-        cams = self.model.multi_scale_cams(inputs, classes=channels)['cams']
+        cams = self.model.predict_cams(inputs, classes=channels)['cams']
         return cams_at_image_size(cams, sample.metainfo)
 
     def _segmentation(self, inputs: Tensor, sample: Any, channels: Tensor) -> Tensor:

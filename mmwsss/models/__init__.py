@@ -1,12 +1,33 @@
-"""The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
+"""The links of a WSSS method, from backbones and CAM heads to the segmentors that tie them."""
 
 from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
 from mmwsss.utils.augreg import load_augreg_vit
 from mmwsss.utils.checkpoint_schemes import load_resnet38, load_timm_vit
 
 from .affinity_head import AffinityHead
-from .backbones import AttentionConformer, AttentionViT, CeilPoolResNet, WideResNet38
-from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
+from .auxiliaries import AffinityReactivation, BaseAuxiliary
+from .backbones import (
+    AttentionConformer,
+    AttentionViT,
+    CeilPoolResNet,
+    Features,
+    ObservableBackbone,
+    Observation,
+    Request,
+    TokenLayout,
+    WideResNet38,
+    extract_features,
+)
+from .cam_heads import (
+    AReAMHead,
+    BaseCAMHead,
+    CAMHead,
+    MCTformerHead,
+    ProjectionHead,
+    ToCoHead,
+    TransCAMHead,
+    WeakTrHead,
+)
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import DeepLabV1Head, DeepLabV2Head, LargeFOVHead, MaskTransformerHead, NormedLargeFOVHead
 from .losses import (
@@ -15,18 +36,21 @@ from .losses import (
     ClassTokenContrastLoss,
     DenseEnergyLoss,
     GradientClippedCrossEntropyLoss,
+    MultiLabelSoftMarginLoss,
     PairAffinityLoss,
     PatchTokenContrastLoss,
 )
-from .refiners import AffinityReactivation, DenseCRF, PixelAdaptiveRefinement
+from .refiners import DenseCRF, PixelAdaptiveRefinement
 from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
 
 __all__ = [
     'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AttentionConformer',
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'CeilPoolResNet', 'ClassTokenContrastLoss',
-    'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'GradientClippedCrossEntropyLoss',
-    'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
-    'NormedLargeFOVHead', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'RefinedTTAModel', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38',
-    'load_augreg_vit', 'load_resnet38', 'load_timm_vit'
+    'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead', 'CAMClassifier', 'CAMHead',
+    'CeilPoolResNet', 'ClassTokenContrastLoss', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF',
+    'DenseEnergyLoss', 'Features', 'GradientClippedCrossEntropyLoss', 'LargeFOVHead', 'MCTformerHead',
+    'MaskTransformerHead', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'NormedLargeFOVHead', 'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss',
+    'PixelAdaptiveRefinement', 'ProjectionHead', 'RefinedTTAModel', 'Request', 'Segmenter', 'ToCo', 'ToCoHead',
+    'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'extract_features', 'load_augreg_vit',
+    'load_resnet38', 'load_timm_vit'
 ]

@@ -1,9 +1,9 @@
 """Wording that error messages share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-__all__ = ['closest', 'first_few']
+__all__ = ['closest', 'first_few', 'refuse_old_keys']
 
 
 def first_few(items: Iterable, limit: int = 5) -> str:
@@ -38,3 +38,19 @@ def closest(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     match = get_close_matches(str(name).lower(), by_lower, n=1)
     return f' (did you mean {by_lower[match[0]]!r}?)' if match else ''
+
+
+def refuse_old_keys(owner: str, given: Mapping, renamed: Mapping[str, str]) -> None:
+    """Refuse config keys that have another name by now.
+
+    Args:
+        owner (str): Whose keys they are, such as ``'CAMClassifier'``.
+        given (Mapping): What the config says.
+        renamed (Mapping[str, str]): Old key -> what to write instead.
+
+    Raises:
+        TypeError: An old key is among those given; the message names the new one.
+    """
+    for old, new in renamed.items():
+        if old in given:
+            raise TypeError(f'{owner} no longer takes {old!r}: write {new}')

@@ -9,5 +9,5 @@ model = dict(
         img_size=448,
         pos_embed_grid='size'),
     cam_head=dict(type='AReAMHead', num_layers=12, attention_layers=3, affinity_layers=None),
-    reactivation=dict(_base_.reactivation, map_name='raw_cams', begin=8),
+    auxiliary=dict(reactivation=dict(_base_.reactivation, map_name='raw_cams', begin=8)),
     test_cfg=dict(cams=dict(eps=1e-6)))

@@ -1,5 +1,6 @@
-# AReAM's mechanism, for any method whose backbone gives attention:
-# model = dict(reactivation=dict(_base_.reactivation, map_name=<the method's map before refinement>, begin=<epoch>))
+# AReAM's mechanism, for any method whose backbone can be observed:
+# model = dict(auxiliary=dict(
+#     reactivation=dict(_base_.reactivation, map_name=<the method's map before refinement>, begin=<epoch>)))
 reactivation = dict(
     type='AffinityReactivation',
     weight=0.2,

@@ -1,10 +1,12 @@
-"""Backbones: features, and attention only where a head asks for it."""
+"""Backbones: features, and attention only where it is requested."""
 
-from .attention_conformer import AttentionConformer, ConformerTokens
-from .attention_vit import AttentionViT, ViTTokens
+from .attention_conformer import AttentionConformer
+from .attention_vit import AttentionViT
 from .ceil_pool_resnet import CeilPoolResNet
-from .observed import ObservedViT
+from .features import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
+from .observations import ClassAttentionSum, PatchAttention, PatchAttentionSum, PatchScores, QueryKeys
 from .wide_resnet38 import WideResNet38
 
-__all__ = ['AttentionConformer', 'AttentionViT', 'CeilPoolResNet', 'ConformerTokens', 'ObservedViT', 'ViTTokens',
-           'WideResNet38']
+__all__ = ['AttentionConformer', 'AttentionViT', 'CeilPoolResNet', 'ClassAttentionSum', 'Features',
+           'ObservableBackbone', 'Observation', 'PatchAttention', 'PatchAttentionSum', 'PatchScores', 'QueryKeys',
+           'Request', 'TokenLayout', 'WideResNet38', 'extract_features']

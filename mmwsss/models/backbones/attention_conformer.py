@@ -1,7 +1,9 @@
-"""The Conformer that TransCAM builds on: mmpretrain's, with a CNN map on the token grid and attention on request."""
+"""The Conformer that TransCAM builds on: mmpretrain's, with a CNN map on the token grid, whose layers can be observed."""
 
-from collections.abc import Sequence
-from typing import Any, Callable, NamedTuple, Union
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Union
 
 import torch
 from mmpretrain.models import Conformer
@@ -9,33 +11,19 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
-from .attention import AttentionFn, hand_out_attention, head_mean
+from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout
 
-__all__ = ['AttentionConformer', 'ConformerTokens']
-
-
-class ConformerTokens(NamedTuple):
-    """What one pass through :class:`AttentionConformer` gives.
-
-    Attributes:
-        class_tokens: (B, 1, D) class token after the final norm.
-        features: (B, c, h, w) last map of the CNN branch.
-        attentions: layer index -> what the attention function returned for that layer.
-    """
-
-    class_tokens: Tensor
-    features: Tensor
-    attentions: dict[int, Any]
+__all__ = ['AttentionConformer']
 
 
 @MODELS.register_module()
-class AttentionConformer(Conformer):
+class AttentionConformer(ObservableBackbone, Conformer):
     """mmpretrain's ``Conformer`` with changes that leave its parameters as they are, so that its checkpoints load.
 
     * The last unit of the CNN branch has stride 1 in both its spatial and its shortcut convolution, so that the map
       has the grid of the tokens (TransCAM, Sec. 3.2).
     * Drop path acts in the transformer blocks only, not in the CNN branch.
-    * :meth:`forward_tokens` hands out attention; layers whose attention nobody asks for run on fused attention.
+    * :func:`~mmwsss.models.extract_features` can observe its transformer blocks.
 
     There is no position embedding. Input sizes are free; if the stride of the tokens (16 pixels by default) does not
     divide them, the stem's output is padded with zeros at the right and bottom, and the maps cover the padding too.
@@ -80,56 +68,31 @@ class AttentionConformer(Conformer):
         """The blocks after the first: a CNN part and a transformer block each."""
         return [getattr(self, f'conv_trans_{i}') for i in range(2, self.depths + 1)]
 
-    def forward_tokens(self,
-                       x: Tensor,
-                       attention: Sequence[int] = (),
-                       attention_fn: AttentionFn = head_mean) -> ConformerTokens:
-        """Run both branches and keep only what is named.
+    def encode(self, images: Tensor, request: Request) -> Features:
+        """Run images (B, 3, H, W) and keep what is requested; see :func:`~mmwsss.models.extract_features`.
 
-        Args:
-            x: (B, 3, H, W) normalised images.
-            attention: Transformer blocks, counted from 0, whose attention is handed to ``attention_fn``; negative
-                indices count from the end.
-            attention_fn: Called as ``attention_fn(layer, attention)`` with probabilities (B, heads, T, T),
-                T = 1 + h*w, rows are queries, the class token first. Only its result is kept, so it should reduce
-                what it gets.
-
-        Returns:
-            See :class:`ConformerTokens`.
-
-        Raises:
-            IndexError: If a layer index does not exist.
+        The last map is that of the CNN branch, (B, c, h, w); the class token (B, 1, D) is that after the final norm.
         """
-        wanted = {self._layer_index(i) for i in attention}
-        kept = {}
-
-        def encode(layer: int, block: nn.Module, tokens: Tensor) -> Tensor:
-            if layer not in wanted:
-                return block(tokens)
-            tokens, kept[layer] = hand_out_attention(block, tokens, layer, attention_fn)
-            return tokens
-
-        stem = self.auto_pad(self.maxpool(self.act1(self.bn1(self.conv1(x)))))
-        features = self.conv_1(stem, out_conv2=False)
+        stem = self.auto_pad(self.maxpool(self.act1(self.bn1(self.conv1(images)))))
+        cnn_map = self.conv_1(stem, out_conv2=False)
         patches = self.trans_patch_conv(stem)
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
-        tokens = encode(0, self.trans_1, tokens)
-        for layer, block in enumerate(self._coupled_blocks(), start=1):
-            features, tokens = _couple(block, features, tokens, patches.shape[-2:], layer, encode)
-        return ConformerTokens(self.trans_norm(tokens[:, :1]), features, kept)
+        grid = tuple(patches.shape[-2:])
+        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
+        # The CNN branch reads the patch tokens of every block, so that the last block cannot leave them out.
+        runner = LayerRunner(replace(request, maps=True),
+                             TokenLayout(self.depths, self.trans_1.attn.num_heads, 1, grid))
+        tokens = runner.run(0, self.trans_1, tokens)
+        for index, block in enumerate(self._coupled_blocks(), start=1):
+            cnn_map, tokens = _couple(block, cnn_map, tokens, grid, partial(runner.run, index))
+        return runner.features([cnn_map], self.trans_norm(tokens[:, :1]))
 
-    def _layer_index(self, index: int) -> int:
-        if not -self.depths <= index < self.depths:
-            raise IndexError(f'layer {index} does not exist: the backbone has {self.depths} layers')
-        return index % self.depths
 
-
-def _couple(block: nn.Module, features: Tensor, tokens: Tensor, grid: Sequence[int], layer: int,
-            encode: Callable[[int, nn.Module, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def _couple(block: nn.Module, cnn_map: Tensor, tokens: Tensor, grid: Sequence[int],
+            encode: Callable[[nn.Module, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """Run one of mmpretrain's ``ConvTransBlock``, with ``encode`` in place of its transformer block."""
-    features, inner = block.cnn_block(features)
-    tokens = encode(layer, block.trans_block, block.squeeze_block(inner, tokens) + tokens)
-    fused = block.fusion_block(features, fusion_features=block.expand_block(tokens, *grid), out_conv2=False)
+    cnn_map, inner = block.cnn_block(cnn_map)
+    tokens = encode(block.trans_block, block.squeeze_block(inner, tokens) + tokens)
+    fused = block.fusion_block(cnn_map, fusion_features=block.expand_block(tokens, *grid), out_conv2=False)
     return fused, tokens
 
 

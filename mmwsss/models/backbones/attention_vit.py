@@ -1,7 +1,7 @@
-"""The Vision Transformer that all ViT-based methods share: mmpretrain's, which also hands out what heads ask for."""
+"""The Vision Transformer that all ViT-based methods share: mmpretrain's, whose layers can be observed."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional, Union
+from typing import Optional, Union
 
 import torch
 from mmengine.model.weight_init import trunc_normal_
@@ -12,48 +12,16 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from .attention import (
-    AttentionFn,
-    ScoreFactors,
-    TraceFn,
-    hand_out_attention,
-    head_mean,
-    layer_class_tokens,
-    layer_with_factors,
-    layer_with_trace,
-)
+from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout, to_map
 
-__all__ = ['AttentionViT', 'ViTTokens']
-
-
-class ViTTokens(NamedTuple):
-    """What one pass through :class:`AttentionViT` gives.
-
-    Attributes:
-        class_tokens: (B, M, D) class tokens after the final norm, if it is applied.
-        patch_tokens: (B, D, h, w) patch tokens likewise, or None if only class tokens were asked for.
-        hidden: layer index -> (B, D, h, w) patch tokens of the raw residual stream after that layer.
-        attentions: layer index -> what the attention function returned for that layer.
-        patch_scores: layer index -> factors of the scores between patches, or None if not asked for.
-    """
-
-    class_tokens: Tensor
-    patch_tokens: Optional[Tensor]
-    hidden: dict[int, Tensor]
-    attentions: dict[int, Any]
-    patch_scores: Optional[dict[int, ScoreFactors]] = None
-
-
-def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Turn row-major patch tokens (B, N, D) into a feature map (B, D, h, w)."""
-    return tokens.transpose(1, 2).unflatten(2, grid)
+__all__ = ['AttentionViT']
 
 
 @MODELS.register_module()
-class AttentionViT(VisionTransformer):
+class AttentionViT(ObservableBackbone, VisionTransformer):
     """mmpretrain's ``VisionTransformer`` with several class tokens, intermediate tokens and attention on request.
 
-    Layers whose attention nobody asks for run on fused attention. Parameters are named as in mmpretrain, so that
+    :func:`~mmwsss.models.extract_features` runs it. Parameters are named as in mmpretrain, so that
     its checkpoints load; official DeiT / timm files load through the ``timm+`` checkpoint prefix.
 
     Input sizes are free: a remainder below one patch at the right and bottom is dropped, and the position
@@ -65,7 +33,7 @@ class AttentionViT(VisionTransformer):
         class_token_std: Standard deviation of normal noise on these copies, which training otherwise has to tell apart
             first; 0 as published.
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
-        raw_output: Give the residual stream of the last layer. The final norm is then not applied; its parameters stay
+        raw_output: Return the residual stream of the last layer. The final norm is then not applied; its parameters stay
             for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
             factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
@@ -123,88 +91,28 @@ class AttentionViT(VisionTransformer):
         super()._prepare_pos_embed(state_dict, prefix, *args, **kwargs)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Give the outputs of ``out_indices`` as mmpretrain does: (B, D, h, w) maps, the last one normalised."""
+        """Return the outputs of ``out_indices`` as mmpretrain does: (B, D, h, w) maps, the last one normalized."""
         if self.out_type != 'featmap':
             return super().forward(x)
         last = self.num_layers - 1
-        tokens = self.forward_tokens(x, hidden=[i for i in self.out_indices if i != last])
-        return tuple(tokens.patch_tokens if i == last else tokens.hidden[i]
-                     for i in self.out_indices)
+        features = self.encode(x, Request(hidden=tuple(i for i in self.out_indices if i != last)))
+        return tuple(features.maps[-1] if i == last else features.hidden[i] for i in self.out_indices)
 
-    def forward_tokens(self,
-                       x: Tensor,
-                       hidden: Sequence[int] = (),
-                       attention: Sequence[int] = (),
-                       attention_fn: AttentionFn = head_mean,
-                       attention_logits: bool = False,
-                       class_tokens_only: bool = False,
-                       patch_scores: Sequence[int] = (),
-                       trace_fn: Optional[TraceFn] = None) -> ViTTokens:
-        """Run the encoder and keep only what is named.
+    def encode(self, images: Tensor, request: Request) -> Features:
+        """Run images (B, 3, H, W) and keep what is requested; see :func:`~mmwsss.models.extract_features`.
 
-        Args:
-            x: (B, 3, H, W) normalised images.
-            hidden: Layers whose patch tokens are returned; negative indices count from the end.
-            attention: Layers whose attention is handed to ``attention_fn``; negative indices as above.
-            attention_fn: Called as ``attention_fn(layer, attention)`` with attention (B, heads, T, T), T = M + h*w,
-                class tokens first. Only its result is kept, so it should reduce what it gets. If it has ``add_head``,
-                it may get one head at a time instead, see :func:`hand_out_attention`.
-            attention_logits: Hand out the scaled products before softmax instead of probabilities.
-            class_tokens_only: The caller needs no patch tokens: the last layer then computes the class tokens
-                alone, which are the same to rounding.
-            patch_scores: Layers of which the scores between patches before softmax are given, averaged over heads, as
-                :class:`~mmwsss.models.backbones.attention.ScoreFactors`. They carry a gradient.
-            trace_fn: Called as ``trace_fn(layer, trace)`` for every layer, with its detached
-                :class:`~mmwsss.models.backbones.attention.LayerTrace`. While training, attention that needs no gradient
-                costs less memory this way: the layer keeps no map for the backward pass.
-
-        Returns:
-            See :class:`ViTTokens`.
-
-        Raises:
-            IndexError: If a layer index does not exist.
+        The last map and the class tokens are those after the final norm, if it is applied; hidden maps are of the raw
+        residual stream.
         """
-        hidden, attention, patch_scores = (
-            {self._layer_index(i) for i in layers} for layers in (hidden, attention, patch_scores))
-        x, grid = self._embed(x)
-        num_tokens = self.num_extra_tokens
-        kept_hidden, kept_attention, kept_scores = {}, {}, {}
-        for i, layer in enumerate(self.layers):
-            last = class_tokens_only and i == self.num_layers - 1
-            first = num_tokens if last else None
-            if trace_fn is not None or i in attention & patch_scores:
-                x, trace = layer_with_trace(layer, x)
-                if i in attention:
-                    kept_attention[i] = attention_fn(i, trace.attention(attention_logits))
-                if i in patch_scores:
-                    kept_scores[i] = trace.factors(num_tokens)
-                if trace_fn is not None:
-                    trace_fn(i, trace.detach())
-                x = x[:, :first]
-                del trace
-            elif i in attention:
-                x, kept_attention[i] = hand_out_attention(layer, x, i, attention_fn, attention_logits, first)
-            elif i in patch_scores:
-                x, kept_scores[i] = layer_with_factors(layer, x, num_tokens, first)
-            elif last:
-                x = layer_class_tokens(layer, x, num_tokens)
-            else:
-                x = layer(x)
-            if i in hidden:
-                kept_hidden[i] = to_map(x[:, num_tokens:], grid)
+        x, grid = self._embed(images)
+        runner = LayerRunner(request, TokenLayout(
+            self.num_layers, self.layers[0].attn.num_heads, self.num_extra_tokens, grid))
+        for index, layer in enumerate(self.layers):
+            x = runner.run(index, layer, x)
         if self.final_norm and not self.raw_output:
             x = self.ln1(x)
-        patches = None if class_tokens_only else to_map(x[:, num_tokens:], grid)
-        return ViTTokens(x[:, :num_tokens], patches, kept_hidden, kept_attention, kept_scores or None)
-
-    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
-        """Give the number of patches (h, w) in rows and columns of an image of ``size`` (H, W)."""
-        return size[0] // self.patch_size[0], size[1] // self.patch_size[1]
-
-    def _layer_index(self, index: int) -> int:
-        if not -self.num_layers <= index < self.num_layers:
-            raise IndexError(f'layer {index} does not exist: the backbone has {self.num_layers} layers')
-        return index % self.num_layers
+        class_tokens, patches = x[:, :self.num_extra_tokens], x[:, self.num_extra_tokens:]
+        return runner.features([to_map(patches, grid)] if request.maps else (), class_tokens)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Turn images (B, 3, H, W) into the token sequence (B, M + h*w, D) that enters the first layer."""

@@ -1,77 +1,120 @@
-"""AReAM's class scores and class maps: MCTformer's, with averages in place of sums."""
+"""AReAM's class scores and class maps: a class token per class, a patch classifier, and averages over layers."""
 
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..backbones import AttentionViT, ObservedViT
-from .mctformer_head import MCTformerHead
+from ..backbones.features import Features, Request
+from ..backbones.observations import ClassAttentionSum, PatchAttention, PatchAttentionSum
+from ..utils import refine_with_affinity
+from .base import BaseCAMHead, class_indices, select_classes
 
 __all__ = ['AReAMHead', 'global_weighted_rank_pool']
 
 
 @MODELS.register_module()
-class AReAMHead(MCTformerHead):
+class AReAMHead(BaseCAMHead):
     """Head of AReAM (arXiv 2305.03112).
 
     ``raw_cams`` are the rectified maps of the patch classifier times the class tokens' attention, averaged over the
     last layers; ``cams`` are these refined by the patches' attention, averaged over all layers. Which layers can be
-    trusted is learnt in training (:class:`AffinityReactivation`); maps are made without weights.
+    trusted is learned in training (:class:`AffinityReactivation`); maps are made without weights.
 
     Args:
         num_classes: C, foreground classes; the backbone has as many class tokens.
         in_channels: D, token width.
+        attention_layers: Number of last layers whose class-to-patch attention is used.
+        affinity_layers: Layers whose patch affinity refines ``cams``; negative indices count from the end. None: all.
         fuse_sqrt: Take the square root of the product, as MCTformer+ does.
         patch_pool: Score of the patch classifier's maps: their mean (``'avg'``), or ``'gwrp'``:
             :func:`global_weighted_rank_pool`, as in MCTformer+.
         num_layers: L, layers of the backbone, of which :attr:`map_names` has maps for the paper's tables.
-        **kwargs: ``attention_layers``, ``affinity_layers`` and the like; see :class:`MCTformerHead`.
+        init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: On an unknown choice; in :meth:`extract`, if maps of layers are wanted and there are not as many.
+        ValueError: On an unknown choice; in :meth:`maps`, if maps of layers are wanted and there are not as many.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, fuse_sqrt: bool = False, patch_pool: str = 'avg',
-                 num_layers: int = 12, **kwargs) -> None:
-        super().__init__(num_classes, in_channels, **{'fusion': 'mean', **kwargs})
+    default_maps = ('cams', 'raw_cams', 'patch_cams')
+
+    def __init__(self, num_classes: int, in_channels: int, attention_layers: int = 3,
+                 affinity_layers: Optional[Sequence[int]] = None, fuse_sqrt: bool = False, patch_pool: str = 'avg',
+                 num_layers: int = 12, init_cfg: Optional[dict] = None) -> None:
+        super().__init__(num_classes, init_cfg)
         if patch_pool not in ('avg', 'gwrp'):
             raise ValueError(f"patch_pool must be 'avg' or 'gwrp', got {patch_pool!r}")
+        if attention_layers < 1:
+            raise ValueError(f'attention_layers must be at least 1, got {attention_layers}')
+        self.attention_layers = attention_layers
+        self._affinity = PatchAttentionSum(layers=tuple(affinity_layers) if affinity_layers else None)
         self.fuse_sqrt = fuse_sqrt
         self.patch_pool = patch_pool
         self.num_layers = num_layers
+        self.patch_classifier = nn.Conv2d(in_channels, num_classes, kernel_size=3, padding=1)
 
     @property
     def map_names(self) -> tuple[str, ...]:
         """All maps that can be asked for.
 
-        MCTformer's, whose ``fused_cams`` are ``raw_cams`` here; ``layer_1`` to ``layer_L``, refined by one layer alone
-        (Figs. 1 and 6); ``first_1`` to ``first_L``, refined by the average of the first layers (Table III).
+        ``attention`` of the class tokens alone; ``refined_*``, refined as ``cams`` are; ``layer_1`` to ``layer_L``, the
+        raw CAM refined by one layer alone (Figs. 1 and 6); ``first_1`` to ``first_L``, refined by the average of the
+        first layers (Table III).
         """
-        return (*super().map_names, 'raw_cams', *self._layer_names('layer'), *self._layer_names('first'))
+        refined = ('refined_attention', 'refined_patch_cams')
+        return (*self.default_maps, 'attention', *refined, *self._by_layer())
 
-    def extract(self,
-                backbone: AttentionViT,
-                inputs: Tensor,
-                names: Optional[Sequence[str]] = None,
-                classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Give scores and maps as :class:`MCTformerHead` does; ``names=None``: cams, raw_cams and patch_cams."""
-        names = ('cams', 'raw_cams', 'patch_cams') if names is None else names
-        by_layer = set(names) & {*self._layer_names('layer'), *self._layer_names('first')}
-        own = dict.fromkeys('fused_cams' if name == 'raw_cams' or name in by_layer else name for name in names)
-        backbone = ObservedViT(backbone, probabilities=True) if by_layer else backbone
-        found = super().extract(backbone, inputs, list(own), classes)
-        maps = {**found, 'raw_cams': found.get('fused_cams')}
-        if by_layer:
-            maps.update(self._maps_by_layer(maps['fused_cams'], backbone.take()[1]))
-        scores = {name: value for name, value in found.items() if value.ndim == 2}
-        return {**scores, **{name: maps[name] for name in names}}
+    def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
+        """Request class and patch tokens, and attention where a map is made of it; see the base class."""
+        self.check_maps(names)
+        observations = []
+        if set(names) - {'patch_cams', 'refined_patch_cams'}:
+            observations.append(self._class_attention(classes))
+        if any(name == 'cams' or name.startswith('refined_') for name in names):
+            observations.append(self._affinity)
+        if set(names) & set(self._by_layer()):
+            observations.append(PatchAttention())
+        return Request(observations=tuple(observations))
 
-    def _layer_names(self, kind: str) -> list[str]:
-        return [f'{kind}_{number}' for number in range(1, self.num_layers + 1)]
+    def forward(self, features: Features) -> dict[str, Tensor]:
+        """Return ``logits`` of the class tokens and ``patch_logits``, each (B, C)."""
+        maps = features.once(self._patch_maps)
+        pooled = maps.mean(dim=(2, 3)) if self.patch_pool == 'avg' else global_weighted_rank_pool(maps)
+        return {'logits': features.class_tokens.mean(dim=2), 'patch_logits': pooled}
+
+    def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Compute the maps listed in ``names``, each (B, C or P, h, w); see the base class."""
+        found: dict[str, Tensor] = {'patch_cams': F.relu(select_classes(features.once(self._patch_maps), classes))}
+        if self._class_attention(classes) in features:
+            attention = features[self._class_attention(classes)].unflatten(2, features.grid)
+            found['attention'] = attention / self.attention_layers
+            found['raw_cams'] = found['attention'] * found['patch_cams']
+            if self.fuse_sqrt:
+                found['raw_cams'] = found['raw_cams'].sqrt()
+        if set(names) & set(self._by_layer()):
+            found.update(self._maps_by_layer(found['raw_cams'], features[PatchAttention()]))
+        for name in names:
+            if name == 'cams' or name.startswith('refined_'):
+                found[name] = self._refined(found['raw_cams' if name == 'cams' else name[len('refined_'):]], features)
+        return {name: found[name] for name in names}
+
+    def _class_attention(self, classes: Optional[Tensor]) -> ClassAttentionSum:
+        return ClassAttentionSum(layers=tuple(range(-self.attention_layers, 0)), classes=class_indices(classes))
+
+    def _patch_maps(self, features: Features) -> Tensor:
+        """Compute the signed maps (B, C, h, w) of the patch classifier."""
+        return self.patch_classifier(features.maps[-1])
+
+    def _refined(self, maps: Tensor, features: Features) -> Tensor:
+        refined = refine_with_affinity(maps, features[self._affinity])
+        return refined / len(features.layout.layer_indices(self._affinity.layers))
+
+    def _by_layer(self) -> list[str]:
+        return [f'{kind}_{number}' for kind in ('layer', 'first') for number in range(1, self.num_layers + 1)]
 
     def _maps_by_layer(self, cams: Tensor, affinities: Tensor) -> dict[str, Tensor]:
         """Refine maps (B, C, h, w) by single layers' affinity (B, L, N, N), and average the first of them."""
@@ -80,24 +123,16 @@ class AReAMHead(MCTformerHead):
             raise ValueError(f'num_layers is {self.num_layers}, the backbone has {refined.shape[1]} layers')
         # Refinement is linear: what the average affinity gives is the average of what each gives.
         sums = refined.cumsum(dim=1)
-        maps = {name: refined[:, i] for i, name in enumerate(self._layer_names('layer'))}
-        return {**maps, **{name: sums[:, i] / (i + 1) for i, name in enumerate(self._layer_names('first'))}}
-
-    def _unrefined(self, *args, **kwargs) -> dict[str, Tensor]:
-        maps = super()._unrefined(*args, **kwargs)
-        if self.fuse_sqrt and 'fused_cams' in maps:
-            maps['fused_cams'] = maps['fused_cams'].sqrt()
-        return maps
-
-    def _pooled(self, patch_maps: Tensor) -> Tensor:
-        return super()._pooled(patch_maps) if self.patch_pool == 'avg' else global_weighted_rank_pool(patch_maps)
+        layers = range(self.num_layers)
+        return {**{f'layer_{i + 1}': refined[:, i] for i in layers},
+                **{f'first_{i + 1}': sums[:, i] / (i + 1) for i in layers}}
 
 
 def global_weighted_rank_pool(maps: Tensor, decay: float = 0.996) -> Tensor:
-    """Average maps (B, C, h, w) with weights that fall from the largest value to the smallest.
+    """Average maps with weights that fall from the largest value to the smallest.
 
     Args:
-        maps: Scores of any sign.
+        maps: (B, C, h, w), scores of any sign.
         decay: Weight of a value relative to that of the next larger one (SEC, ECCV 2016, Eq. 2).
 
     Returns:

@@ -1,13 +1,15 @@
 """WeakTr's adaptive attention fusion: a weight for every attention head of every layer."""
 
-from typing import Optional
+from dataclasses import dataclass
+from typing import ClassVar, Optional
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..backbones.attention import LayerTrace
-from ..utils import pool_attention, pool_pseudo_heads
+from ..backbones.attention import BlockOutput, HeadMaps
+from ..backbones.features import Observation, Reads, TokenLayout
+from ..utils import at_least_single, pool_attention, pool_pseudo_heads, stack_heads
 from ..utils.head_weights import POOLS
 
 __all__ = ['AdaptiveAttentionFusion']
@@ -81,28 +83,91 @@ class AdaptiveAttentionFusion(BaseModule):
             self.requires_grad_(False)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Turn what was pooled, (B, H * L) or (B, H * L, head_dims), into weights (B, H * L) in (0, 1)."""
+        """Compute weights (B, H * L) in (0, 1) from what was pooled, (B, H * L) or (B, H * L, head_dims)."""
         if pooled.ndim == 3:
             pooled = self.feat_ffn(pooled).squeeze(2)
         return self.head_ffn(pooled).sigmoid()
 
-    def pool_layer(self, trace: LayerTrace, attention: Optional[Tensor] = None) -> Tensor:
-        """Pool a layer: (B, H) of its attention (B, H, T, T), computed unless given, or (B, H, head_dims) of tokens."""
+    @property
+    def static(self) -> bool:
+        """Whether the weights are the same for every image of as many tokens."""
+        return self.weights != 'adaptive' or (self.pool_source == 'attention' and self.pool == 'avg')
+
+    @property
+    def pooling(self) -> Optional[Observation]:
+        """What has to be observed for :meth:`forward`; None where the weights are static."""
+        if self.static:
+            return None
         if self.pool_source == 'attention':
-            return pool_attention(trace.attention() if attention is None else attention, self.pool)
-        tokens = trace.update if self.pool_source == 'attn_out' else trace.tokens
-        return pool_pseudo_heads(tokens, self.num_heads, self.pool)
+            return PooledAttention(pool=self.pool)
+        return PooledTokens(source=self.pool_source, pool=self.pool)
 
     def static_weights(self, num_tokens: int) -> Optional[Tensor]:
-        """Give the weights (1, H * L) if they are the same for every image of T tokens, else None.
+        """Return the weights (1, H * L) if they are the same for every image of T tokens, else None.
 
         The average of an attention map is 1 / T because its rows sum to 1, so that the paper's version is static.
         """
         total = self.num_layers * self.num_heads
+        if not self.static:
+            return None
         if self.weights == 'mean_sum':
-            return torch.full((1, total), float(self.num_layers))
+            return self.head_ffn[0].weight.new_full((1, total), float(self.num_layers))
         if self.weights == 'random':
             return self(self.prior)
-        if self.pool_source == 'attention' and self.pool == 'avg':
-            return self(self.head_ffn[0].weight.new_full((1, total), 1 / num_tokens))
-        return None
+        return self(self.head_ffn[0].weight.new_full((1, total), 1 / num_tokens))
+
+    def check(self, layout: TokenLayout) -> None:
+        """Raise a ``ValueError`` if the backbone has other layers or heads."""
+        if (layout.num_layers, layout.num_heads) != (self.num_layers, self.num_heads):
+            raise ValueError(f'the backbone has {layout.num_layers} layers of {layout.num_heads} heads: set num_layers '
+                             f'and num_heads of WeakTrHead, which are {self.num_layers} and {self.num_heads}')
+
+
+@dataclass(frozen=True)
+class PooledAttention(Observation):
+    """What :func:`pool_attention` makes of all maps: (B, H * L) in the order of :func:`stack_heads`."""
+
+    reads: ClassVar[Reads] = 'heads'
+    pool: str = 'avg'
+
+    def init(self, layout: TokenLayout) -> dict:
+        """Return an empty dict."""
+        return {}
+
+    def update(self, state: dict, layer: int, value: HeadMaps) -> dict:
+        """Pool some heads of a layer."""
+        state.setdefault(layer, []).append(pool_attention(at_least_single(value.maps), self.pool))
+        return state
+
+    def finish(self, state: dict) -> Tensor:
+        """Join heads and layers."""
+        return stack_heads([torch.cat(heads, dim=1) for heads in state.values()])
+
+
+@dataclass(frozen=True)
+class PooledTokens(Observation):
+    """What :func:`pool_pseudo_heads` makes of layers' outputs: (B, H * L, d) in the order of :func:`stack_heads`.
+
+    Attributes:
+        source: ``'attn_out'``, output of the attention sublayer, or ``'block_out'``, of the whole layer.
+        pool: ``'avg'`` or ``'max'``.
+    """
+
+    reads: ClassVar[Reads] = 'block'
+    source: str = 'attn_out'
+    pool: str = 'max'
+
+    def init(self, layout: TokenLayout) -> tuple:
+        """Return the number of heads, and no layer yet."""
+        return layout.num_heads, []
+
+    def update(self, state: tuple, layer: int, value: BlockOutput) -> tuple:
+        """Pool the tokens of a layer."""
+        num_heads, layers = state
+        tokens = value.attention if self.source == 'attn_out' else value.tokens
+        layers.append(pool_pseudo_heads(tokens, num_heads, self.pool))
+        return state
+
+    def finish(self, state: tuple) -> Tensor:
+        """Join the layers."""
+        return stack_heads(state[1])

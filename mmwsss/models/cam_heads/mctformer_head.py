@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Optional
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..backbones import AttentionViT
-from ..utils import AttentionSums, normalize_cams, refine_with_affinity
+from ..backbones.features import Features, Request
+from ..backbones.observations import ClassAttentionSum, PatchAttentionSum
+from ..utils import normalize_cams, refine_with_affinity
+from .base import BaseCAMHead, class_indices, select_classes
 
 __all__ = ['MCTformerHead']
 
@@ -27,7 +28,7 @@ FUSIONS = ('released', 'mean', 'paper')
 
 
 @MODELS.register_module()
-class MCTformerHead(BaseModule):
+class MCTformerHead(BaseCAMHead):
     """Heads of MCTformer-V1 and, with a patch classifier, -V2 (CVPR 2022).
 
     The score of a class comes from its own token (Eq. 4), in V2 a second one from the patch tokens (Eq. 5). The map of
@@ -47,7 +48,8 @@ class MCTformerHead(BaseModule):
             Empty: no refinement.
         fusion: ``'released'``: attention summed over layers, the factors multiplied as they are, as for the published
             numbers; ``'mean'``: attention averaged instead, also that which refines; ``'paper'``: attention averaged
-            (Eq. 2), and both factors min-max normalised first, which takes the place of ReLU.
+            (Eq. 2), and both factors min-max normalized first, which takes the place of ReLU.
+        init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
         ValueError: On an unknown choice, or one that needs the patch classifier of V2.
@@ -63,20 +65,19 @@ class MCTformerHead(BaseModule):
                  affinity_layers: Optional[Sequence[int]] = None,
                  fusion: str = 'released',
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(num_classes, init_cfg)
         attention_type = attention_type or ('fused' if patch_classifier else 'mct')
         _check_choice('class_score', class_score, CLASS_SCORES)
         _check_choice('attention_type', attention_type, UNREFINED if patch_classifier else ('mct', ))
         _check_choice('fusion', fusion, FUSIONS)
         if attention_layers < 1:
             raise ValueError(f'attention_layers must be at least 1, got {attention_layers}')
-        self.num_classes = num_classes
         self.class_score = class_score
         self.attention_type = attention_type
         self.attention_layers = attention_layers
-        self.affinity_layers = affinity_layers
+        self.affinity_layers = None if affinity_layers is None else tuple(affinity_layers)
         self.fusion = fusion
-        self.fc = self.patch_classifier = None
+        self.patch_classifier = None
         if class_score == 'fc' or not patch_classifier:
             self.fc = nn.Linear(in_channels, num_classes).requires_grad_(class_score == 'fc')
         if patch_classifier:
@@ -88,98 +89,77 @@ class MCTformerHead(BaseModule):
         bases = ('attention', 'patch_cams', 'fused_cams') if self.patch_classifier else ('attention', )
         return ('cams', *bases, *(f'refined_{name}' for name in bases))
 
-    def forward(self, backbone: AttentionViT, inputs: Tensor) -> dict[str, Tensor]:
-        """Score the classes of images (B, 3, H, W): ``logits`` and, with V2, ``patch_logits``, each (B, C)."""
-        tokens = backbone.forward_tokens(inputs, class_tokens_only=self.patch_classifier is None)
-        return self._scores(tokens.class_tokens, tokens.patch_tokens)
+    @property
+    def default_maps(self) -> tuple[str, ...]:
+        """All maps but the ``refined_*``, of which ``cams`` is one."""
+        return tuple(name for name in self.map_names if not name.startswith('refined_'))
 
-    def extract(self,
-                backbone: AttentionViT,
-                inputs: Tensor,
-                names: Optional[Sequence[str]] = None,
-                classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Give scores and maps of images, computing what they need and nothing else.
+    def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
+        """Request class tokens, patch tokens in V2, and attention where a map is made of it; see the base class."""
+        self.check_maps(names)
+        plans = [self._plan(name) for name in names]
+        observations = []
+        if any(base != 'patch_cams' for base, _ in plans):
+            observations.append(self._class_attention(classes))
+        if any(refined for _, refined in plans):
+            observations.append(self._affinity)
+        return Request(observations=tuple(observations), maps=self.patch_classifier is not None)
 
-        Args:
-            backbone: With C class tokens.
-            inputs: (B, 3, H, W) normalised images.
-            names: Maps of :attr:`map_names`; None: all but the ``refined_*``, of which ``cams`` is one.
-            classes: (P,) indices of the classes whose maps are wanted; None for all.
-
-        Returns:
-            The scores of :meth:`forward`, and maps (B, C or P, h, w): ``attention`` before refinement, ``patch_cams``
-            after ReLU, ``fused_cams`` their product, ``cams`` what ``attention_type`` says, refined.
-        """
-        names = [n for n in self.map_names if not n.startswith('refined_')] if names is None else names
-        plans = {name: self._plan(name) for name in names}
-        bases = {base for base, _ in plans.values()}
-        sums = AttentionSums(
-            self.num_classes,
-            self._last_layers(backbone) if bases - {'patch_cams'} else (),
-            self._affinity_layers(backbone) if any(refined for _, refined in plans.values()) else (),
-            classes)
-        tokens = backbone.forward_tokens(
-            inputs, attention=sums.layers, attention_fn=sums, class_tokens_only=self.patch_classifier is None)
-        patch_maps = self._patch_maps(tokens.patch_tokens)
-        maps = self._unrefined(bases, sums, patch_maps, backbone.token_grid(inputs.shape[-2:]), classes)
-        found = {name: self._refined(maps[base], sums.patch_to_patch, backbone) if refined else maps[base]
-                 for name, (base, refined) in plans.items()}
-        return {**self._scores(tokens.class_tokens, tokens.patch_tokens, patch_maps), **found}
-
-    def _scores(self, class_tokens: Tensor, patch_tokens: Optional[Tensor],
-                patch_maps: Optional[Tensor] = None) -> dict[str, Tensor]:
-        scores = {'logits': CLASS_SCORES[self.class_score](self, class_tokens)}
+    def forward(self, features: Features) -> dict[str, Tensor]:
+        """Return ``logits`` of the class tokens (Eq. 4) and, with V2, ``patch_logits`` (Eq. 5), each (B, C)."""
+        scores = {'logits': CLASS_SCORES[self.class_score](self, features.class_tokens)}
         if self.patch_classifier is not None:
-            patch_maps = self._patch_maps(patch_tokens) if patch_maps is None else patch_maps
-            scores['patch_logits'] = self._pooled(patch_maps)
+            scores['patch_logits'] = features.once(self._patch_maps).mean(dim=(2, 3))
         return scores
 
-    def _pooled(self, patch_maps: Tensor) -> Tensor:
-        """Score (B, C) of the patch classifier's maps (MCTformer, Eq. 5)."""
-        return patch_maps.mean(dim=(2, 3))
+    def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Compute the maps listed in ``names``; see the base class.
 
-    def _patch_maps(self, patch_tokens: Optional[Tensor]) -> Optional[Tensor]:
-        """Signed maps (B, C, h, w) of the patch classifier; None in V1."""
-        return None if self.patch_classifier is None else self.patch_classifier(patch_tokens)
+        Returns:
+            Of (B, C or P, h, w): ``attention`` before refinement, ``patch_cams`` after ReLU, ``fused_cams`` their
+            product, ``cams`` what ``attention_type`` says, refined.
+        """
+        plans = {name: self._plan(name) for name in names}
+        unrefined = {base: self._unrefined(base, features, classes) for base, _ in plans.values()}
+        return {name: self._refined(unrefined[base], features) if refined else unrefined[base]
+                for name, (base, refined) in plans.items()}
+
+    @property
+    def _affinity(self) -> PatchAttentionSum:
+        return PatchAttentionSum(layers=self.affinity_layers or None)
+
+    def _class_attention(self, classes: Optional[Tensor]) -> ClassAttentionSum:
+        return ClassAttentionSum(layers=tuple(range(-self.attention_layers, 0)), classes=class_indices(classes))
 
     def _plan(self, name: str) -> tuple[str, bool]:
-        """Which unrefined map a map is made of, and whether it is refined."""
-        _check_choice('map', name, self.map_names)
+        """Return which unrefined map a map is made of, and whether it is refined."""
         if name == 'cams':
-            return UNREFINED[self.attention_type], self.affinity_layers is None or len(self.affinity_layers) > 0
+            return UNREFINED[self.attention_type], self.affinity_layers != ()
         return name.removeprefix('refined_'), name.startswith('refined_')
 
-    def _last_layers(self, backbone: AttentionViT) -> range:
-        if self.attention_layers > backbone.num_layers:
-            raise ValueError(
-                f'attention_layers is {self.attention_layers}, the backbone has {backbone.num_layers} layers')
-        return range(backbone.num_layers - self.attention_layers, backbone.num_layers)
+    def _patch_maps(self, features: Features) -> Tensor:
+        """Compute the signed maps (B, C, h, w) of the patch classifier."""
+        return self.patch_classifier(features.maps[-1])
 
-    def _affinity_layers(self, backbone: AttentionViT) -> list[int]:
-        layers = range(backbone.num_layers)
-        return list(layers) if not self.affinity_layers else [layers[i] for i in self.affinity_layers]
+    def _unrefined(self, name: str, features: Features, classes: Optional[Tensor]) -> Tensor:
+        """Compute a map before refinement (MCTformer, Eq. 2 and 6)."""
+        if name == 'patch_cams':
+            return F.relu(select_classes(features.once(self._patch_maps), classes))
+        attention = features[self._class_attention(classes)].unflatten(2, features.grid)
+        attention = attention if self.fusion == 'released' else attention / self.attention_layers
+        if name == 'attention':
+            return attention
+        signed = select_classes(features.once(self._patch_maps), classes)
+        if self.fusion == 'paper':
+            return torch.mul(*(normalize_cams(factor, 'minmax', eps=1e-8) for factor in (attention, signed)))
+        return attention * F.relu(signed)
 
-    def _refined(self, maps: Tensor, affinity: Tensor, backbone: AttentionViT) -> Tensor:
+    def _refined(self, maps: Tensor, features: Features) -> Tensor:
         """Refine maps by affinity summed over layers (MCTformer, Eq. 3 and 7)."""
-        maps = refine_with_affinity(maps, affinity)
-        return maps if self.fusion == 'released' else maps / len(self._affinity_layers(backbone))
-
-    def _unrefined(self, bases: set[str], sums: AttentionSums, patch_maps: Optional[Tensor], grid: tuple[int, int],
-                   classes: Optional[Tensor]) -> dict[str, Tensor]:
-        """Give the maps of ``bases`` before refinement (MCTformer, Eq. 2 and 6)."""
-        maps = {}
-        if bases - {'attention'}:
-            patch_maps = patch_maps if classes is None else patch_maps[:, classes]
-            maps['patch_cams'] = F.relu(patch_maps)
-        if bases - {'patch_cams'}:
-            attention = sums.class_to_patch.unflatten(2, grid)
-            maps['attention'] = attention if self.fusion == 'released' else attention / self.attention_layers
-        if 'fused_cams' in bases:
-            factors = maps['attention'], maps['patch_cams']
-            if self.fusion == 'paper':
-                factors = (normalize_cams(factor, 'minmax', eps=1e-8) for factor in (maps['attention'], patch_maps))
-            maps['fused_cams'] = torch.mul(*factors)
-        return maps
+        maps = refine_with_affinity(maps, features[self._affinity])
+        if self.fusion == 'released':
+            return maps
+        return maps / len(features.layout.layer_indices(self._affinity.layers))
 
 
 def _check_choice(argument: str, value: str, allowed: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """ToCo's heads (CVPR 2023): a classifier on the last tokens, one on intermediate tokens, and a projector."""
 
+from collections.abc import Sequence
 from typing import Optional
 
 import torch
@@ -10,11 +11,14 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..backbones.features import Features, Request
+from .base import BaseCAMHead
+
 __all__ = ['ProjectionHead', 'ToCoHead']
 
 
 @MODELS.register_module()
-class ToCoHead(BaseModule):
+class ToCoHead(BaseCAMHead):
     """Two 1x1 classifiers without bias, on globally max-pooled tokens (ToCo, Sec. 4.2).
 
     The same weights applied to the maps before pooling give the class activation maps (Eq. 1 and 2).
@@ -23,51 +27,38 @@ class ToCoHead(BaseModule):
         num_classes: C, foreground classes.
         in_channels: D, token width.
         aux_layer: Layer of the backbone whose raw tokens the auxiliary classifier sees; -3 is block 10 of 12.
+        init_cfg: As in mmengine's ``BaseModule``.
     """
+
+    map_names = ('cams', 'aux_cams')
 
     def __init__(self,
                  num_classes: int,
                  in_channels: int,
                  aux_layer: int = -3,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
-        self.num_classes = num_classes
+        super().__init__(num_classes, init_cfg)
         self.aux_layer = aux_layer
         self.classifier = nn.Conv2d(in_channels, num_classes, kernel_size=1, bias=False)
         self.aux_classifier = nn.Conv2d(in_channels, num_classes, kernel_size=1, bias=False)
 
-    def forward(self, features: Tensor, aux_features: Tensor) -> dict[str, Tensor]:
-        """Score the classes of images.
+    def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
+        """Request the last tokens and the raw tokens of the auxiliary layer; see the base class."""
+        self.check_maps(names)
+        return Request(hidden=(self.aux_layer, ))
 
-        Args:
-            features: (B, D, h, w) last tokens, normalised.
-            aux_features: (B, D, h, w) raw tokens of the auxiliary layer.
-
-        Returns:
-            ``logits`` and ``aux_logits``, each (B, C).
-        """
+    def forward(self, features: Features) -> dict[str, Tensor]:
+        """Return ``logits`` and ``aux_logits``, each (B, C)."""
         return {
-            'logits': _pooled_scores(self.classifier, features),
-            'aux_logits': _pooled_scores(self.aux_classifier, aux_features)}
+            'logits': _pooled_scores(self.classifier, features.maps[-1]),
+            'aux_logits': _pooled_scores(self.aux_classifier, features.hidden[self.aux_layer])}
 
-    def class_maps(self,
-                   features: Tensor,
-                   aux_features: Tensor,
-                   classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Apply the classifiers to every token.
-
-        Args:
-            features: (B, D, h, w) last tokens, normalised.
-            aux_features: (B, D, h, w) raw tokens of the auxiliary layer.
-            classes: Indices of the classes to compute; all C if None.
-
-        Returns:
-            ``cams`` and ``aux_cams``, each (B, C or number of indices, h, w), signed.
-        """
+    def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Return ``cams`` and ``aux_cams``, each (B, C or P, h, w), signed."""
         select = slice(None) if classes is None else classes
-        return {
-            'cams': F.conv2d(features, self.classifier.weight[select]),
-            'aux_cams': F.conv2d(aux_features, self.aux_classifier.weight[select])}
+        sources = {'cams': (features.maps[-1], self.classifier),
+                   'aux_cams': (features.hidden[self.aux_layer], self.aux_classifier)}
+        return {name: F.conv2d(sources[name][0], sources[name][1].weight[select]) for name in names}
 
 
 def _pooled_scores(classifier: nn.Conv2d, features: Tensor) -> Tensor:
@@ -78,14 +69,15 @@ def _pooled_scores(classifier: nn.Conv2d, features: Tensor) -> Tensor:
 class ProjectionHead(BaseModule):
     """Projector of class tokens (ToCo, Sec. 4.3; DINO's form).
 
-    Three linear layers with GELU between them, L2 normalisation, and a linear layer without bias whose rows have
-    unit length: each output is the cosine between the bottleneck vector and a learnt direction.
+    Three linear layers with GELU between them, L2 normalization, and a linear layer without bias whose rows have
+    unit length: each output is the cosine between the bottleneck vector and a learned direction.
 
     Args:
         in_channels: D, token width.
         hidden_channels: Width of the first two layers.
-        bottleneck_channels: Width of the normalised vector.
+        bottleneck_channels: Width of the normalized vector.
         out_channels: Number of directions.
+        init_cfg: As in mmengine's ``BaseModule``.
     """
 
     def __init__(self,

@@ -1,26 +1,28 @@
 """TransCAM's heads (JVCIR 2023): classifiers of both Conformer branches, and maps refined with the attention."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Optional, Union
 
-from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..backbones import AttentionConformer
-from ..utils import AttentionSums, refine_with_affinity
+from ..backbones.features import Features, Layers, Request
+from ..backbones.observations import ClassAttentionSum, PatchAttentionSum
+from ..utils import refine_with_affinity
+from .base import BaseCAMHead, select_classes
 
 __all__ = ['TransCAMHead']
 
 REFINEMENTS = ('transcam', 'attnagg', 'clsattn', 'convcam')
 HALVES = ('all', 'shallow', 'deep')
+OBSERVATIONS = {'transcam': PatchAttentionSum, 'attnagg': PatchAttentionSum, 'clsattn': ClassAttentionSum}
 
 
 @MODELS.register_module()
-class TransCAMHead(BaseModule):
+class TransCAMHead(BaseCAMHead):
     """A 3x3 convolution on the CNN branch and a linear layer on the class token.
 
     Both have a channel for background in front of the classes', as published; it is neither trained, apart from weight
@@ -41,6 +43,7 @@ class TransCAMHead(BaseModule):
             half), or their numbers, counted from 1 as in the paper.
         branch_weights: w_conv and w_trans, weights of the branches' scores in their sum (Fig. 4). The paper says 0.5
             and 0.5, the published weights were trained with 1 and 1.
+        init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
         ValueError: On an unknown refinement or choice of blocks.
@@ -48,6 +51,8 @@ class TransCAMHead(BaseModule):
 
     map_names = ('cams', 'conv_cams', *(f'{way}_{blocks}' for way in REFINEMENTS[:3] for blocks in HALVES))
     """All maps that can be asked for; such as ``transcam_deep`` are those of Tables 2 and 3."""
+
+    trained_scores = ('logits', )
 
     def __init__(self,
                  num_classes: int,
@@ -57,12 +62,13 @@ class TransCAMHead(BaseModule):
                  blocks: Union[str, Sequence[int]] = 'all',
                  branch_weights: tuple[float, float] = (1., 1.),
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(num_classes, init_cfg)
         if refinement not in REFINEMENTS:
             raise ValueError(f'refinement must be one of {REFINEMENTS}, got {refinement!r}')
         if (blocks not in HALVES) if isinstance(blocks, str) else not len(blocks):
             raise ValueError(f'blocks must be one of {HALVES} or a list of block numbers, got {blocks!r}')
-        self.num_classes = num_classes
+        if not isinstance(blocks, str) and min(blocks) < 1:
+            raise ValueError(f'blocks are numbered from 1, got {list(blocks)}')
         self.refinement = refinement
         self.blocks = blocks
         self.branch_weights = tuple(branch_weights)
@@ -75,95 +81,54 @@ class TransCAMHead(BaseModule):
         trunc_normal_init(self.trans_cls_head, std=0.02)
         nn.init.kaiming_normal_(self.conv_cls_head.weight, mode='fan_out', nonlinearity='relu')
 
-    def forward(self, backbone: AttentionConformer, inputs: Tensor) -> dict[str, Tensor]:
-        """Score the classes of images (B, 3, H, W): ``logits`` (B, C), the weighted sum of both branches."""
-        tokens = backbone.forward_tokens(inputs)
-        scores = self._scores(self._conv_maps(tokens.features), tokens.class_tokens)
-        return {'logits': scores['logits']}
+    @property
+    def default_maps(self) -> tuple[str, ...]:
+        """The refined maps and those of the CNN branch."""
+        return self.map_names[:2]
 
-    def extract(self,
-                backbone: AttentionConformer,
-                inputs: Tensor,
-                names: Optional[Sequence[str]] = None,
-                classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Give scores and maps of images, computing what they need and nothing else.
+    def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
+        """Request the CNN branch's map, the class token, and attention where maps are refined; see the base class."""
+        self.check_maps(names)
+        observations = [OBSERVATIONS[way](layers=layers) for way, layers in map(self._plan, names) if way != 'convcam']
+        return Request(observations=tuple(observations))
 
-        Args:
-            backbone: The Conformer.
-            inputs: (B, 3, H, W) normalised images.
-            names: Maps of :attr:`map_names`; None for ``cams`` and ``conv_cams``.
-            classes: (P,) indices of the classes whose maps are wanted; None for all.
-
-        Returns:
-            ``logits``, ``conv_logits`` and ``trans_logits`` (B, C), the latter two unweighted; maps (B, C or P, h, w),
-            signed: ``conv_cams``, the CNN branch's, ``cams``, these refined as configured, or in another way.
-
-        Raises:
-            ValueError: If there is no such map, or a block number exceeds the backbone's depth.
-        """
-        names = self.map_names[:2] if names is None else names
-        plans = {name: self._plan(name, backbone.num_layers) for name in names}
-        sums = _SumsByBlocks(plans.values())
-        tokens = backbone.forward_tokens(inputs, attention=sums.layers, attention_fn=sums)
-        all_maps = self._conv_maps(tokens.features)
-        scores = self._scores(all_maps, tokens.class_tokens)
-        maps = all_maps if classes is None else all_maps[:, classes]
-        return {**scores, **{name: sums.refine(maps, *plan) for name, plan in plans.items()}}
-
-    def _conv_maps(self, features: Tensor) -> Tensor:
-        """Signed maps (B, C, h, w) of the classes, bias included."""
-        conv = self.conv_cls_head
-        return F.conv2d(features, conv.weight[1:], conv.bias[1:], padding=conv.padding)
-
-    def _scores(self, conv_maps: Tensor, class_tokens: Tensor) -> dict[str, Tensor]:
-        conv = conv_maps.mean(dim=(2, 3))
-        trans = self.trans_cls_head(class_tokens[:, 0])[:, 1:]
+    def forward(self, features: Features) -> dict[str, Tensor]:
+        """Return ``logits`` (B, C), the weighted sum of the branches' ``conv_logits`` and ``trans_logits``."""
+        conv = features.once(self._conv_maps).mean(dim=(2, 3))
+        trans = self.trans_cls_head(features.class_tokens[:, 0])[:, 1:]
         conv_weight, trans_weight = self.branch_weights
         return {'logits': conv_weight * conv + trans_weight * trans, 'conv_logits': conv, 'trans_logits': trans}
 
-    def _plan(self, name: str, depth: int) -> tuple[str, tuple[int, ...]]:
-        """How a map is refined, and with which blocks, as indices from 0."""
-        if name not in self.map_names:
-            raise ValueError(f'there is no map {name!r}, the head gives {", ".join(self.map_names)}')
-        way, blocks = self.refinement, self.blocks
-        if name != 'cams':
-            way, blocks = name.split('_')
+    def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Compute the maps listed in ``names``; see the base class.
+
+        Returns:
+            Signed maps (B, C or P, h, w): ``conv_cams``, the CNN branch's, ``cams``, these refined as configured, or
+            refined in another way.
+        """
+        conv = select_classes(features.once(self._conv_maps), classes)
+        return {name: _refine(conv, features, *self._plan(name)) for name in names}
+
+    def _conv_maps(self, features: Features) -> Tensor:
+        """Compute the signed maps (B, C, h, w) of the classes, bias included."""
+        conv = self.conv_cls_head
+        return F.conv2d(features.maps[-1], conv.weight[1:], conv.bias[1:], padding=conv.padding)
+
+    def _plan(self, name: str) -> tuple[str, Layers]:
+        """Return how a map is refined, and with the attention of which layers."""
+        way, blocks = (self.refinement, self.blocks) if name == 'cams' else name.split('_')
         if way in ('conv', 'convcam'):
             return 'convcam', ()
         if isinstance(blocks, str):
-            half = depth // 2
-            return way, tuple({'all': range(depth), 'shallow': range(half), 'deep': range(half, depth)}[blocks])
-        wrong = [number for number in blocks if not 1 <= number <= depth]
-        if wrong:
-            raise ValueError(f'blocks are numbered from 1 to {depth}, got {wrong}')
+            return way, None if blocks == 'all' else blocks
         return way, tuple(number - 1 for number in blocks)
 
 
-class _SumsByBlocks:
-    """Adds up attention for every choice of blocks that the plans of maps name; an ``attention_fn``."""
-
-    def __init__(self, plans: Iterable[tuple[str, tuple[int, ...]]]) -> None:
-        rows, squares = set(), set()
-        for way, blocks in plans:
-            (rows if way == 'clsattn' else squares).add(blocks)
-        self._sums = {blocks: AttentionSums(1, blocks if blocks in rows else (), blocks if blocks in squares else ())
-                      for blocks in rows | squares}
-        self.layers = sorted({layer for blocks in self._sums for layer in blocks})
-
-    def __call__(self, layer: int, attention: Tensor) -> None:
-        for sums in self._sums.values():
-            sums(layer, attention)
-
-    def add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
-        for sums in self._sums.values():
-            sums.add_head(layer, attention, num_heads)
-
-    def refine(self, maps: Tensor, way: str, blocks: tuple[int, ...]) -> Tensor:
-        """Refine maps (B, C, h, w) as :class:`TransCAMHead` describes."""
-        if way == 'convcam':
-            return maps
-        sums = self._sums[blocks]
-        if way == 'clsattn':
-            return maps * sums.class_to_patch.unflatten(2, maps.shape[2:])
-        affinity = sums.patch_to_patch
-        return refine_with_affinity(maps, affinity.mT if way == 'attnagg' else affinity)
+def _refine(maps: Tensor, features: Features, way: str, layers: Layers) -> Tensor:
+    """Refine maps (B, C, h, w) as :class:`TransCAMHead` describes."""
+    if way == 'convcam':
+        return maps
+    attention = features[OBSERVATIONS[way](layers=layers)]
+    if way == 'clsattn':
+        return maps * attention.unflatten(2, maps.shape[2:])
+    return refine_with_affinity(maps, attention.mT if way == 'attnagg' else attention)

@@ -1,6 +1,6 @@
 """ToCo: token contrast for weakly supervised semantic segmentation (CVPR 2023), one stage from tags to masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional, Union
 
 import torch
@@ -9,8 +9,10 @@ from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
+from mmwsss.utils import refuse_old_keys
 
-from ..backbones import AttentionViT, ViTTokens
+from ..auxiliaries import Auxiliaries, TrainingBatch
+from ..backbones.features import Features, Request, extract_features
 from ..utils import (
     cams_to_labels,
     cams_to_roi,
@@ -24,7 +26,7 @@ from ..utils import (
     token_affinity_labels,
     valid_boxes,
 )
-from .cam_mixin import CAMMixin, fuse_normalized
+from .cam_mixin import CAMMixin
 
 __all__ = ['LossSchedule', 'ToCo']
 
@@ -51,7 +53,7 @@ class LossSchedule:
         self.weights, self.phases = dict(weights), list(phases)
 
     def at(self, iteration: int) -> dict[str, float]:
-        """Give the weight of every term at a 0-based iteration."""
+        """Return the weight of every term at a 0-based iteration."""
         phase = [p for p in self.phases if p['begin'] <= iteration][-1]
         return {term: 0. if term in phase.get('off', ()) else w for term, w in self.weights.items()}
 
@@ -67,26 +69,29 @@ class ToCo(CAMMixin, EncoderDecoder):
     their steps and decays them as if it had been.
 
     Args:
-        cam_head: :class:`ToCoHead`.
+        cam_head: :class:`ToCoHead`, or another :class:`BaseCAMHead` with two maps that serve: ``train_cfg.aux_map`` for
+            the contrasts, and ``cams``.
         projector: :class:`ProjectionHead`; its exponential moving average is the teacher.
         refiner: :class:`PixelAdaptiveRefinement`.
         loss_ptc: :class:`PatchTokenContrastLoss`.
         loss_ctc: :class:`ClassTokenContrastLoss`.
         loss_reg: :class:`DenseEnergyLoss`.
-        reactivation: :class:`AffinityReactivation`, whose loss is added; not part of ToCo.
+        loss_cls: Loss of each score of the head against the image labels.
+        auxiliary: Parts that train along, such as :class:`AffinityReactivation`: a list of configs, or a dict of them
+            by name; not part of ToCo.
         train_cfg: ``low``, ``high`` thresholds; ``cams`` as in ``test_cfg``; ``loss_weights`` over cls, aux, ptc, ctc,
-            seg, reg; ``phases`` (see :class:`LossSchedule`); ``final_cam_begin``: iteration from which the final
+            seg, reg, and such as patch where the head has ``patch_logits`` (1 unless given); ``phases`` (see
+            :class:`LossSchedule`); ``aux_map``, the head's map of intermediate tokens; ``final_cam_begin``: iteration from which the final
             instead of the auxiliary CAM makes the pseudo label; ``ema_momentum``; ``num_local_crops``,
             ``local_crop_size``, ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in
             pixels to the token grid, as the published numbers did, ``'scaled'`` divides it by the patch size.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
 
-    map_names = ('cams', 'aux_cams')
-
     def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, refiner: dict,
-                 loss_ptc: dict, loss_ctc: dict, loss_reg: dict, train_cfg: dict, reactivation: Optional[dict] = None,
-                 **kwargs) -> None:
+                 loss_ptc: dict, loss_ctc: dict, loss_reg: dict, train_cfg: dict, loss_cls: Optional[dict] = None,
+                 auxiliary: Union[Sequence[dict], Mapping[str, dict], None] = None, **kwargs) -> None:
+        refuse_old_keys('ToCo', kwargs, {'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]"})
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
         if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
             raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
@@ -98,8 +103,13 @@ class ToCo(CAMMixin, EncoderDecoder):
         self.loss_ptc = MODELS.build(loss_ptc)
         self.loss_ctc = MODELS.build(loss_ctc)
         self.loss_reg = MODELS.build(loss_reg)
-        self.loss_cls = nn.MultiLabelSoftMarginLoss()
-        self.reactivation = None if reactivation is None else MODELS.build(reactivation)
+        self.loss_cls = MODELS.build(loss_cls or dict(type='MultiLabelSoftMarginLoss'))
+        self.auxiliary = Auxiliaries(auxiliary)
+        self.aux_map = train_cfg.get('aux_map', 'aux_cams')
+        self.map_names = ('cams', self.aux_map)
+        if self.aux_map not in self.cam_head.map_names:
+            raise ValueError(f'train_cfg.aux_map must name one of the maps of {type(self.cam_head).__name__}, '
+                             f'{", ".join(self.cam_head.map_names)}, got {self.aux_map!r}')
         self.schedule = LossSchedule(train_cfg['loss_weights'], train_cfg['phases'])
 
     def init_weights(self) -> None:
@@ -109,50 +119,30 @@ class ToCo(CAMMixin, EncoderDecoder):
 
     # Inference
 
-    def _tokens(self, inputs: Tensor, backbone: Optional[AttentionViT] = None) -> tuple[Tensor, Tensor, ViTTokens]:
-        """Give last tokens (B, D, h, w), auxiliary tokens (B, D, h, w) and all that the pass gave."""
-        backbone = self.backbone if backbone is None else backbone
-        tokens = backbone.forward_tokens(inputs, hidden=[self.cam_head.aux_layer])
-        return tokens.patch_tokens, *tokens.hidden.values(), tokens
-
-    def class_maps(self, inputs: Tensor, classes: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Give ``cams`` and ``aux_cams`` (B, C, h, w) of one pass; neither decoder nor pooling runs."""
-        features, aux_features, _ = self._tokens(inputs)
-        return self.cam_head.class_maps(features, aux_features, classes)
-
-    @torch.no_grad()
-    def extract_cams(self, inputs: Tensor, image_labels: Optional[Tensor] = None) -> dict[str, Tensor]:
-        """Run one scale without flip.
-
-        Args:
-            inputs: (B, 3, H, W) normalised images of any size.
-            image_labels: (B, C) multi-hot; maps of absent classes are set to 0. None keeps all.
-
-        Returns:
-            ``logits``, ``aux_logits`` (B, C); ``cams``, ``aux_cams`` (B, C, h, w), signed; ``seg_logits`` (B, K, h, w).
-        """
-        features, aux_features, _ = self._tokens(inputs)
-        maps = self.cam_head.class_maps(features, aux_features)
-        if image_labels is not None:
-            maps = {name: m * image_labels[:, :, None, None].to(m) for name, m in maps.items()}
-        return {**self.cam_head(features, aux_features), **maps, 'seg_logits': self.decode_head([features])}
+    def _scores_and_maps(self, inputs: Tensor, names: Sequence[str], classes: Optional[Tensor] = None,
+                         scores: bool = True) -> dict[str, Tensor]:
+        """As in the base class; ``seg_logits`` (B, K, h, w) are among the scores."""
+        head = self.cam_head
+        features = extract_features(self.backbone, inputs, head.request(names, classes))
+        maps = head.maps(features, names, classes)
+        return {**head(features), **maps, 'seg_logits': self.decode_head(features.maps)} if scores else maps
 
     def predict(self, inputs: Tensor, data_samples: Optional[list] = None) -> list:
-        """Segment a batch and, where ``test_cfg.cams`` is set, give its CAMs, all at the images' own sizes.
+        """Segment a batch and, where ``test_cfg.cams`` is set, predict its CAMs, all at the images' own sizes.
 
         Returns:
-            Data samples with ``pred_sem_seg``, ``seg_logits`` and, given data samples, ``cams``, ``aux_cams``
-            (C, H, W) in [0, 1] and ``cls_logits`` (C,).
+            Data samples with ``pred_sem_seg``, ``seg_logits`` and, given data samples, ``cams`` and the auxiliary map,
+            (C, H, W) in [0, 1], and ``cls_logits`` (C,).
         """
         if data_samples is None or not self.test_cfg.get('cams'):
             return super().predict(inputs, data_samples)
-        known = self.extract_cams(inputs)
+        own_view = self._scores_and_maps(inputs, self.map_names)
         if self.test_cfg.get('mode', 'whole') == 'whole':
-            seg_logits = resize_maps(known['seg_logits'], inputs.shape[-2:])
+            seg_logits = resize_maps(own_view['seg_logits'], inputs.shape[-2:])
         else:
             seg_logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
         data_samples = self.postprocess_result(seg_logits, data_samples)
-        return self.attach_cams(self.multi_scale_cams(inputs, known=known), data_samples)
+        return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples)
 
     # Training
 
@@ -175,64 +165,62 @@ class ToCo(CAMMixin, EncoderDecoder):
         weights = self.schedule.at(iteration)
         self._update_teacher()
 
-        boxes = valid_boxes(data_samples, images)
-        (features, aux_features, tokens), affinity = self._training_pass(images, image_labels, boxes)
-        logits = self.cam_head(features, aux_features)
-        terms = dict(
-            cls=self.loss_cls(logits['logits'], image_labels), aux=self.loss_cls(logits['aux_logits'], image_labels))
-        if any(weights[term] for term in ('ptc', 'ctc', 'seg', 'reg')):
-            present = present_classes(image_labels)
+        batch = TrainingBatch(images, image_labels, valid_boxes(data_samples, images))
+        present = present_classes(image_labels)
+        needs_maps = any(weights[term] for term in ('ptc', 'ctc', 'seg', 'reg'))
+        auxiliary = self.auxiliary.begin(self, batch)
+        features = extract_features(self.backbone, images, auxiliary.request(self._training_request(
+            present if needs_maps else None)))
+        terms = self.classification_losses(self.cam_head(features), image_labels)
+        if needs_maps:
             labels = image_labels[:, present]
-            cams = self._training_cams(images, features, aux_features, present)
+            cams = self._training_cams(images, features, present)
             if weights['ptc']:
-                terms['ptc'] = self._patch_contrast(features, cams['aux_cams'], labels, boxes)
+                terms['ptc'] = self._patch_contrast(features, cams[self.aux_map], labels, batch.boxes)
             if weights['ctc']:
-                terms['ctc'] = self._class_contrast(tokens, views, cams['aux_cams'], labels, data_samples)
+                terms['ctc'] = self._class_contrast(features, views, cams[self.aux_map], labels, data_samples)
             if weights['seg'] or weights['reg']:
                 final = iteration >= self.train_cfg.get('final_cam_begin', 0)
-                source = cams['cams' if final else 'aux_cams'] * labels[:, :, None, None]
-                terms.update(self._segmentation(images, features, source, labels, present, boxes, bool(weights['reg'])))
-        return {**self._weigh(terms, weights), **affinity}
+                source = cams['cams' if final else self.aux_map] * labels[:, :, None, None]
+                terms.update(self._segmentation(batch, features, source, present, bool(weights['reg'])))
+        return {**self._weigh(terms, weights), **auxiliary.losses(features)}
+
+    def _training_request(self, present: Optional[Tensor]) -> Request:
+        """Request what the scores need, and the maps of the classes that are present unless that is None."""
+        request = self.cam_head.request()
+        return request if present is None else request + self.cam_head.request(self.map_names, present)
 
     def _weigh(self, terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
         """Multiply terms by their weights; parameters that no term reached get a gradient of zero."""
-        losses = {f'loss_{term}': weights[term] * value for term, value in terms.items()}
-        losses.update({f'raw_{term}': value.detach() for term, value in terms.items() if weights[term] != 1})
+        losses = {f'loss_{term}': weights.get(term, 1.) * value for term, value in terms.items()}
+        losses.update({f'raw_{term}': value.detach() for term, value in terms.items() if weights.get(term, 1.) != 1})
         if 'ctc' not in terms:
             losses['loss_ctc'] = _zero(self.projector)
         if 'seg' not in terms:
             losses['loss_seg'] = _zero(self.decode_head)
         return losses
 
-    def _training_pass(self, images: Tensor, image_labels: Tensor, boxes: Tensor) -> tuple[tuple, dict[str, Tensor]]:
-        """Give what :meth:`_tokens` gives of the main images, and the terms of a re-activation that is at work."""
-        if self.reactivation is None or not self.reactivation.active:
-            return self._tokens(images), {}
-        return self.reactivation(self._tokens_and_map, self.backbone, images, image_labels, boxes)
-
-    def _tokens_and_map(self, backbone: AttentionViT, inputs: Tensor,
-                        map_name: Optional[str]) -> tuple[tuple, Optional[Tensor]]:
-        """Run another backbone, for the tokens and, if it is named, a map (B, C, h, w)."""
-        tokens = self._tokens(inputs, backbone)
-        return tokens, None if map_name is None else self.cam_head.class_maps(*tokens[:2])[map_name]
-
     @torch.no_grad()
-    def _training_cams(self, images: Tensor, features: Tensor, aux_features: Tensor, classes: Tensor) -> dict:
-        """Give the fused maps (B, n, S, S) in [0, 1] of the classes named, reusing the training pass at scale 1."""
-        known = self.cam_head.class_maps(features, aux_features, classes)
-        return fuse_normalized(self, images, self.train_cfg['cams'], known, classes)
+    def _training_cams(self, images: Tensor, features: Features, classes: Tensor) -> dict[str, Tensor]:
+        """Compute the fused maps (B, n, S, S) in [0, 1] of the classes named, reusing the training pass at scale 1."""
 
-    def _patch_contrast(self, features: Tensor, aux_cams: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        def map_fn(views: Tensor) -> dict[str, Tensor]:
+            return self._scores_and_maps(views, self.map_names, classes, scores=False)
+
+        own_maps = self.cam_head.maps(features, self.map_names, classes)
+        return self._fuse(map_fn, images, self.train_cfg['cams'], own_maps)
+
+    def _patch_contrast(self, features: Features, aux_cams: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         """Contrast patch tokens by token labels from the auxiliary CAM (ToCo, Sec. 4.2)."""
         if self.train_cfg.get('ptc_box', 'reference') == 'scaled':
             patch = boxes.new_tensor(self.backbone.patch_size).repeat_interleave(2)
             # Starts are rounded up and ends down: only tokens that lie wholly inside count.
             boxes = (boxes + (patch - 1) * boxes.new_tensor([1, 0, 1, 0])) // patch
         token_labels = cams_to_labels(
-            resize_maps(aux_cams, features.shape[-2:]), labels, self.train_cfg['low'], self.train_cfg['high'], boxes)
-        return self.loss_ptc(features, token_affinity_labels(token_labels))
+            resize_maps(aux_cams, features.grid), labels, self.train_cfg['low'], self.train_cfg['high'], boxes)
+        return self.loss_ptc(features.maps[-1], token_affinity_labels(token_labels))
 
-    def _class_contrast(self, tokens: ViTTokens, views: dict, aux_cams: Tensor, labels: Tensor,
+    def _class_contrast(self, features: Features, views: dict, aux_cams: Tensor, labels: Tensor,
                         data_samples: list) -> Tensor:
         """Contrast class tokens of two global views with those of local ones (ToCo, Sec. 4.3)."""
         cfg = self.train_cfg
@@ -242,22 +230,28 @@ class ToCo(CAMMixin, EncoderDecoder):
             roi, size, cfg.get('num_local_crops', 8), cfg.get('local_min_foreground', 0.2),
             [sample.metainfo.get('sample_seed') for sample in data_samples])
         crops = crop_windows(views['local'], corners, size)
-        local = self.backbone.forward_tokens(crops.flatten(0, 1), class_tokens_only=True).class_tokens[:, 0]
-        second = self.backbone.forward_tokens(views['global2'], class_tokens_only=True).class_tokens
-        class_tokens = torch.cat([tokens.class_tokens, second, local.unflatten(0, crops.shape[:2])], dim=1)
+        local = self._class_token(extract_features(self.backbone, crops.flatten(0, 1), Request(maps=False)))
+        second = self._class_token(extract_features(self.backbone, views['global2'], Request(maps=False)))
+        class_tokens = torch.cat([self._class_token(features), second, local[:, 0].unflatten(0, crops.shape[:2])], dim=1)
         with torch.no_grad():
             teacher = self.teacher_projector(class_tokens[:, :2].detach())
         flags = torch.cat([positive.new_ones(len(positive), 2), positive], dim=1)
         return self.loss_ctc(self.projector(class_tokens), teacher, flags)
 
-    def _segmentation(self, images: Tensor, features: Tensor, cams: Tensor, labels: Tensor, present: Tensor,
-                      boxes: Tensor, regularize: bool) -> dict[str, Tensor]:
-        """Train the decoder on the refined pseudo label and, if asked, regularise its output (ToCo, Sec. 4.4)."""
+    @staticmethod
+    def _class_token(features: Features) -> Tensor:
+        """Return the class token (B, 1, D): where there is one for every class, their mean."""
+        return features.class_tokens.mean(dim=1, keepdim=True)
+
+    def _segmentation(self, batch: TrainingBatch, features: Features, cams: Tensor, present: Tensor,
+                      regularize: bool) -> dict[str, Tensor]:
+        """Train the decoder on the refined pseudo label and, if asked, regularize its output (ToCo, Sec. 4.4)."""
+        images, boxes = batch.images, batch.boxes
         rgb = self.data_preprocessor.denormalize(images)
-        pseudo = refined_pseudo_labels(self.refiner, quantize_colors(rgb), cams, labels,
+        pseudo = refined_pseudo_labels(self.refiner, quantize_colors(rgb), cams, batch.image_labels[:, present],
                                        self.train_cfg['high'], self.train_cfg['low'], boxes)
         pseudo = _class_ids(present)[pseudo]
-        seg_logits = resize_maps(self.decode_head([features]), images.shape[-2:])
+        seg_logits = resize_maps(self.decode_head(features.maps), images.shape[-2:])
         terms = dict(seg=self.decode_head.loss_decode(seg_logits, pseudo))
         if regularize:
             terms['reg'] = self.loss_reg(rgb, seg_logits.softmax(dim=1), _box_masks(boxes, images), pseudo)
@@ -283,7 +277,6 @@ def _box_masks(boxes: Tensor, images: Tensor) -> Tensor:
     return mask_outside_boxes(images.new_ones(images[:, 0].shape), boxes, 0)
 
 
-def _zero(params: Union[nn.Module, nn.Parameter]) -> Tensor:
-    """A zero that gives gradients of zero to all trainable parameters."""
-    params = params.parameters() if isinstance(params, nn.Module) else [params]
-    return sum(param.sum() for param in params if param.requires_grad) * 0.
+def _zero(module: nn.Module) -> Tensor:
+    """Return a zero that gives gradients of zero to all trainable parameters."""
+    return sum(param.sum() for param in module.parameters() if param.requires_grad) * 0.

@@ -10,10 +10,9 @@ from .affinity_pairs import (
     pair_offsets,
     sparse_affinity,
 )
-from .attention_sums import AttentionSums
 from .batch import present_classes, valid_boxes
 from .cam import IGNORE_INDEX, cams_to_labels, cams_to_roi, mask_outside_boxes, normalize_cams
-from .head_weights import WeightedAttention, at_least_single, pool_attention, pool_pseudo_heads, stack_heads
+from .head_weights import at_least_single, pool_attention, pool_pseudo_heads, stack_heads
 from .local_crops import crop_windows, sample_local_windows
 from .permutohedral import PermutohedralLattice
 from .pseudo_labels import direct_pseudo_labels, quantize_colors, refined_maps, refined_pseudo_labels
@@ -23,7 +22,7 @@ from .reduction import global_divisor
 from .views import fuse_views, resize_maps, resize_photos, view_sizes, without_padding
 
 __all__ = [
-    'AttentionSums', 'IGNORE_INDEX', 'PairLabels', 'PermutohedralLattice', 'WeightedAttention', 'at_least_single',
+    'IGNORE_INDEX', 'PairLabels', 'PermutohedralLattice', 'at_least_single',
     'cams_to_labels', 'cams_to_roi', 'crop_windows', 'dense_affinity', 'direct_pseudo_labels', 'entropy_weights',
     'fuse_views', 'global_divisor', 'layer_entropies', 'mask_outside_boxes', 'normalize_cams', 'pair_affinity',
     'pair_indices', 'pair_labels', 'pair_offsets', 'pool_attention', 'pool_pseudo_heads', 'present_classes',

@@ -1,12 +1,11 @@
-"""Attention heads one by one: pooled, put in order, and fused with a weight for each."""
+"""Attention heads one by one: pooled and put in order."""
 
 from collections.abc import Sequence
-from typing import Optional
 
 import torch
 from torch import Tensor
 
-__all__ = ['POOLS', 'WeightedAttention', 'at_least_single', 'pool_attention', 'pool_pseudo_heads', 'stack_heads']
+__all__ = ['POOLS', 'at_least_single', 'pool_attention', 'pool_pseudo_heads', 'stack_heads']
 
 POOLS = {'avg': torch.mean, 'max': torch.amax}
 
@@ -48,39 +47,5 @@ def stack_heads(layers: Sequence[Tensor]) -> Tensor:
 
 
 def at_least_single(maps: Tensor) -> Tensor:
-    """Give maps in single precision or better: sums over many maps lose digits in half precision."""
+    """Convert maps to single precision or better: sums over many maps lose digits in half precision."""
     return maps.to(torch.promote_types(maps.dtype, torch.float32))
-
-
-class WeightedAttention:
-    """Fuses all maps with a weight each while the encoder runs; an ``attention_fn`` of :class:`AttentionViT`.
-
-    A single (B, T, T) map is kept: the sum over heads and layers of weight times attention, divided by their number and
-    not by the sum of weights (WeakTr, Eq. 4 and 5).
-
-    Args:
-        weights: (B or 1, H * L) in the order of :func:`stack_heads`.
-        num_layers: L.
-
-    Attributes:
-        fused: (B, T, T), or None as long as no layer was seen.
-    """
-
-    def __init__(self, weights: Tensor, num_layers: int) -> None:
-        self._weights = weights.detach().unflatten(1, (-1, num_layers)) / weights.shape[1]
-        self._next_head = 0
-        self.fused: Optional[Tensor] = None
-
-    def __call__(self, layer: int, attention: Tensor) -> None:
-        """Add attention (B, H, T, T) of a layer."""
-        maps = at_least_single(attention.detach())
-        weights = self._weights[:, None, :, layer].to(maps).expand(len(maps), -1, -1)
-        with torch.autocast(maps.device.type, enabled=False):
-            part = torch.bmm(weights, maps.flatten(2)).view_as(maps[:, 0])
-        self.fused = part if self.fused is None else self.fused.add_(part)
-
-    def add_head(self, layer: int, attention: Tensor, num_heads: int) -> None:
-        """Add attention (B, T, T) of the next head of a layer; heads come in order."""
-        weight = self._weights[:, self._next_head, layer].to(attention)[:, None, None]
-        self._next_head = (self._next_head + 1) % num_heads
-        self.fused = weight * attention if self.fused is None else self.fused.addcmul_(attention, weight)

@@ -47,7 +47,7 @@ def view_sizes(size: Sequence[int],
                scales: Sequence[float] = (1.0, ),
                sizes: Optional[Sequence[Sequence[int]]] = None,
                divisor: int = 1) -> list[tuple[int, int]]:
-    """Give the sizes (h, w) of the views of an image of ``size`` (H, W).
+    """Return the sizes (h, w) of the views of an image of ``size`` (H, W).
 
     Args:
         size: (H, W).
@@ -90,7 +90,7 @@ def fuse_views(map_fn: MapFn,
                scale_fusion: str = 'sum',
                relu: bool = False,
                size: Optional[Sequence[int]] = None,
-               known: Optional[dict[str, Tensor]] = None,
+               own_view: Optional[dict[str, Tensor]] = None,
                sizes: Optional[Sequence[Sequence[int]]] = None,
                divisor: int = 1,
                resize: ResizeFn = resize_maps) -> dict[str, Tensor]:
@@ -109,8 +109,8 @@ def fuse_views(map_fn: MapFn,
         scale_fusion: ``'max'``, ``'sum'`` or ``'mean'`` over scales.
         relu: Rectify after the mirror fusion, before the scale fusion.
         size: (H, W) of the result; default the size of ``images``.
-        known: What ``map_fn`` gives for ``images``, or for ``images`` followed by their mirror images, if the caller
-            has it already; it is not computed again.
+        own_view: What ``map_fn`` returns for ``images``, if the caller has it already: it is not computed again where
+            one of the views has their size. The mirror images are.
         sizes: In place of ``scales``; see :func:`view_sizes`.
         divisor: Likewise.
         resize: Called as ``resize(images, size)`` to make the views; default bilinear, without antialiasing.
@@ -130,7 +130,7 @@ def fuse_views(map_fn: MapFn,
     chosen = view_sizes(own_size, scales, sizes, divisor)
     for view_size in chosen:
         maps = _mirror_pair(map_fn, resize(images, view_size), flip, _FUSIONS[flip_fusion], size,
-                            known if view_size == own_size else None)
+                            own_view if view_size == own_size else None)
         for name, value in maps.items():
             value = value / 2 if flip and flip_fusion == 'mean' else value
             value = value.relu() if relu else value
@@ -141,14 +141,14 @@ def fuse_views(map_fn: MapFn,
 
 
 def _mirror_pair(map_fn: MapFn, images: Tensor, flip: bool, fusion: Callable, size: Sequence[int],
-                 known: Optional[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Give the fused maps of a batch and its mirror image at ``size``, not computing what is known."""
-    num = len(images)
-    if known is None:
-        known = map_fn(torch.cat([images, images.flip(-1)]) if flip else images)
-    plain = {name: value[:num] for name, value in known.items()}
-    mirrored = {name: value[num:] for name, value in known.items() if flip and len(value) > num}
-    if flip and not mirrored:
+                 plain: Optional[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the fused maps of a batch and its mirror image at ``size``; ``plain`` are the batch's own if known."""
+    if not flip:
+        return {name: resize_maps(value, size) for name, value in (plain or map_fn(images)).items()}
+    if plain is None:
+        both = map_fn(torch.cat([images, images.flip(-1)]))
+        plain, mirrored = ({name: value.split(len(images))[half] for name, value in both.items()} for half in (0, 1))
+    else:
         mirrored = map_fn(images.flip(-1))
     fused = {name: resize_maps(value, size) for name, value in plain.items()}
     for name, value in mirrored.items():

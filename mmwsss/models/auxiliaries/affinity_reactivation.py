@@ -1,8 +1,8 @@
-"""AReAM's mechanism as a part that any method whose backbone gives attention can take along."""
+"""AReAM's mechanism as a part that any method whose backbone can be observed takes along."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import torch
 from mmengine.logging import MessageHub
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
-from ..backbones import AttentionViT, ObservedViT
 from ..backbones.attention import ScoreFactors
+from ..backbones.features import Features, Request, extract_features
+from ..backbones.observations import PatchAttention, PatchScores
 from ..utils import (
     IGNORE_INDEX,
     direct_pseudo_labels,
@@ -24,11 +25,9 @@ from ..utils import (
     resize_maps,
     token_affinity_labels,
 )
+from .base import BaseAuxiliary, TrainingBatch
 
 __all__ = ['AffinityReactivation', 'AffinityTargets']
-
-PassFn = Callable[[AttentionViT, Tensor, Optional[str]], tuple[Any, Optional[Tensor]]]
-"""``(backbone, images (B, 3, H, W), name or None) -> (whatever the caller trains with, map (B, C, h, w) or None)``."""
 
 _CHOICES = dict(
     entropy_mode=('online', 'offline', 'uniform'),
@@ -51,7 +50,7 @@ class AffinityTargets(NamedTuple):
 
 
 @MODELS.register_module()
-class AffinityReactivation(nn.Module):
+class AffinityReactivation(BaseAuxiliary):
     """Adaptive re-activation of attention affinities (AReAM, arXiv 2305.03112, Sec. III).
 
     In each iteration, without gradient, a class map is refined by the attention between patches of every layer; layers
@@ -130,7 +129,7 @@ class AffinityReactivation(nn.Module):
         self.layer_split = layer_split
         self.normalize_cam = normalize_cam
         self.normalize_refined = normalize_refined
-        self.patch_keys_only = affinity_keys == 'patches'
+        self.affinity_keys = affinity_keys
         self.cam_pass = cam_pass
         self.pseudo_label = pseudo_label
 
@@ -140,62 +139,67 @@ class AffinityReactivation(nn.Module):
         progress = MessageHub.get_current_instance().get_info('epoch' if self.by_epoch else 'iter', 0)
         return progress >= self.begin
 
-    def forward(self, pass_fn: PassFn, backbone: AttentionViT, inputs: Tensor, image_labels: Tensor,
-                boxes: Tensor) -> tuple[Any, dict[str, Tensor]]:
-        """Run the training pass and supervise its affinity.
+    def request(self, model: nn.Module) -> Request:
+        """Request the scores of all layers and, to reuse the training pass, attention and the map."""
+        request = Request(observations=(PatchScores(grad=True), ), maps=False)
+        if self.cam_pass != 'reuse':
+            return request
+        return request + Request(observations=(self._attention, ), maps=False) + model.cam_head.request([self.map_name])
 
-        Args:
-            pass_fn: Runs the method with the backbone it is given; called with ``map_name``, or None where no map is
-                needed.
-            backbone: The method's backbone.
-            inputs: (B, 3, H, W) normalised images.
-            image_labels: (B, C) multi-hot.
-            boxes: (B, 4) regions without padding; see :func:`valid_boxes`.
+    def losses(self, model: nn.Module, features: Features, batch: TrainingBatch,
+               targets: Optional[AffinityTargets]) -> dict[str, Tensor]:
+        """Supervise the affinity of the training pass.
 
         Returns:
-            What ``pass_fn`` gave for ``inputs`` with gradient, and terms to add to the losses: ``loss_affinity`` and,
-            for the log, the mean weight of each layer's loss (``counterpart_1`` and on), positive and negative pairs
-            an image, and the share of ignored tokens.
+            ``loss_affinity`` and, for the log, the mean weight of each layer's loss (``counterpart_1`` and on), positive
+            and negative pairs an image, and the share of ignored tokens.
         """
-        reuse = self.cam_pass == 'reuse'
-        # Before the training pass, so that what both keep is never held at the same time.
-        targets = None if reuse else self.targets(pass_fn, backbone, inputs, image_labels, boxes)
-        student = ObservedViT(backbone, scores=True, probabilities=reuse, patch_keys_only=self.patch_keys_only)
-        result, maps = pass_fn(student, inputs, self.map_name if reuse else None)
-        scores, affinities = student.take()
-        if reuse:
-            present = present_classes(image_labels)
-            labels = image_labels[:, present]
-            maps, counterparts = self.reactivate(maps[:, present], affinities, labels)
-            tokens = self._token_labels(resize_maps(maps, inputs.shape[-2:]), inputs, labels, boxes, maps.shape[-2:])
-            targets = AffinityTargets(tokens, counterparts)
-        return result, self.losses(scores, targets)
+        if self.cam_pass == 'reuse':
+            present = present_classes(batch.image_labels)
+            maps, counterparts = self._reactivated_pass(model, features, batch.image_labels[:, present], present)
+            fused = resize_maps(maps, batch.images.shape[-2:])
+            targets = AffinityTargets(self._token_labels(fused, batch, present, maps.shape[-2:]), counterparts)
+        return self.supervise(features[PatchScores(grad=True)], targets)
 
     @torch.no_grad()
-    def targets(self, pass_fn: PassFn, backbone: AttentionViT, inputs: Tensor, image_labels: Tensor,
-                boxes: Tensor) -> AffinityTargets:
-        """Make the targets of a batch in passes of their own; arguments as of :meth:`forward`."""
-        present = present_classes(image_labels)
-        labels = image_labels[:, present]
+    def targets(self, model: nn.Module, batch: TrainingBatch) -> Optional[AffinityTargets]:
+        """Make the targets of a batch in passes of their own; None to reuse the training pass."""
+        if self.cam_pass == 'reuse':
+            return None
+        present = present_classes(batch.image_labels)
+        labels = batch.image_labels[:, present]
         found = []
 
         def reactivated(views: Tensor) -> dict[str, Tensor]:
-            return {'cams': torch.cat([one_view(images) for images in views.split(len(inputs))])}
+            return {'cams': torch.cat([one_view(images) for images in views.split(len(batch.images))])}
 
         def one_view(images: Tensor) -> Tensor:
-            observed = ObservedViT(backbone, probabilities=True, patch_keys_only=self.patch_keys_only)
-            _, maps = pass_fn(observed, images, self.map_name)
-            maps, counterparts = self.reactivate(maps[:, present], observed.take()[1], labels)
-            if images.shape == inputs.shape:
+            request = model.cam_head.request([self.map_name], present)
+            request += Request(observations=(self._attention, ), maps=False)
+            features = extract_features(model.backbone, images, request)
+            maps, counterparts = self._reactivated_pass(model, features, labels, present)
+            if images.shape == batch.images.shape:
                 found.append((counterparts, maps.shape[-2:]))
             return maps
 
-        with _evaluating(backbone) if self.cam_pass == 'eval' else nullcontext():
-            fused = fuse_views(reactivated, inputs, self.scales, flip_fusion='sum', scale_fusion='sum')['cams']
+        with _evaluating(model.backbone) if self.cam_pass == 'eval' else nullcontext():
+            fused = fuse_views(reactivated, batch.images, self.scales, flip_fusion='sum', scale_fusion='sum')['cams']
         # Weights that autocast has cast without gradient must not serve the training pass.
         torch.clear_autocast_cache()
         counterparts, grid = found[0]  # of the image itself, which precedes its mirror image
-        return AffinityTargets(self._token_labels(fused, inputs, labels, boxes, grid), counterparts)
+        return AffinityTargets(self._token_labels(fused, batch, present, grid), counterparts)
+
+    def _reactivated_pass(self, model: nn.Module, features: Features, image_labels: Tensor,
+                          present: Tensor) -> tuple[Tensor, Tensor]:
+        """Re-activate the head's map of a pass; see :meth:`reactivate`."""
+        classes = None if self.cam_pass == 'reuse' else present
+        maps = model.cam_head.maps(features, [self.map_name], classes)[self.map_name]
+        maps = maps[:, present] if classes is None else maps
+        return self.reactivate(maps, features[self._attention], image_labels)
+
+    @property
+    def _attention(self) -> PatchAttention:
+        return PatchAttention(keys=self.affinity_keys)
 
     @torch.no_grad()
     def reactivate(self, maps: Tensor, affinities: Tensor, image_labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,8 +220,8 @@ class AffinityReactivation(nn.Module):
             kept = slice(None, self.layer_split)
             return reactivated_cams(cams, affinities[:, kept], weights[:, kept]), counterparts
 
-    def losses(self, scores: Sequence[ScoreFactors], targets: AffinityTargets) -> dict[str, Tensor]:
-        """Supervise the scores of all layers before softmax; what is returned is described in :meth:`forward`."""
+    def supervise(self, scores: Sequence[ScoreFactors], targets: AffinityTargets) -> dict[str, Tensor]:
+        """Supervise the scores of all layers before softmax; see :meth:`losses`."""
         pairs = token_affinity_labels(targets.labels, include_diagonal=True)
         supervised = slice(self.layer_split, None)
         loss = self.loss.of_factors(scores[supervised], pairs, targets.counterparts[:, supervised])
@@ -239,14 +243,14 @@ class AffinityReactivation(nn.Module):
         counterparts = cams.new_tensor(self.counterparts).expand(shape)
         return 1 - counterparts, counterparts
 
-    def _token_labels(self, maps: Tensor, inputs: Tensor, image_labels: Tensor, boxes: Tensor,
-                      grid: Sequence[int]) -> Tensor:
+    def _token_labels(self, maps: Tensor, batch: TrainingBatch, present: Tensor, grid: Sequence[int]) -> Tensor:
         """Turn maps (B, P, H, W) of any range into labels (B, h, w) of tokens, from the corners of their patches."""
         with torch.autocast(maps.device.type, enabled=False):
             cams = normalize_cams(maps.relu(), 'minmax', eps=1e-6)
             make = refined_pseudo_labels if self.pseudo_label == 'two-pass' else direct_pseudo_labels
-            # Refinement divides colours by their local spread: normalised images serve as well as any.
-            labels = make(self.refiner, inputs.float(), cams, image_labels, self.high, self.low, boxes)
+            # Refinement divides colors by their local spread: normalized images serve as well as any.
+            labels = make(self.refiner, batch.images.float(), cams, batch.image_labels[:, present], self.high, self.low,
+                          batch.boxes)
         steps = [size // cells for size, cells in zip(labels.shape[1:], grid)]
         return labels[:, ::steps[0], ::steps[1]][:, :grid[0], :grid[1]]
 

@@ -1,0 +1,6 @@
+"""Auxiliaries: parts that any model with a CAM head takes along in training."""
+
+from .affinity_reactivation import AffinityReactivation, AffinityTargets
+from .base import Auxiliaries, BaseAuxiliary, TrainingBatch
+
+__all__ = ['AffinityReactivation', 'AffinityTargets', 'Auxiliaries', 'BaseAuxiliary', 'TrainingBatch']

@@ -151,8 +151,8 @@ class AffinityReactivation(BaseAuxiliary):
         """Supervise the affinity of the training pass.
 
         Returns:
-            ``loss_affinity`` and, for the log, the mean weight of each layer's loss (``counterpart_1`` and on), positive
-            and negative pairs an image, and the share of ignored tokens.
+            ``loss_affinity`` and, for the log, the mean weight of each layer's loss (``counterpart_1`` and on),
+            positive and negative pairs an image, and the share of ignored tokens.
         """
         if self.cam_pass == 'reuse':
             present = present_classes(batch.image_labels)

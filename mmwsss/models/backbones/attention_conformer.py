@@ -1,4 +1,4 @@
-"""The Conformer that TransCAM builds on: mmpretrain's, with a CNN map on the token grid, whose layers can be observed."""
+"""The Conformer that TransCAM builds on: mmpretrain's, with a CNN map on the token grid and observable layers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,6 +1,5 @@
 """The Vision Transformer that all ViT-based methods share: mmpretrain's, whose layers can be observed."""
 
-from collections.abc import Sequence
 from typing import Optional, Union
 
 import torch
@@ -33,8 +32,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
         class_token_std: Standard deviation of normal noise on these copies, which training otherwise has to tell apart
             first; 0 as published.
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
-        raw_output: Return the residual stream of the last layer. The final norm is then not applied; its parameters stay
-            for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
+        raw_output: Return the residual stream of the last layer. The final norm is then not applied; its parameters
+            stay for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
             factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
         patch_cfg: As in mmpretrain; ``padding=0`` unless given.

@@ -129,7 +129,7 @@ class PatchScores(Observation):
 
 @dataclass(frozen=True)
 class QueryKeys(Observation):
-    """Queries and keys of all tokens, a :class:`QueryKey` per layer: less memory than attention, to compute it later."""
+    """Queries and keys of all tokens, a :class:`QueryKey` per layer, from which attention can be computed later."""
 
     reads: ClassVar[Reads] = 'query_key'
 

@@ -13,7 +13,7 @@ from mmwsss.registry import MODELS
 from ..backbones.attention import HeadMaps, head_chunk, iterate_head_maps
 from ..backbones.features import Features, Observation, Reads, Request, TokenLayout
 from ..backbones.observations import QueryKeys
-from ..utils import at_least_single, refine_with_affinity, stack_heads
+from ..utils import at_least_single, refine_with_affinity
 from .attention_fusion import AdaptiveAttentionFusion
 from .base import BaseCAMHead, select_classes
 
@@ -168,7 +168,8 @@ class HeadParts(Observation):
         """Keep the parts of some heads."""
         start, layers = state
         maps = at_least_single(value.maps)
-        layers.setdefault(layer, []).append((maps[:, :, :start, start:].clone(), maps[:, :, start:, start:].mean(dim=2)))
+        parts = maps[:, :, :start, start:].clone(), maps[:, :, start:, start:].mean(dim=2)
+        layers.setdefault(layer, []).append(parts)
         return state
 
     def finish(self, state: tuple) -> list[tuple[Tensor, Tensor]]:
@@ -180,8 +181,8 @@ class HeadParts(Observation):
 class FusedAttention(Observation):
     """All attention maps fused by weights that are known beforehand: (B, T, T) (WeakTr, Eq. 4 and 5).
 
-    A single map is kept: the sum over heads and layers of weight times attention, divided by their number and not by the
-    sum of weights.
+    A single map is kept: the sum over heads and layers of weight times attention, divided by their number and not by
+    the sum of weights.
 
     Attributes:
         fusion: Its ``static_weights`` are the weights.

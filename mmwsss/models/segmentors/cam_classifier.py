@@ -84,7 +84,7 @@ class CAMClassifier(CAMMixin, BaseModel):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Compute the classification loss of every score, ``loss_cls`` and such as ``loss_patch``, and auxiliary losses.
+        """Compute the loss of every score, ``loss_cls`` and such as ``loss_patch``, and those of the auxiliaries.
 
         The head and the auxiliaries share one pass through the backbone.
         """

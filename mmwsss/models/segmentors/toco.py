@@ -81,9 +81,9 @@ class ToCo(CAMMixin, EncoderDecoder):
             by name; not part of ToCo.
         train_cfg: ``low``, ``high`` thresholds; ``cams`` as in ``test_cfg``; ``loss_weights`` over cls, aux, ptc, ctc,
             seg, reg, and such as patch where the head has ``patch_logits`` (1 unless given); ``phases`` (see
-            :class:`LossSchedule`); ``aux_map``, the head's map of intermediate tokens; ``final_cam_begin``: iteration from which the final
-            instead of the auxiliary CAM makes the pseudo label; ``ema_momentum``; ``num_local_crops``,
-            ``local_crop_size``, ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in
+            :class:`LossSchedule`); ``aux_map``, the head's map that serves the contrasts, ``'aux_cams'`` unless given;
+            ``final_cam_begin``: iteration from which ``cams`` instead of the auxiliary map makes the pseudo label;
+            ``ema_momentum``; ``num_local_crops``, ``local_crop_size``, ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in
             pixels to the token grid, as the published numbers did, ``'scaled'`` divides it by the patch size.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
@@ -231,8 +231,9 @@ class ToCo(CAMMixin, EncoderDecoder):
             [sample.metainfo.get('sample_seed') for sample in data_samples])
         crops = crop_windows(views['local'], corners, size)
         local = self._class_token(extract_features(self.backbone, crops.flatten(0, 1), Request(maps=False)))
+        local = local.view(*crops.shape[:2], -1)
         second = self._class_token(extract_features(self.backbone, views['global2'], Request(maps=False)))
-        class_tokens = torch.cat([self._class_token(features), second, local[:, 0].unflatten(0, crops.shape[:2])], dim=1)
+        class_tokens = torch.cat([self._class_token(features), second, local], dim=1)
         with torch.no_grad():
             teacher = self.teacher_projector(class_tokens[:, :2].detach())
         flags = torch.cat([positive.new_ones(len(positive), 2), positive], dim=1)

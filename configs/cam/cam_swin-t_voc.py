@@ -1,12 +1,12 @@
 # Plain CAM on mmpretrain's Swin-T, VOC 2012.
 _base_ = './cam_resnet50_voc.py'
 model = dict(
-    # Windows of 7 tokens of 32 pixels are filled up inside the network: any size serves.
     backbone=dict(
         _delete_=True,
         type='mmpretrain.SwinTransformer',
         arch='tiny',
         drop_path_rate=0.2,
+        pad_small_map=True,  # maps smaller than a window, in views of half size
         # ImageNet-1k; sha256 begins with the last part of the name.
         init_cfg=dict(
             type='Pretrained',

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.structures import DataSample
 from torch.nn import functional as F
 
-from mmwsss.models.cls_heads import TokenPoolClsHead
+from projects.sample_backbones.token_pool_head import TokenPoolClsHead
 
 
 def build(**kwargs):

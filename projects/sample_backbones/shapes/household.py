@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..painter import Painter, arc
+from mmwsss.sample_set.painter import Painter, arc
 
 __all__ = ['anchor', 'balloon', 'bell', 'book', 'bottle', 'bucket', 'candle', 'chair', 'clock', 'crown',
            'envelope', 'glasses', 'guitar', 'hammer', 'hat', 'key', 'ladder', 'lamp', 'pan', 'pencil', 'scissors',

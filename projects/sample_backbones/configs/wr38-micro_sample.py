@@ -12,7 +12,8 @@ model = dict(
         norm_eval=False),
     neck=dict(type='mmpretrain.GlobalAveragePooling'),
     head=dict(_delete_=True, type='mmpretrain.LinearClsHead', num_classes=94, in_channels=512, cal_acc=True))
-custom_imports = dict(imports=['mmwsss.models.backbones', 'mmwsss.engine.optimizers'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['mmwsss.models.backbones', 'projects.sample_backbones.optimizers'], allow_failed_imports=False)
 optim_wrapper = dict(optimizer=dict(min_dim=16, convolutions=True))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),

@@ -1,7 +1,10 @@
 # Pretrains the small ViT of the sample configs on the generated classification set (see README.md).
-_base_ = ['../_base_/default_runtime.py']
+_base_ = ['../../../configs/_base_/default_runtime.py']
 custom_imports = dict(
-    imports=['mmwsss.models.cls_heads', 'mmwsss.engine.optimizers', 'mmwsss.engine.hooks.mimetic_init_hook'],
+    imports=[
+        'projects.sample_backbones.token_pool_head', 'projects.sample_backbones.optimizers',
+        'projects.sample_backbones.mimetic_init'
+    ],
     allow_failed_imports=False)
 
 data_root = 'data/sample_pretrain/'

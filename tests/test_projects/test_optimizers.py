@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmwsss.engine.optimizers import CPUBFloat16OptimWrapper, MuonAdamW, orthogonalize
+from projects.sample_backbones.optimizers import CPUBFloat16OptimWrapper, MuonAdamW, orthogonalize
 
 
 @pytest.mark.parametrize('shape', [(16, 48), (48, 16), (32, 32)])

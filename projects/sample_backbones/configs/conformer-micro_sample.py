@@ -10,7 +10,9 @@ model = dict(
     head=dict(
         _delete_=True, type='mmpretrain.ConformerHead', num_classes=94, in_channels=(128, 128), cal_acc=True))
 custom_imports = dict(
-    imports=['mmwsss.models.backbones', 'mmwsss.engine.optimizers', 'mmwsss.engine.hooks.mimetic_init_hook'],
+    imports=[
+        'mmwsss.models.backbones', 'projects.sample_backbones.optimizers', 'projects.sample_backbones.mimetic_init'
+    ],
     allow_failed_imports=False)
 max_iters = 1200
 optim_wrapper = dict(optimizer=dict(min_dim=32, convolutions=True))

@@ -1,4 +1,4 @@
-"""The classification set that the small backbone is pretrained on: one object per picture, many classes."""
+"""The classification set for pretraining the small backbones: one object per picture, many classes."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -7,14 +7,15 @@ from typing import Callable, Optional, Union
 
 import numpy as np
 
-from .backgrounds import BACKGROUNDS, draw_background, overlay
-from .folder import draw_all, fill_folder, write_picture
-from .scene import draw_sprite, finish_picture, scatter_clutter
-from .shapes import PRETRAIN_SHAPES
+from mmwsss.sample_set.backgrounds import BACKGROUNDS, draw_background, overlay
+from mmwsss.sample_set.folder import draw_all, fill_folder, write_picture
+from mmwsss.sample_set.scene import draw_sprite, finish_picture, scatter_clutter
 
-__all__ = ['PRETRAIN_CLASSES', 'draw_single', 'write_pretrain_set']
+from .shapes import PRETRAINING_SHAPES
 
-PRETRAIN_CLASSES = tuple(PRETRAIN_SHAPES)
+__all__ = ['PRETRAINING_CLASSES', 'draw_single', 'write_pretraining_set']
+
+PRETRAINING_CLASSES = tuple(PRETRAINING_SHAPES)
 _FORMAT = 1
 _SPLITS = ('train', 'val')
 _FILL = (0.50, 0.95)
@@ -25,7 +26,7 @@ def draw_single(name: str, side: int, rng: np.random.Generator, fill: Fill = _FI
     """Draw a square picture of one object among clutter.
 
     Args:
-        name: One of ``PRETRAIN_CLASSES``.
+        name: One of ``PRETRAINING_CLASSES``.
         side: Edge in pixels.
         rng: Source of randomness.
         fill: Limits of the object's longer side, as shares of the edge.
@@ -36,12 +37,12 @@ def draw_single(name: str, side: int, rng: np.random.Generator, fill: Fill = _FI
     Raises:
         ValueError: ``name`` is unknown.
     """
-    if name not in PRETRAIN_SHAPES:
-        raise ValueError(f'class {name!r} is unknown, choose one of {list(PRETRAIN_CLASSES)}')
+    if name not in PRETRAINING_SHAPES:
+        raise ValueError(f'class {name!r} is unknown, choose one of {list(PRETRAINING_CLASSES)}')
     kinds = list(BACKGROUNDS)
     image, _ = draw_background(kinds[rng.integers(len(kinds))], (side, side), rng)
     scatter_clutter(image, int(rng.integers(0, 7)), rng)
-    color, coverage = draw_sprite(PRETRAIN_SHAPES[name], side * rng.uniform(*fill), rng)
+    color, coverage = draw_sprite(PRETRAINING_SHAPES[name], side * rng.uniform(*fill), rng)
     h, w = coverage.shape
     x, y = (int(rng.uniform(min(0, side - edge) - 0.08 * edge, max(0, side - edge) + 0.08 * edge)) for edge in (w, h))
     overlay(image, color, coverage, x, y)
@@ -52,7 +53,7 @@ def draw_single(name: str, side: int, rng: np.random.Generator, fill: Fill = _FI
 
 def _draw_one(folder: Path, seed: int, side: int, fill: Fill, job: tuple) -> None:
     split, label, index = job
-    name = PRETRAIN_CLASSES[label]
+    name = PRETRAINING_CLASSES[label]
     image = draw_single(name, side, np.random.default_rng([seed, 2 + split, label, index]), fill)
     write_picture(folder / _SPLITS[split] / name / f'{index:05d}.jpg', image)
 
@@ -60,15 +61,15 @@ def _draw_one(folder: Path, seed: int, side: int, fill: Fill, job: tuple) -> Non
 def _fill(folder: Path, counts: tuple, seed: int, side: int, fill: Fill, nproc: Optional[int],
           progress: Callable[[Iterable, int], Iterable]) -> None:
     for split in _SPLITS:
-        for name in PRETRAIN_CLASSES:
+        for name in PRETRAINING_CLASSES:
             (folder / split / name).mkdir(parents=True)
-    jobs = [(split, label, index) for split, count in enumerate(counts) for label in range(len(PRETRAIN_CLASSES))
+    jobs = [(split, label, index) for split, count in enumerate(counts) for label in range(len(PRETRAINING_CLASSES))
             for index in range(count)]
     for _ in progress(draw_all(partial(_draw_one, folder, seed, side, fill), jobs, nproc), len(jobs)):
         pass
 
 
-def write_pretrain_set(out_dir: Union[str, Path],
+def write_pretraining_set(out_dir: Union[str, Path],
                        train_per_class: int = 300,
                        val_per_class: int = 10,
                        side: int = 64,
@@ -80,7 +81,7 @@ def write_pretrain_set(out_dir: Union[str, Path],
 
     Args:
         out_dir: Folder to make.
-        train_per_class: Training images of each of the ``PRETRAIN_CLASSES``.
+        train_per_class: Training images of each of the ``PRETRAINING_CLASSES``.
         val_per_class: Validation images of each class.
         side: Edge of the square pictures in pixels.
         seed: Seed of all choices, at least 0. Its streams differ from those of the sample set for every seed.

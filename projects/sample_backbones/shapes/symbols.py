@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..painter import Painter, arc, regular_polygon, star_points
+from mmwsss.sample_set.painter import Painter, arc, regular_polygon, star_points
 
 __all__ = ['arrow', 'checkerboard', 'cloud', 'cross', 'drop', 'gear', 'heart', 'hexagon', 'lightning', 'moon',
            'pinwheel', 'ring', 'spiral', 'starfish', 'sun', 'triangle']

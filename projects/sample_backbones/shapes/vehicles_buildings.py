@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..painter import Painter, arc
+from mmwsss.sample_set.painter import Painter, arc
 
 __all__ = ['bicycle', 'bridge', 'bus', 'castle', 'hot_air_balloon', 'lighthouse', 'plane', 'rocket', 'tent', 'train',
            'truck', 'windmill']

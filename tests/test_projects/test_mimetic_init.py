@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmpretrain.models import VisionTransformer
 
-from mmwsss.engine.hooks.mimetic_init_hook import mimetic_init, sincos_grid
 from mmwsss.models.backbones import AttentionConformer
+from projects.sample_backbones.mimetic_init import mimetic_init, sincos_grid
 
 DIMS, HEADS = 64, 2
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..painter import Painter, arc
+from mmwsss.sample_set.painter import Painter, arc
 
 __all__ = ['apple', 'banana', 'cactus', 'carrot', 'cherries', 'flower', 'ice_cream', 'leaf', 'lollipop',
            'palm', 'pear', 'pine', 'pineapple', 'tree', 'tulip']

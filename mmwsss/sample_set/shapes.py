@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..painter import Painter, arc
+from .painter import Painter, arc
 
-__all__ = ['boat', 'butterfly', 'car', 'cup', 'fish', 'house', 'mushroom', 'umbrella']
+__all__ = ['SAMPLE_SHAPES']
 
 
 def boat(p: Painter, rng: np.random.Generator) -> None:
@@ -181,3 +181,16 @@ def umbrella(p: Painter, rng: np.random.Generator) -> None:
         scallop = arc((x0 + x1) / 2, edge, (x1 - x0) / 2, 0.1, 0, -180, 7)
         p.poly([*outline, *scallop], 'base' if index % 2 else 'second')
     p.ellipse(0, edge - crown - 0.05, 0.04, 0.08, 'dark')
+
+
+SAMPLE_SHAPES = {
+    'boat': boat,
+    'butterfly': butterfly,
+    'car': car,
+    'cup': cup,
+    'fish': fish,
+    'house': house,
+    'mushroom': mushroom,
+    'umbrella': umbrella,
+}
+"""dict[str, Callable]: Class name -> ``shape(painter, rng)``, which paints one object of the class."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..painter import Painter, arc
+from mmwsss.sample_set.painter import Painter, arc
 
 __all__ = ['bird', 'cat', 'caterpillar', 'crab', 'ghost', 'jellyfish', 'ladybird', 'owl', 'person',
            'rabbit', 'robot', 'snail', 'snake', 'snowman', 'spider', 'turtle', 'whale']

@@ -1,7 +1,7 @@
-"""Make the generated classification set that the sample configs' small backbone is pretrained on.
+"""Draw the classification set that the small backbones of the sample configs are pretrained on.
 
 Example:
-    python tools/dataset_converters/make_sample_pretrain.py data/sample_pretrain
+    python -m projects.sample_backbones.make_pretraining_set data/sample_pretrain
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmwsss.datasets.sample.pretrain import PRETRAIN_CLASSES, write_pretrain_set
+from .pretraining_set import PRETRAINING_CLASSES, write_pretraining_set
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,11 +38,11 @@ def main() -> None:
     args = parse_args()
     console = Console()
     try:
-        made = write_pretrain_set(args.out_dir, args.train_per_class, args.val_per_class, args.side, args.seed,
+        made = write_pretraining_set(args.out_dir, args.train_per_class, args.val_per_class, args.side, args.seed,
                                   args.nproc, show_progress, tuple(args.fill))
     except (ValueError, FileExistsError) as error:
-        raise SystemExit(f'make_sample_pretrain.py: {error}') from error
-    console.print(f'{args.out_dir}: {"made" if made else "already there"}; {len(PRETRAIN_CLASSES)} classes, '
+        raise SystemExit(f'make_pretraining_set.py: {error}') from error
+    console.print(f'{args.out_dir}: {"made" if made else "already there"}; {len(PRETRAINING_CLASSES)} classes, '
                   f'{args.train_per_class} train and {args.val_per_class} val images each', soft_wrap=True)
 
 

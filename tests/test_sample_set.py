@@ -13,7 +13,7 @@ from mmpretrain.models import VisionTransformer
 from PIL import Image
 
 from mmwsss.assets import asset_path, list_assets
-from mmwsss.datasets.sample import (
+from mmwsss.sample_set import (
     SAMPLE_CLASSES,
     SAMPLE_PALETTE,
     SAMPLE_SHAPES,
@@ -21,8 +21,7 @@ from mmwsss.datasets.sample import (
     summarize_labels,
     write_sample_set,
 )
-from mmwsss.datasets.sample.painter import Painter
-from mmwsss.datasets.sample.pretrain import PRETRAIN_CLASSES, draw_single, write_pretrain_set
+from mmwsss.sample_set.painter import Painter
 
 NUM_TRAIN, NUM_VAL = 10, 4
 
@@ -164,27 +163,6 @@ def test_boats_come_with_water(scenes):
     others = [scene.background == 'water' for scene in scenes if 'boat' not in scene.labels]
     assert np.mean(boats) > 0.75
     assert np.mean(others) < 0.15
-
-
-def test_every_pretraining_class_draws():
-    assert set(SAMPLE_SHAPES) < set(PRETRAIN_CLASSES)
-    assert len(PRETRAIN_CLASSES) > 60
-    for name in PRETRAIN_CLASSES:
-        image = draw_single(name, 48, np.random.default_rng(3))
-        assert (image.shape, image.dtype) == ((48, 48, 3), np.uint8)
-        assert image.std() > 3
-    with pytest.raises(ValueError, match='tram'):
-        draw_single('tram', 48, np.random.default_rng(3))
-
-
-def test_pretraining_set_layout(tmp_path):
-    assert write_pretrain_set(tmp_path / 'set', 1, 1, side=32, nproc=1)
-    assert not write_pretrain_set(tmp_path / 'set', 1, 1, side=32)
-    for split in ('train', 'val'):
-        assert sorted(path.name for path in (tmp_path / 'set' / split).iterdir()) == list(PRETRAIN_CLASSES)
-        assert len(list((tmp_path / 'set' / split).rglob('*.jpg'))) == len(PRETRAIN_CLASSES)
-    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / 'set').rglob('*.jpg')}
-    assert len(digests) == 2 * len(PRETRAIN_CLASSES)
 
 
 def test_shipped_backbone_loads():

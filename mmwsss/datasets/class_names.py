@@ -9,7 +9,7 @@ from typing import Union
 from mmwsss.utils import first_few
 
 __all__ = [
-    'IMAGE_SUFFIXES', 'foreground_classes', 'image_id_of', 'is_background', 'read_class_names',
+    'IMAGE_SUFFIXES', 'foreground_classes', 'image_id_of', 'index_palette', 'is_background', 'read_class_names',
     'read_ids'
 ]
 
@@ -149,3 +149,25 @@ def read_ids(path: Union[str, os.PathLike]) -> list[str]:
         raise ValueError(f'split list {path} names {len(twice)} images more than once: '
                          f'{first_few(twice)}')
     return ids
+
+
+def index_palette(num_colors: int = 256) -> list[list[int]]:
+    """Return the colours that PASCAL VOC gives to indices: bits of the index, spread over red, green and blue.
+
+    Args:
+        num_colors (int): At most 256.
+
+    Returns:
+        list[list[int]]: RGB in 0..255 per index.
+
+    Examples:
+        >>> index_palette(4)
+        [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    """
+    palette = []
+    for index in range(num_colors):
+        color = [0, 0, 0]
+        for bit in range(8):
+            color[bit % 3] |= ((index >> bit) & 1) << (7 - bit // 3)
+        palette.append(color)
+    return palette

@@ -13,6 +13,7 @@ import numpy as np
 from mmwsss.utils import closest, first_few, write_json
 
 from .class_names import read_class_names
+from .cls_labels import read_cls_labels
 
 __all__ = ['ImageLabels', 'LabelSummary']
 
@@ -98,7 +99,7 @@ class ImageLabels:
 
         Args:
             path (str or PathLike): ``*.json``, or ``*.npy`` (see
-                :func:`mmwsss.datasets.label_sources.labels_from_npy`; never unpickles code).
+                :func:`mmwsss.datasets.labels_from_npy`; never unpickles code).
             classes (Sequence[str], optional): Foreground classes in the order of the vectors; an
                 ``.npy`` names none, so it needs them. For JSON they are not needed and not used.
 
@@ -115,10 +116,9 @@ class ImageLabels:
                 f'label file {path} does not exist; tools/dataset_converters/image_labels.py makes '
                 'one from masks, VOC XML, COCO JSON, a table of tags or a folder per class')
         if path.suffix == '.npy':
-            from .label_sources import labels_from_npy
             if classes is None:
                 raise ValueError(f'{path} holds vectors without class names: give classes')
-            return labels_from_npy(path, classes)
+            return cls(tuple(classes), read_cls_labels(path, classes), dict(kind='npy', path=str(path)))
         try:
             data = json.loads(path.read_text(encoding='utf-8-sig'))
         except ValueError as error:

@@ -9,8 +9,7 @@ from mmseg.datasets import BaseSegDataset
 from mmwsss.registry import DATASETS
 from mmwsss.utils import first_few
 
-from .class_names import IMAGE_SUFFIXES, read_class_names, read_ids
-from .coco2014 import index_palette
+from .class_names import IMAGE_SUFFIXES, index_palette, read_class_names, read_ids
 
 __all__ = ['PhotoDataset']
 

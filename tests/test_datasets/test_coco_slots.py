@@ -3,8 +3,7 @@ import pytest
 from PIL import Image
 
 from mmwsss.datasets import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
-from mmwsss.datasets.coco2014 import COCO_CLASSES
-from mmwsss.datasets.coco_slots import COCO_CATEGORY_IDS, COCO_SLOTS
+from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES, COCO_SLOTS
 from mmwsss.registry import DATASETS
 
 from ..helpers import call_tool

@@ -27,8 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmwsss.datasets import ImageLabels, image_id_of, labels_from_coco
-from mmwsss.datasets.coco_masks import CROWD_CHOICES, paint_instances
-from mmwsss.datasets.label_sources import CocoCategories, read_instances
+from mmwsss.datasets.coco import CROWD_CHOICES, CocoCategories, paint_instances, read_instances
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import write_json, write_lines
 

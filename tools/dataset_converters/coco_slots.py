@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from mmwsss.datasets.coco_slots import classes_to_slots, slots_to_classes
+from mmwsss.datasets.coco import classes_to_slots, slots_to_classes
 from mmwsss.datasets.map_files import write_label_map
 
 WAYS = dict(classes=slots_to_classes, slots=classes_to_slots)

@@ -33,7 +33,7 @@ from mmwsss.datasets import (
     read_class_names,
     read_ids,
 )
-from mmwsss.datasets.coco2014 import COCO_CLASSES
+from mmwsss.datasets.coco import COCO_CLASSES
 from mmwsss.utils import first_few
 
 

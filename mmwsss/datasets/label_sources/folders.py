@@ -1,14 +1,21 @@
-"""Image-level labels from one folder per class."""
+"""Image-level labels from folders: one folder per class, or a folder of index masks."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
-from ..class_names import IMAGE_SUFFIXES, is_background, read_class_names
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from rich.progress import track
+
+from mmwsss.utils import first_few, missing_files
+
+from ..class_names import IMAGE_SUFFIXES, image_id_of, is_background, read_class_names
 from ..image_labels import ImageLabels
 
-__all__ = ['labels_from_folders']
+__all__ = ['labels_from_folders', 'labels_from_mask_files', 'labels_from_masks', 'mask_values']
 
 
 def labels_from_folders(root: Union[str, os.PathLike], classes: Optional[Sequence[str]] = None,
@@ -47,3 +54,132 @@ def labels_from_folders(root: Union[str, os.PathLike], classes: Optional[Sequenc
         raise FileNotFoundError(f'{root} holds no folder with images: expected {root}/<class>/*.jpg')
     return ImageLabels(read_class_names(names if classes is None else classes), found,
                        dict(kind='folders', path=str(root), flat_ids=flat_ids))
+
+
+def mask_values(path: Union[str, os.PathLike]) -> frozenset[int]:
+    """Return the values that occur in an index mask.
+
+    Args:
+        path (str or PathLike): Single-channel image: palette, 8-bit, or 16-bit.
+
+    Returns:
+        frozenset[int]: The values, 255 included if it occurs.
+
+    Raises:
+        ValueError: The file cannot be decoded, or has several channels (a coloured picture of a
+            mask holds no indices).
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode in ('P', 'L'):
+                return frozenset(np.flatnonzero(image.histogram()).tolist())
+            if image.mode in ('I', 'I;16', 'I;16B', '1'):
+                return frozenset(np.unique(np.asarray(image)).astype(int).tolist())
+            mode = image.mode
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise ValueError(f'mask {path} cannot be read: {error}') from error
+    raise ValueError(f'mask {path} is a {mode} picture; index masks have one channel whose values '
+                     'are class indices (palette or grey PNG)')
+
+
+def labels_from_masks(mask_dir: Union[str, os.PathLike], classes: Sequence[str],
+                      ids: Optional[Sequence[str]] = None, suffix: str = '.png',
+                      ignore_index: int = 255, min_pixels: int = 1,
+                      show_progress: bool = False) -> ImageLabels:
+    """Label an image with every class that its index mask contains.
+
+    Args:
+        mask_dir (str or PathLike): Folder of masks, named ``<image id><suffix>``.
+        classes (Sequence[str]): Foreground classes; class c has the mask value c + 1.
+        ids (Sequence[str], optional): The images. None takes every mask in the folder and below.
+        suffix (str): Ending of the mask files.
+        ignore_index (int): Mask value that means nothing, besides 0 for background.
+        min_pixels (int): Classes with fewer pixels than this are not counted as shown.
+        show_progress (bool): Show a progress bar on stderr.
+
+    Returns:
+        ImageLabels: One entry per image.
+
+    Raises:
+        FileNotFoundError: The folder or masks in it are missing; the first few are listed.
+        ValueError: Masks hold values beyond the classes, or cannot be read; the first are listed.
+    """
+    mask_dir = Path(mask_dir)
+    if ids is None:
+        ids = _ids_in(mask_dir, suffix)
+    files = {image_id: str(mask_dir / f'{image_id}{suffix}') for image_id in ids}
+    return labels_from_mask_files(files, classes, ignore_index, min_pixels, show_progress=show_progress,
+                                  origin=str(mask_dir))
+
+
+def labels_from_mask_files(files: Mapping[str, str], classes: Sequence[str], ignore_index: int = 255,
+                           min_pixels: int = 1, remap: Optional[Callable[[frozenset], frozenset]] = None,
+                           show_progress: bool = False, origin: str = 'the list of masks') -> ImageLabels:
+    """Label images with the classes that the given index masks contain.
+
+    Args:
+        files (Mapping[str, str]): Image id -> mask.
+        classes (Sequence[str]): Foreground classes; class c has the mask value c + 1.
+        ignore_index (int): Mask value that means nothing, besides 0 for background.
+        min_pixels (int): Classes with fewer pixels than this are not counted as shown.
+        remap (Callable, optional): Changes the set of values found in a mask before they are looked up.
+        show_progress (bool): Show a progress bar on stderr.
+        origin (str): Where the masks are from, for messages and the ``source`` of the labels.
+
+    Returns:
+        ImageLabels: One entry per image.
+
+    Raises:
+        FileNotFoundError: Masks are missing; the first few are listed.
+        ValueError: Masks hold values beyond the classes, or cannot be read; the first are listed.
+    """
+    classes = read_class_names(classes)
+    missing = missing_files(list(files.values()))
+    if missing:
+        raise FileNotFoundError(f'{len(missing)} of {len(files)} masks of {origin} do not exist: {first_few(missing)}')
+    found, offenders = {}, []
+    for image_id, values in zip(files, _read_all(list(files.values()), min_pixels, show_progress)):
+        if isinstance(values, ValueError):
+            offenders.append(str(values))
+            continue
+        values = sorted((values if remap is None else remap(values)) - {0, ignore_index})
+        if values and values[-1] > len(classes):
+            offenders.append(f'{image_id} has the value {values[-1]}')
+        found[image_id] = [classes[value - 1] for value in values if value <= len(classes)]
+    if offenders:
+        raise ValueError(f'{len(offenders)} of {len(files)} masks of {origin} do not fit {len(classes)} foreground '
+                         f'classes (values 0 to {len(classes)} and {ignore_index}): {"; ".join(offenders[:5])}')
+    return ImageLabels(classes, found, dict(kind='masks', path=origin))
+
+
+def _ids_in(mask_dir: Path, suffix: str) -> list[str]:
+    """Return the ids of all masks in a folder, sorted."""
+    if not mask_dir.is_dir():
+        raise FileNotFoundError(f'mask folder {mask_dir} does not exist')
+    ids = sorted(path.relative_to(mask_dir).as_posix()[:-len(suffix)]
+                 for path in mask_dir.rglob(f'*{suffix}') if not path.name.startswith('.'))
+    if not ids:
+        raise FileNotFoundError(f'mask folder {mask_dir} holds no *{suffix} file')
+    return [image_id_of(image_id) for image_id in ids]
+
+
+def _read_all(paths: Sequence[str], min_pixels: int, show_progress: bool) -> list:
+    """Read the values of many masks in threads; errors are returned in their place."""
+
+    def read(path: str) -> Union[frozenset, ValueError]:
+        try:
+            return mask_values(path) if min_pixels <= 1 else _large_values(path, min_pixels)
+        except ValueError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
+        return list(track(pool.map(read, paths), 'reading masks', total=len(paths),
+                          disable=not show_progress))
+
+
+def _large_values(path: str, min_pixels: int) -> frozenset[int]:
+    """Return the mask values with at least ``min_pixels`` pixels."""
+    mask_values(path)
+    with Image.open(path) as image:
+        values, counts = np.unique(np.asarray(image), return_counts=True)
+    return frozenset(values[counts >= min_pixels].astype(int).tolist())

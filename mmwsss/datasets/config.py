@@ -1,17 +1,24 @@
-"""Pointing an existing config at other data, without writing a new one."""
+"""Load configs and point them at other data."""
 
+import argparse
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
+from mmengine.registry import Registry
 
-from mmwsss.datasets.class_names import IMAGE_SUFFIXES, foreground_classes, read_class_names
 from mmwsss.registry import DATASETS, MODELS
+from mmwsss.utils.cli import find_config
 
-__all__ = ['dataset_configs', 'masks_beside', 'override_data']
+from .class_names import IMAGE_SUFFIXES, foreground_classes, read_class_names
+from .image_label_dataset import ImageLabelDataset
+from .photo_dataset import PhotoDataset
+
+__all__ = ['dataset_configs', 'load_config', 'masks_beside', 'override_data', 'replace_pipelines']
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _SPLIT_FOLDERS = ('', 'ImageSets/Segmentation', 'ImageSets/Main', 'ImageSets')
@@ -21,11 +28,42 @@ _PREFIXES = dict(
     seg_map_path=('SegmentationClass', 'masks', 'annotations', 'labels', 'SegmentationClassAug'))
 
 
+def load_config(args: argparse.Namespace) -> Config:
+    """Load the config that a tool's command line describes.
+
+    The flags for the user's own data are applied first and ``--cfg-options`` last, so that the options can refine the
+    result.
+
+    Args:
+        args (Namespace): What :func:`~mmwsss.utils.cli.add_config_arguments` and, in tools that run something,
+            :func:`~mmwsss.utils.cli.add_run_arguments` add to a parser.
+
+    Returns:
+        Config: With ``launcher`` and ``work_dir`` set, where ``args`` has them.
+
+    Raises:
+        FileNotFoundError: There is no such config, data root, class or label file.
+    """
+    # Formatting the dumped config would cost seconds at every start.
+    cfg = Config.fromfile(find_config(args.config), format_python_code=False)
+    if args.data_root or args.classes or args.label_file:
+        override_data(cfg, data_root=args.data_root, classes=args.classes, label_file=args.label_file)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if hasattr(args, 'launcher'):
+        cfg.launcher = args.launcher
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if hasattr(args, 'work_dir'):
+        default = cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
+        cfg.work_dir = args.work_dir or default
+    return cfg
+
+
 def override_data(cfg: Config,
                   data_root: Optional[str] = None,
                   classes: Union[str, Sequence[str], None] = None,
                   label_file: Optional[str] = None) -> Config:
-    """Make a config train and evaluate on other data, in place.
+    """Change a config so that it trains and evaluates on other data.
 
     With ``classes``, every data set becomes a :class:`~mmwsss.datasets.PhotoDataset` with those classes, and every
     ``num_classes`` or ``num_class_tokens`` in the model that counts the old classes, without or with background, counts
@@ -72,7 +110,7 @@ def override_data(cfg: Config,
 
 
 def dataset_configs(cfg: Config) -> Iterator[tuple[str, ConfigDict, list[ConfigDict]]]:
-    """Walk over the data sets of a config's dataloaders.
+    """Iterate over the datasets of a config's dataloaders.
 
     Args:
         cfg (Config): The config.
@@ -87,8 +125,29 @@ def dataset_configs(cfg: Config) -> Iterator[tuple[str, ConfigDict, list[ConfigD
                 yield loader.split('_')[0], leaf, wrappers
 
 
+def replace_pipelines(dataset: dict, pipeline: list) -> None:
+    """Replace the pipeline of a dataset config, also inside wrappers.
+
+    Args:
+        dataset (dict): Config of a dataset or of a wrapper (``dataset`` or ``datasets`` inside);
+            changed in place. A wrapper that has a pipeline of its own keeps what it wraps as it is.
+        pipeline (list[dict]): The new pipeline.
+
+    Raises:
+        ValueError: No dataset in the config has a pipeline.
+    """
+    inner = dataset.get('datasets') or [dataset['dataset']] if 'dataset' in dataset or 'datasets' in dataset else []
+    if dataset.get('pipeline') is not None or not inner:
+        if 'pipeline' not in dataset:
+            raise ValueError(f'dataset {dataset.get("type")} has no pipeline to replace; its keys are {list(dataset)}')
+        dataset['pipeline'] = pipeline
+        return
+    for part in inner:
+        replace_pipelines(part, pipeline)
+
+
 def masks_beside(judged: ConfigDict, photos: str) -> str:
-    """Name the folder of masks of other photographs than a data set's own.
+    """Return the mask folder that belongs to another folder of photographs.
 
     Args:
         judged (ConfigDict): A data set with photographs and masks in ``data_prefix``, such as ``val2014`` and
@@ -124,7 +183,7 @@ def _existing(value: Any, root: str, what: str) -> Any:
 
 
 def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: tuple[str, ...]) -> None:
-    """Give all data sets the classes and the model their number."""
+    """Set the classes of all datasets and the number of classes of the model."""
     old = {_count_classes(leaf, cfg) for _, leaf in leaves}
     if len(old) != 1:
         raise ValueError(f'the data sets of the config have different numbers of classes: {sorted(old)}')
@@ -142,9 +201,20 @@ def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: t
 
 
 def _is_class_agnostic(cfg: Config) -> bool:
-    """Whether the model works with any classes, as it says of itself."""
-    kind = cfg.get('model', {}).get('type')
-    return getattr(MODELS.get(kind) if isinstance(kind, str) else kind, 'class_agnostic', False)
+    """Return whether the model works with any classes, as its class declares."""
+    return getattr(_class_of(cfg.get('model', {}), MODELS), 'class_agnostic', False)
+
+
+def _class_of(node: dict, registry: Registry) -> Optional[type]:
+    """Return the class that a config's ``type`` stands for; None if there is none of that name."""
+    kind = node.get('type')
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
+def _is_a(node: dict, parent: type) -> bool:
+    """Return whether a dataset config builds a ``parent`` or a class derived from it."""
+    kind = _class_of(node, DATASETS)
+    return isinstance(kind, type) and issubclass(kind, parent)
 
 
 def _count_classes(leaf: ConfigDict, cfg: Config) -> int:
@@ -155,8 +225,7 @@ def _count_classes(leaf: ConfigDict, cfg: Config) -> int:
         return len(read_class_names(_existing(leaf['classes'], leaf.get('data_root', ''), 'class list')))
     classes = (leaf.get('metainfo') or {}).get('classes')
     if classes is None:
-        kind = DATASETS.get(leaf['type']) if isinstance(leaf['type'], str) else leaf['type']
-        classes = getattr(kind, 'METAINFO', {}).get('classes', ())
+        classes = getattr(_class_of(leaf, DATASETS), 'METAINFO', {}).get('classes', ())
     return len(foreground_classes(classes))
 
 
@@ -184,7 +253,7 @@ def _replace_num_classes(node: Any, old: int, new: int) -> int:
 
 
 def _set_root(cfg: Config, leaf: ConfigDict, split: str, root: str) -> None:
-    """Point a data set at another folder and find its parts there; switch validation off where it has none."""
+    """Point a dataset at another folder, and disable validation if that folder has no data for it."""
     leaf['data_root'] = root
     try:
         _find_folders(leaf, split, root)
@@ -219,7 +288,7 @@ def _find_list(leaf: ConfigDict, split: str, root: str) -> None:
     found = _first_existing(root, (wanted, *_candidates(stem)), os.path.isfile)
     if found is None:
         others = _first_existing(root, _candidates('val'), os.path.isfile)
-        if stem == 'val' or others is not None or not str(leaf['type']).endswith('PhotoDataset'):
+        if stem == 'val' or others is not None or not _is_a(leaf, PhotoDataset):
             raise FileNotFoundError(f'{root} has no split list {wanted!r} for the {split} data, nor {stem}.txt: write '
                                     'one, an image id per line')
         print_log(f'{root} has no split list: all its photographs are trained on', logger='current')
@@ -232,7 +301,7 @@ def _candidates(stem: str) -> list[str]:
 
 
 def _holds_images(folder: str) -> bool:
-    """Tell whether there are images in the folder itself."""
+    """Return whether the folder itself contains images."""
     return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(folder))
 
 
@@ -249,9 +318,9 @@ def _logged(wanted: str, found: str, split: str) -> str:
 
 
 def _set_label_file(cfg: Config, path: str) -> None:
-    """Give the label file to every wrapper that reads one."""
+    """Set the label file of every wrapper that reads one."""
     wrappers = [wrapper for _, _, around in dataset_configs(cfg) for wrapper in around
-                if str(wrapper.get('type', '')).endswith('ImageLabelDataset')]
+                if _is_a(wrapper, ImageLabelDataset)]
     if not wrappers:
         raise ValueError('label_file was given, but no data set of the config is an ImageLabelDataset')
     for wrapper in wrappers:

@@ -1,4 +1,4 @@
-"""Labels for AffinityNet, on the coarse grid of its features."""
+"""Label maps of a sample: ground truth beside pseudo labels, and labels for AffinityNet on its coarse grid."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from mmwsss.registry import TRANSFORMS
 
 from ..map_files import read_scores
 
-__all__ = ['LoadAffinityScores', 'PoolAffinityLabels', 'StrideLabels']
+__all__ = ['LoadAffinityScores', 'LoadTrueMask', 'PoolAffinityLabels', 'StrideLabels']
 
 _IGNORED = 255
 
@@ -136,3 +136,25 @@ class StrideLabels(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(stride={self.stride})'
+
+
+@TRANSFORMS.register_module()
+class LoadTrueMask(BaseTransform):
+    """Load the mask that a pseudo label stands for, if :class:`~mmwsss.datasets.PseudoLabelDataset` knows where it is.
+
+    It follows the image through mmseg's geometry and arrives in the sample as ``true_sem_seg``, which no model trains
+    on. Samples without ``truth_path`` pass unchanged.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``gt_true_map`` (H, W) uint8, the dataset's mapping of labels applied."""
+        path = results.get('truth_path')
+        if path is None:
+            return results
+        mask = mmcv.imread(path, flag='unchanged', backend='pillow')
+        table = np.arange(256, dtype=np.uint8)
+        for old, new in (results.get('truth_label_map') or {}).items():
+            table[old] = new
+        results['gt_true_map'] = table[mask]
+        results['seg_fields'].append('gt_true_map')
+        return results

@@ -5,8 +5,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from mmwsss.datasets.config import dataset_configs, override_data
 from mmwsss.registry import DATASETS
-from mmwsss.utils.config import dataset_configs, override_data
 from tests.helpers import CLASSES, REPO, write_voc_folder
 
 

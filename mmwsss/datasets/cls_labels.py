@@ -1,4 +1,4 @@
-"""Image-level labels from the pickled dictionaries that WSSS projects pass around."""
+"""Read the pickled dictionaries of label vectors that WSSS projects share (``cls_labels*.npy``)."""
 
 import os
 import re
@@ -8,45 +8,39 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from mmwsss.utils import first_few
+from .class_names import read_class_names
+from .restricted_pickle import load_pickled_npy
 
-from ..class_names import read_class_names
-from ..image_labels import ImageLabels
-from ..restricted_pickle import load_pickled_npy
-
-__all__ = ['labels_from_npy']
+__all__ = ['read_cls_labels']
 
 _VOC_NUMBER = re.compile(r'(20\d\d)(\d{6})')
 
 
-def labels_from_npy(path: Union[str, os.PathLike], classes: Sequence[str],
-                    ids: Optional[Sequence[str]] = None,
-                    id_format: Optional[str] = None) -> ImageLabels:
-    """Read ``cls_labels.npy`` or ``cls_labels_onehot.npy``: a pickled dict id -> vector.
+def read_cls_labels(path: Union[str, os.PathLike], classes: Sequence[str],
+                    id_format: Optional[str] = None) -> dict[str, list[str]]:
+    """Read ``cls_labels.npy`` or ``cls_labels_onehot.npy``: a pickled dictionary of image id -> vector.
 
-    Only arrays and plain containers are unpickled, never code.
+    Only arrays and plain containers are unpickled; no code is run.
 
     Args:
         path (str or PathLike): The ``.npy`` file.
         classes (Sequence[str]): The C foreground classes, in the order of the vectors.
-        ids (Sequence[str], optional): Keep these images only.
         id_format (str, optional): Format that turns an integer key into an image id, for instance
-            ``COCO_train2014_{:012d}``. None knows VOC's: 2007000032 is ``2007_000032``.
+            ``COCO_train2014_{:012d}``. None reads VOC's numbers: 2007000032 is ``2007_000032``.
 
     Returns:
-        ImageLabels: One entry per image.
+        dict[str, list[str]]: Image id -> names of the classes whose entry is 1.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file holds anything but a dict of 0/1 vectors of length C, or a key that is
-            no image id; the first offenders are listed.
+        ValueError: The file does not hold a dictionary of 0/1 vectors of length C, or a key is not an image id; the
+            first offending entries are listed.
     """
     path = Path(path)
     classes = read_class_names(classes)
     table = load_pickled_npy(path)
     if not isinstance(table, dict) or not table:
-        raise ValueError(f'{path} must hold a pickled dict of image id -> vector, '
-                         f'got {type(table).__name__}')
+        raise ValueError(f'{path} must hold a pickled dict of image id -> vector, got {type(table).__name__}')
     labels, offenders = {}, []
     for key, vector in table.items():
         try:
@@ -54,16 +48,9 @@ def labels_from_npy(path: Union[str, os.PathLike], classes: Sequence[str],
         except ValueError as error:
             offenders.append(f'{key!r}: {error}')
     if offenders:
-        raise ValueError(f'{len(offenders)} of {len(table)} entries of {path} are not image '
-                         f'labels: {"; ".join(offenders[:3])}')
-    loaded = ImageLabels(classes, labels, dict(kind='npy', path=str(path)))
-    if ids is None:
-        return loaded
-    absent = [image_id for image_id in ids if image_id not in labels]
-    if absent:
-        raise ValueError(f'{len(absent)} of {len(ids)} images have no entry in {path}: '
-                         f'{first_few(absent)}; its ids look like {first_few(labels, 2)}')
-    return loaded.subset(ids)
+        raise ValueError(f'{len(offenders)} of {len(table)} entries of {path} are not image labels: '
+                         f'{"; ".join(offenders[:3])}')
+    return labels
 
 
 def _image_id(key: Any, id_format: Optional[str]) -> str:

@@ -27,7 +27,7 @@ RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 MOVING_SINCE_2026_11 = {
     ('mmwsss/engine/hooks/pseudo_label_hook.py', 'mmwsss.apis'): 'needs the room pseudo_labels',
     ('mmwsss/recipes/fingerprint.py', 'mmwsss.apis'): 'needs the room checkpoints',
-    ('mmwsss/recipes/kinds.py', 'mmwsss.recipes.place'): 'recipes become three files',
+    ('mmwsss/recipes/kinds.py', 'mmwsss.recipes'): 'recipes become three files',
 }
 
 

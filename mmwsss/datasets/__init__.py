@@ -1,7 +1,9 @@
-"""Data sets, image-level labels and samplers."""
+"""Datasets, image-level labels and samplers."""
+
+from mmwsss.utils import image_id_of
 
 from . import transforms
-from .class_names import foreground_classes, image_id_of, index_palette, read_class_names, read_ids
+from .class_names import foreground_classes, index_palette, read_class_names, read_ids
 from .coco import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
 from .image_label_dataset import ImageLabelDataset
 from .image_labels import ImageLabels, LabelSummary

@@ -8,6 +8,8 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from mmwsss.utils import check_image_id
+
 from .class_names import read_class_names
 from .restricted_pickle import load_pickled_npy
 
@@ -44,9 +46,14 @@ def read_cls_labels(path: Union[str, os.PathLike], classes: Sequence[str],
     labels, offenders = {}, []
     for key, vector in table.items():
         try:
-            labels[_image_id(key, id_format)] = _names(vector, classes)
+            image_id = check_image_id(_image_id(key, id_format))
+            names = _names(vector, classes)
         except ValueError as error:
             offenders.append(f'{key!r}: {error}')
+            continue
+        if image_id in labels:
+            offenders.append(f'{key!r}: another entry has the same image id {image_id!r}')
+        labels[image_id] = names
     if offenders:
         raise ValueError(f'{len(offenders)} of {len(table)} entries of {path} are not image labels: '
                          f'{"; ".join(offenders[:3])}')

@@ -11,15 +11,22 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 
 from mmwsss.registry import DATASETS
+from mmwsss.utils import read_text
 
-from .class_names import index_palette, read_class_names
+from .class_names import index_palette, is_background, read_class_names
 
 __all__ = [
     'COCO2014Dataset', 'COCO2014SlotDataset', 'COCO_CATEGORY_IDS', 'COCO_CLASSES', 'COCO_SLOTS', 'CROWD_CHOICES',
-    'CocoCategories', 'classes_to_slots', 'paint_instances', 'read_instances', 'slots_to_classes'
+    'CocoCategories', 'check_instances', 'classes_to_slots', 'paint_instances', 'read_instances', 'slots_to_classes'
 ]
 
 CROWD_CHOICES = ('ignore', 'skip', 'label')
+_NUMBER, _TEXT, _ID = (int, ), (str, ), (int, str)
+_ENTRIES = dict(
+    images=dict(id=_ID, file_name=_TEXT),
+    categories=dict(id=_NUMBER, name=_TEXT),
+    annotations=dict(image_id=_ID, category_id=_NUMBER))
+_TYPE_NAMES = {_NUMBER: 'a whole number', _TEXT: 'text', _ID: 'a whole number or text'}
 
 COCO_CLASSES = (
     'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat', 'traffic light',
@@ -112,7 +119,8 @@ class CocoCategories:
 
     Attributes:
         names (tuple[str, ...]): Foreground classes, ordered by COCO's category id.
-        indices (dict[int, int]): COCO's category id (1..90 with gaps) -> mask value (1..C).
+        indices (dict[int, int]): COCO's category id (1..90 with gaps) -> mask value (1..C), or 0 for a category
+            called ``background``.
     """
 
     names: tuple[str, ...]
@@ -132,8 +140,10 @@ class CocoCategories:
             ValueError: A category name occurs twice, or there is none.
         """
         categories = sorted(data['categories'], key=lambda category: category['id'])
-        names = read_class_names([category['name'] for category in categories])
-        return cls(names, {category['id']: k for k, category in enumerate(categories, 1)})
+        classes = [category for category in categories if not is_background(category['name'])]
+        indices = dict.fromkeys((category['id'] for category in categories), 0)
+        indices.update((category['id'], k) for k, category in enumerate(classes, 1))
+        return cls(read_class_names([category['name'] for category in classes]), indices)
 
 
 def read_instances(path: Union[str, os.PathLike]) -> dict[str, Any]:
@@ -147,21 +157,63 @@ def read_instances(path: Union[str, os.PathLike]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not valid JSON, or lacks one of the three lists.
+        ValueError: It is not valid JSON or has another layout, see :func:`check_instances`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'instances file {path} does not exist')
     try:
-        data = json.loads(path.read_bytes())
-    except ValueError as error:
+        data = json.loads(read_text(path, 'instances file'))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f'instances file {path} is not valid JSON: {error}') from error
-    lists = ('images', 'annotations', 'categories')
-    lacking = [key for key in lists if not isinstance(data, dict) or key not in data]
+    return check_instances(data, f'instances file {path}')
+
+
+def check_instances(data: Any, origin: str) -> dict[str, Any]:
+    """Return parsed instances unchanged, or refuse another layout.
+
+    Args:
+        data (Any): The parsed JSON.
+        origin (str): Where it was read, for errors.
+
+    Returns:
+        dict: ``data``.
+
+    Raises:
+        ValueError: A list or a key of an entry is missing, an id occurs twice, or an annotation names an image or a
+            category that does not exist.
+    """
+    lacking = [key for key in _ENTRIES if not isinstance(data, dict) or not isinstance(data.get(key), list)]
     if lacking:
-        raise ValueError(f'{path} is no COCO instances file: it lacks {", ".join(lacking)} (captions '
-                         'and image-info files have no instances)')
+        raise ValueError(f'{origin} lacks {", ".join(lacking)}, so it is not a COCO instances file (files of captions '
+                         'and of image information contain no instances)')
+    for key, types in _ENTRIES.items():
+        for number, entry in enumerate(data[key]):
+            _check_entry(entry, types, f'{origin}: entry {number} of {key}')
+    known = {key: _unique_ids(data[key], f'{origin}: {key}') for key in ('images', 'categories')}
+    for number, annotation in enumerate(data['annotations']):
+        for field, key in (('image_id', 'images'), ('category_id', 'categories')):
+            if annotation[field] not in known[key]:
+                raise ValueError(f'{origin}: entry {number} of annotations has the {field} {annotation[field]}, which '
+                                 f'none of the {len(known[key])} {key} has')
     return data
+
+
+def _check_entry(entry: Any, types: Mapping[str, tuple], where: str) -> None:
+    """Refuse an entry that lacks a key or has a value of another type."""
+    for field, allowed in types.items():
+        if not isinstance(entry, Mapping) or field not in entry:
+            raise ValueError(f'{where} has no {field!r}')
+        if not isinstance(entry[field], allowed) or isinstance(entry[field], bool):
+            raise ValueError(f'{where} has the {field} {entry[field]!r}, expected {_TYPE_NAMES[allowed]}')
+
+
+def _unique_ids(entries: Sequence[Mapping], where: str) -> set:
+    """Return the ids of entries, and refuse one that occurs twice."""
+    ids: set = set()
+    for entry in entries:
+        if entry['id'] in ids:
+            raise ValueError(f'{where} has the id {entry["id"]} more than once')
+        ids.add(entry['id'])
+    return ids
 
 
 def paint_instances(height: int, width: int, annotations: Sequence[Mapping[str, Any]], indices: Mapping[int, int],
@@ -176,7 +228,8 @@ def paint_instances(height: int, width: int, annotations: Sequence[Mapping[str, 
         width (int): Of the image, in pixels.
         annotations (Sequence[Mapping]): The image's entries of an instances file: ``segmentation`` (polygons, or run
             lengths, compressed or not), ``category_id`` and ``iscrowd``.
-        indices (Mapping[int, int]): COCO's category id -> mask value.
+        indices (Mapping[int, int]): COCO's category id -> mask value. Objects of the value 0, background, are left
+            out.
         crowd (str): What a crowd region becomes: ``ignore`` (``ignore_index``), ``skip`` (nothing) or ``label`` (its
             class, as if it were one object).
         ignore_index (int): Value of ignored pixels.
@@ -195,9 +248,14 @@ def paint_instances(height: int, width: int, annotations: Sequence[Mapping[str, 
         is_crowd = bool(annotation.get('iscrowd'))
         if is_crowd and crowd == 'skip':
             continue
-        region = _decode(annotation['segmentation'], height, width)
+        category = annotation['category_id']
+        if category not in indices:
+            raise ValueError(f'an annotation has the category id {category}, which is not one of {sorted(indices)}')
+        if indices[category] == 0:
+            continue
+        region = _decode(annotation.get('segmentation'), height, width)
         ignored = is_crowd and crowd == 'ignore'
-        value = ignore_index if ignored else indices[annotation['category_id']]
+        value = ignore_index if ignored else indices[category]
         regions.append((not is_crowd, -int(region.sum()), region, value))
     mask = np.zeros((height, width), dtype=np.uint8)
     for _, _, region, value in sorted(regions, key=lambda item: item[:2]):
@@ -212,15 +270,25 @@ def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:
     except ImportError as error:
         raise ImportError('COCO annotations need pycocotools: pip install pycocotools') from error
     if isinstance(segmentation, list):
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+        polygons = [polygon for polygon in segmentation if _is_polygon(polygon)]
         if not polygons:
             return np.zeros((height, width), dtype=bool)
         runs = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    elif isinstance(segmentation, Mapping) and 'counts' in segmentation:
+    elif isinstance(segmentation, Mapping) and {'counts', 'size'} <= segmentation.keys():
+        if list(segmentation['size']) != [height, width]:
+            raise ValueError(f'run lengths of the size {segmentation["size"]} in an image of {[height, width]}')
         compressed = not isinstance(segmentation['counts'], list)
+        if not compressed and sum(segmentation['counts']) != height * width:
+            raise ValueError(f'run lengths add up to {sum(segmentation["counts"])} pixels in an image of '
+                             f'{height} x {width}')
         runs = dict(segmentation) if compressed else coco_mask.frPyObjects(dict(segmentation), height, width)
-        if list(runs['size']) != [height, width]:
-            raise ValueError(f'run lengths of the size {runs["size"]} in an image of {[height, width]}')
     else:
         raise ValueError(f'segmentation must be polygons or run lengths, got {type(segmentation).__name__}')
     return coco_mask.decode(runs).astype(bool)
+
+
+def _is_polygon(polygon: Any) -> bool:
+    """Return whether a list has the three points or more that an area needs; refuse what is not a list of points."""
+    if not isinstance(polygon, list) or len(polygon) % 2 or not np.isfinite(np.asarray(polygon, dtype=float)).all():
+        raise ValueError(f'a polygon must be a list of coordinates x, y, x, y, ..., got {polygon!r:.80}')
+    return len(polygon) >= 6

@@ -12,9 +12,10 @@ from mmengine.logging import print_log
 from mmengine.registry import Registry
 
 from mmwsss.registry import DATASETS, MODELS
+from mmwsss.utils import IMAGE_SUFFIXES
 from mmwsss.utils.cli import find_config
 
-from .class_names import IMAGE_SUFFIXES, foreground_classes, read_class_names
+from .class_names import foreground_classes, read_class_names
 from .image_label_dataset import ImageLabelDataset
 from .photo_dataset import PhotoDataset
 

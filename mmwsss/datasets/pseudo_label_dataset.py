@@ -8,10 +8,9 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmwsss.registry import DATASETS
-from mmwsss.utils import first_few, missing_files
+from mmwsss.utils import first_few, image_size, mask_size, missing_files
 
 from .label_sources import mask_values
 from .wrapper import SegDatasetWrapper
@@ -113,10 +112,10 @@ class PseudoLabelDataset(SegDatasetWrapper):
             if not values <= allowed:
                 offenders.append(f'{path} has the value {max(values - allowed)} (allowed: 0 to {len(self.classes)} '
                                  f'and {self._ignore_index})')
-            with Image.open(path) as label, Image.open(info['img_path']) as image:
-                if label.size != image.size:
-                    offenders.append(f'{path} has {label.size[0]}x{label.size[1]} pixels, its image '
-                                     f'{image.size[0]}x{image.size[1]}')
+            found, expected = mask_size(path), image_size(info['img_path'])
+            if found != expected:
+                offenders.append(f'{path} has {found[0]} x {found[1]} pixels (height x width), its image has '
+                                 f'{expected[0]} x {expected[1]}')
         if offenders:
             raise ValueError(f'pseudo labels do not fit the dataset {self.origin}: {"; ".join(offenders[:5])}')
         if infos and only_background:

@@ -8,11 +8,11 @@ from typing import Optional, Union
 
 from rich.progress import track
 
-from mmwsss.utils import first_few, missing_files
+from mmwsss.utils import check_image_id, first_few, image_id_of, missing_files
 
-from ..class_names import image_id_of, read_class_names
+from ..class_names import is_background, read_class_names
 from ..cls_labels import read_cls_labels
-from ..coco import CocoCategories, read_instances
+from ..coco import CocoCategories, check_instances, read_instances
 from ..image_labels import ImageLabels
 
 __all__ = ['labels_from_coco', 'labels_from_npy', 'labels_from_voc_xml']
@@ -23,8 +23,10 @@ def labels_from_coco(instances: Union[str, os.PathLike, dict],
                      ids: Optional[Sequence[str]] = None, skip_crowd: bool = False) -> ImageLabels:
     """Label an image with the category of every object annotated in it.
 
+    A category called ``background``, whatever its id, is no class.
+
     Args:
-        instances (str, PathLike or dict): The instances file, or what :func:`read_instances` gave.
+        instances (str, PathLike or dict): The instances file, or what :func:`read_instances` returned.
         classes (Sequence[str], optional): Foreground classes; must contain every category that
             occurs. None takes the file's categories, ordered by their id.
         ids (Sequence[str], optional): Keep these images only, given as file names without suffix.
@@ -36,19 +38,26 @@ def labels_from_coco(instances: Union[str, os.PathLike, dict],
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The layout is not COCO's, a category is unknown, or images of ``ids`` are
-            missing.
+        ValueError: The layout is not COCO's, an annotation names an unknown image or category, a file name is not an
+            image id, or images of ``ids`` are missing.
     """
-    data = instances if isinstance(instances, dict) else read_instances(instances)
+    given = isinstance(instances, dict)
+    origin = 'the COCO instances' if given else f'instances file {instances}'
+    data = check_instances(instances, origin) if given else read_instances(instances)
     categories = CocoCategories.from_instances(data)
     found: dict[int, set[str]] = {image['id']: set() for image in data['images']}
     for annotation in data['annotations']:
-        if not (skip_crowd and annotation.get('iscrowd')):
-            name = categories.names[categories.indices[annotation['category_id']] - 1]
-            found[annotation['image_id']].add(name)
-    labels = {image_id_of(image['file_name']): found[image['id']] for image in data['images']}
+        index = categories.indices[annotation['category_id']]
+        if index and not (skip_crowd and annotation.get('iscrowd')):
+            found[annotation['image_id']].add(categories.names[index - 1])
+    labels: dict[str, set[str]] = {}
+    for image in data['images']:
+        image_id = image_id_of(image['file_name'], f'{origin}, image {image["id"]}')
+        if image_id in labels:
+            raise ValueError(f'{origin} has two images with the id {image_id!r}; rename one of them')
+        labels[image_id] = found[image['id']]
     source = dict(kind='coco', skip_crowd=skip_crowd)
-    if not isinstance(instances, dict):
+    if not given:
         source['path'] = str(instances)
     result = ImageLabels(categories.names if classes is None else read_class_names(classes),
                          labels, source)
@@ -80,6 +89,7 @@ def labels_from_voc_xml(annotation_dir: Union[str, os.PathLike],
         raise FileNotFoundError(f'annotation folder {folder} does not exist')
     if ids is None:
         ids = sorted(path.stem for path in folder.glob('*.xml'))
+    ids = [check_image_id(image_id, f'annotations of {folder}') for image_id in ids]
     missing = missing_files([folder / f'{image_id}.xml' for image_id in ids])
     if missing or not ids:
         raise FileNotFoundError(f'{len(missing)} of {len(ids)} XML annotations do not exist in '
@@ -90,6 +100,8 @@ def labels_from_voc_xml(annotation_dir: Union[str, os.PathLike],
     }
     if classes is None:
         classes = sorted({name for names in found.values() for name in names})
+    if not classes:
+        raise ValueError(f'the {len(ids)} annotations of {folder} contain no object')
     source = dict(kind='voc-xml', path=str(folder), skip_difficult=skip_difficult)
     return ImageLabels(read_class_names(classes), found, source)
 
@@ -105,7 +117,7 @@ def _object_names(path: Path, skip_difficult: bool) -> list[str]:
         name = (node.findtext('name') or '').strip()
         if not name:
             raise ValueError(f'annotation {path} has an object without a name')
-        if not (skip_difficult and (node.findtext('difficult') or '0').strip() == '1'):
+        if not is_background(name) and not (skip_difficult and (node.findtext('difficult') or '0').strip() == '1'):
             names.append(name)
     return names
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.progress import track
 
-from mmwsss.utils import first_few, missing_files
+from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, image_id_of, mask_size, missing_files
 
-from ..class_names import IMAGE_SUFFIXES, image_id_of, is_background, read_class_names
+from ..class_names import is_background, read_class_names
 from ..image_labels import ImageLabels
 
 __all__ = ['labels_from_folders', 'labels_from_mask_files', 'labels_from_masks', 'mask_values']
@@ -33,8 +33,8 @@ def labels_from_folders(root: Union[str, os.PathLike], classes: Optional[Sequenc
         ImageLabels: One entry per image.
 
     Raises:
-        FileNotFoundError: ``root`` does not exist, or holds no folder with images.
-        ValueError: A folder is not among ``classes``.
+        FileNotFoundError: ``root`` does not exist or contains no folder with images, or an image is a broken link.
+        ValueError: A folder is not among ``classes``, or a file name cannot be an image id.
     """
     root = Path(root)
     if not root.is_dir():
@@ -42,13 +42,18 @@ def labels_from_folders(root: Union[str, os.PathLike], classes: Optional[Sequenc
     found: dict[str, list[str]] = {}
     names = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        images = sorted(path for path in folder.rglob('*')
-                        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.'))
+        images = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES
+                        and not path.name.startswith('.') and not path.is_dir())
+        broken = missing_files(images)
+        if broken:
+            raise FileNotFoundError(f'{len(broken)} images below {root} are broken links or not regular files: '
+                                    f'{first_few(broken)}')
         is_class = not is_background(folder.name)
         if images and is_class:
             names.append(folder.name)
         for image in images:
             image_id = image.stem if flat_ids else image.relative_to(root).with_suffix('').as_posix()
+            check_image_id(image_id, f'images below {root}')
             found.setdefault(image_id, []).extend([folder.name] if is_class else [])
     if not names:
         raise FileNotFoundError(f'{root} holds no folder with images: expected {root}/<class>/*.jpg')
@@ -66,20 +71,18 @@ def mask_values(path: Union[str, os.PathLike]) -> frozenset[int]:
         frozenset[int]: The values, 255 included if it occurs.
 
     Raises:
-        ValueError: The file cannot be decoded, or has several channels (a coloured picture of a
-            mask holds no indices).
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a regular file, cannot be decoded, or has several channels (a colored picture of a
+            mask contains no indices).
     """
+    mask_size(path)
     try:
         with Image.open(path) as image:
             if image.mode in ('P', 'L'):
                 return frozenset(np.flatnonzero(image.histogram()).tolist())
-            if image.mode in ('I', 'I;16', 'I;16B', '1'):
-                return frozenset(np.unique(np.asarray(image)).astype(int).tolist())
-            mode = image.mode
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+            return frozenset(np.unique(np.asarray(image)).astype(int).tolist())
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'mask {path} cannot be read: {error}') from error
-    raise ValueError(f'mask {path} is a {mode} picture; index masks have one channel whose values '
-                     'are class indices (palette or grey PNG)')
 
 
 def labels_from_masks(mask_dir: Union[str, os.PathLike], classes: Sequence[str],
@@ -134,6 +137,8 @@ def labels_from_mask_files(files: Mapping[str, str], classes: Sequence[str], ign
         ValueError: Masks hold values beyond the classes, or cannot be read; the first are listed.
     """
     classes = read_class_names(classes)
+    for image_id in files:
+        check_image_id(image_id, f'masks of {origin}')
     missing = missing_files(list(files.values()))
     if missing:
         raise FileNotFoundError(f'{len(missing)} of {len(files)} masks of {origin} do not exist: {first_few(missing)}')
@@ -160,7 +165,7 @@ def _ids_in(mask_dir: Path, suffix: str) -> list[str]:
                  for path in mask_dir.rglob(f'*{suffix}') if not path.name.startswith('.'))
     if not ids:
         raise FileNotFoundError(f'mask folder {mask_dir} holds no *{suffix} file')
-    return [image_id_of(image_id) for image_id in ids]
+    return [image_id_of(image_id, f'masks of {mask_dir}') for image_id in ids]
 
 
 def _read_all(paths: Sequence[str], min_pixels: int, show_progress: bool) -> list:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from mmwsss.utils import first_few
+from mmwsss.utils import first_few, image_id_of
 
-from ..class_names import image_id_of, is_background, read_class_names
+from ..class_names import is_background, read_class_names
 from ..image_labels import ImageLabels
 
 __all__ = ['labels_from_table']

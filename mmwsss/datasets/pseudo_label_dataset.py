@@ -114,8 +114,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
                                  f'and {self._ignore_index})')
             found, expected = mask_size(path), image_size(info['img_path'])
             if found != expected:
-                offenders.append(f'{path} has {found[0]} x {found[1]} pixels (height x width), its image has '
-                                 f'{expected[0]} x {expected[1]}')
+                offenders.append(f'{path} has {found[1]}x{found[0]} pixels, its image {expected[1]}x{expected[0]}')
         if offenders:
             raise ValueError(f'pseudo labels do not fit the dataset {self.origin}: {"; ".join(offenders[:5])}')
         if infos and only_background:

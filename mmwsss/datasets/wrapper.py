@@ -149,8 +149,8 @@ class SegDatasetWrapper(Dataset):
         if mask.lower().endswith(IMAGE_SUFFIXES):
             found, expected = mask_size(mask), image_size(info['img_path'])
             if found != expected:
-                raise ValueError(f'mask {mask} has {found[0]} x {found[1]} pixels (height x width), its image has '
-                                 f'{expected[0]} x {expected[1]}')
+                raise ValueError(f'mask {mask} has {found[1]}x{found[0]} pixels, its image '
+                                 f'{expected[1]}x{expected[0]}')
         self._checked_masks.add(mask)
 
     @property

@@ -152,6 +152,8 @@ class LoadTrueMask(BaseTransform):
         if path is None:
             return results
         mask = mmcv.imread(path, flag='unchanged', backend='pillow')
+        if mask.ndim != 2:
+            raise ValueError(f'mask {path} has the shape {mask.shape}; index masks have one channel')
         table = np.arange(256, dtype=np.uint8)
         for old, new in (results.get('truth_label_map') or {}).items():
             table[old] = new

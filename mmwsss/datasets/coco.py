@@ -108,6 +108,8 @@ def slots_to_classes(mask: np.ndarray) -> np.ndarray:
 def _renumbered(mask: np.ndarray, old: Sequence[int], new: Sequence[int]) -> np.ndarray:
     table = np.full(256, -1)
     table[list(old)], table[255] = list(new), 255
+    if mask.size and not 0 <= mask.min() <= mask.max() <= 255:
+        raise ValueError(f'mask values {mask.min()} to {mask.max()} are not in 0 to 255')
     if (table[mask] < 0).any():
         raise ValueError(f'mask values {np.unique(mask[table[mask] < 0]).tolist()} stand for no class')
     return table[mask].astype(np.uint8)

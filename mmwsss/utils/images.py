@@ -21,7 +21,7 @@ _ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombEr
 
 
 def image_size(path: Union[str, os.PathLike]) -> tuple[int, int]:
-    """Return the size of a picture as it is displayed; only its header is read.
+    """Return the size of a picture as it is displayed; only its header is read (TIFF: all of it).
 
     Args:
         path (str or PathLike): The picture.
@@ -36,6 +36,8 @@ def image_size(path: Union[str, os.PathLike]) -> tuple[int, int]:
     _require_file(path, 'image')
     try:
         with Image.open(path) as image:
+            if image.format == 'TIFF':
+                image.load()  # Pillow turns these itself; whether before or after decoding depends on its version
             width, height = image.size
             orientation = image.getexif().get(_ORIENTATION)
     except _ERRORS as error:

@@ -38,11 +38,11 @@ def read_text(path: Union[str, os.PathLike], what: str = 'file') -> str:
     except UnicodeDecodeError as error:
         line = content[:error.start].count(b'\n') + 1
         raise ValueError(f'{what} {path} is not valid {encoding.upper()} text: line {line} has the byte '
-                         f'0x{content[error.start]:02x}. Save the file as UTF-8') from error
+                         f'0x{content[error.start]:02x}. Save it as UTF-8') from error
     if '\0' in text:
         line = text[:text.index('\0')].count('\n') + 1
-        raise ValueError(f'{what} {path} contains a NUL character in line {line}, so it is not a text file in UTF-8. '
-                         'Save the file as UTF-8')
+        raise ValueError(f'{what} {path} contains a NUL character in line {line}, so it is not UTF-8 text. '
+                         'Save it as UTF-8')
     return text
 
 

@@ -215,7 +215,7 @@ def _warn(message: str) -> None:
 
 
 def _loads_masks(pipeline: Any) -> bool:
-    """Tell whether a pipeline, or one nested in it, loads masks."""
+    """Return whether a pipeline, or one nested in it, loads masks."""
     steps = pipeline.transforms if isinstance(pipeline, Compose) else [pipeline]
     return any(isinstance(step, LoadAnnotations) and getattr(step, 'with_seg', True) for step in steps)
 

@@ -1,4 +1,4 @@
-"""Image-level labels: which classes an image shows, and nothing about where."""
+"""Image-level labels: which classes are in an image, without their location."""
 
 import os
 from collections import Counter
@@ -46,7 +46,7 @@ class LabelSummary:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The classes shown by each image of a set.
+    """Image-level labels: the classes in each image of a set.
 
     On disk this is JSON, the canonical format of the package::
 

@@ -1,4 +1,4 @@
-"""Any mmseg dataset, with pseudo labels in place of its masks."""
+"""Any mmseg dataset with pseudo labels in place of its masks."""
 
 import logging
 import os
@@ -20,9 +20,9 @@ __all__ = ['PseudoLabelDataset']
 
 @DATASETS.register_module()
 class PseudoLabelDataset(SegDatasetWrapper):
-    """Wrapper that swaps the masks of any mmseg dataset for a folder of pseudo labels.
+    """Wrapper that replaces the masks of any mmseg dataset by a folder of pseudo labels.
 
-    The pseudo label of an image is ``<pseudo_label_dir>/<image id><suffix>``, an index mask (palette or grey PNG) whose
+    The pseudo label of an image is ``<pseudo_label_dir>/<image id><suffix>``, an index mask (palette or gray PNG) whose
     values are already those of the dataset's classes: background 0, foreground 1..C, ``ignore_index``. The dataset's
     own mapping of labels (``reduce_zero_label``, a subset of classes) is not applied to them.
 
@@ -89,7 +89,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
         return kept
 
     def amend(self, info: dict, index: int) -> dict:
-        """Put the pseudo label in the place of the mask; see the base class."""
+        """Replace the mask by the pseudo label; see the base class."""
         truth = info.get('seg_map_path')
         if truth is not None:
             info.update(truth_path=truth, truth_label_map=info.get('label_map'))

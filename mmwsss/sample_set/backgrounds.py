@@ -1,4 +1,4 @@
-"""Textured backgrounds and the clutter strewn over them. None of it is labelled."""
+"""Textured backgrounds and the clutter strewn over them. None of it is labeled."""
 
 import cv2
 import numpy as np
@@ -10,11 +10,11 @@ __all__ = ['BACKGROUNDS', 'draw_background', 'draw_clutter', 'overlay']
 
 
 def overlay(image: np.ndarray, color: np.ndarray, coverage: np.ndarray, x: int, y: int) -> np.ndarray:
-    """Lay a sprite over an image, in place; what lies outside the image is cut off.
+    """Draw a sprite over an image, in place; what lies outside the image is cut off.
 
     Args:
         image: float32 (H, W, 3).
-        color: Sprite colours (h, w, 3).
+        color: Sprite colors (h, w, 3).
         coverage: Sprite coverage (h, w) in [0, 1].
         x: Column of the sprite's left edge; may be negative.
         y: Row of the sprite's top edge; may be negative.
@@ -42,7 +42,7 @@ def _mix(shape: tuple, rng: np.random.Generator, first: np.ndarray, second: np.n
 
 
 def _hue(rng: np.random.Generator, typical: tuple) -> np.ndarray:
-    """Draw a colour near a typical BGR one, or (one time in four) any colour at all."""
+    """Draw a color near a typical BGR one, or (one time in four) any color at all."""
     if rng.random() < 0.25:
         return random_color(rng)
     return np.clip(np.array(typical, np.float32) * rng.uniform(0.7, 1.2) + rng.normal(0, 22, 3),
@@ -99,7 +99,7 @@ def meadow(shape: tuple, rng: np.random.Generator) -> tuple:
 
 
 def cloudy(shape: tuple, rng: np.random.Generator) -> tuple:
-    """Two colours mixed by noise of several octaves."""
+    """Two colors mixed by noise of several octaves."""
     first = random_color(rng)
     return _mix(shape, rng, first, random_color(rng), rng.uniform(2, 9)), None
 
@@ -189,7 +189,7 @@ def draw_clutter(extent: float, rng: np.random.Generator) -> tuple:
         rng: Source of randomness.
 
     Returns:
-        Colour (h, w, 3) and coverage (h, w), as from ``Painter.finish``.
+        Color (h, w, 3) and coverage (h, w), as from ``Painter.finish``.
     """
     painter = Painter(extent, rng, angle=rng.uniform(0, 360), stretch=rng.uniform(0.3, 1.0))
     kind = rng.integers(5)

@@ -34,7 +34,7 @@ def write_picture(path: Path, image: np.ndarray) -> None:
 
 
 def is_done(folder: Path, settings: dict) -> bool:
-    """Tell whether ``folder`` holds the set that ``settings`` describe.
+    """Return whether ``folder`` contains the set that ``settings`` describe.
 
     Args:
         folder: Folder of the generated set.
@@ -60,7 +60,7 @@ def is_done(folder: Path, settings: dict) -> bool:
 
 
 def fill_folder(out_dir: Union[str, Path], settings: dict, fill: Callable[[Path], None]) -> bool:
-    """Make a folder through ``fill`` in a temporary neighbour and move it into place.
+    """Make a folder through ``fill`` in a temporary neighbor and move it into place.
 
     Args:
         out_dir: Folder to make.

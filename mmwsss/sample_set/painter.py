@@ -47,12 +47,12 @@ def _smooth_closed(points: np.ndarray, steps: int = 6) -> np.ndarray:
 class Painter:
     """Paints parts given in local coordinates (x right, y down, the object spans about [-1, 1]).
 
-    A part names its *paint*: ``base``, ``second``, ``accent`` (random colour and texture each, fixed for the object),
+    A part names its *paint*: ``base``, ``second``, ``accent`` (random color and texture each, fixed for the object),
     ``light`` and ``dark`` (near white, near black). Every part is shaded along one light direction and outlined.
 
     Args:
         extent: Pixels that the local interval [-1, 1] covers in the finished sprite.
-        rng: Source of randomness for colours and textures.
+        rng: Source of randomness for colors and textures.
         angle: In-plane rotation in degrees.
         flip: Mirror the object left to right.
         stretch: Factor on the local x axis before rotation.
@@ -93,7 +93,7 @@ class Painter:
             'dark': random_color(rng, (0.0, 0.6), (0.08, 0.3))}
 
     def _field(self, paint: str) -> np.ndarray:
-        """Return the textured colour field (side, side, 3) of a paint, made on first use."""
+        """Return the textured color field (side, side, 3) of a paint, made on first use."""
         if paint not in self._fields:
             side = self.alpha.shape[0]
             axis = np.arange(side, dtype=np.float32) - self._center
@@ -157,7 +157,7 @@ class Painter:
 
     def _composite(self, mask: np.ndarray, path: np.ndarray, margin: int,
                    paint: Optional[str]) -> None:
-        """Lay the masked paint (``None``: outline ink) over what was painted before."""
+        """Draw the masked paint (``None``: outline ink) over what was painted before."""
         side = self.alpha.shape[0]
         low = np.clip(np.floor(path.min(0)).astype(int) - margin - 2, 0, side)
         high = np.clip(np.ceil(path.max(0)).astype(int) + margin + 3, 0, side)
@@ -183,7 +183,7 @@ class Painter:
         """Reduce to the final size and cut the empty border off.
 
         Returns:
-            Colour (h, w, 3) float32 BGR in [0, 255] and coverage (h, w) float32 in [0, 1].
+            Color (h, w, 3) float32 BGR in [0, 255] and coverage (h, w) float32 in [0, 1].
 
         Raises:
             ValueError: Nothing was painted.

@@ -48,7 +48,7 @@ def draw_sprite(shape: Callable, extent: float, rng: np.random.Generator,
         tilt: Largest in-plane rotation in degrees.
 
     Returns:
-        Colour (h, w, 3) float32 and coverage (h, w) float32 in [0, 1].
+        Color (h, w, 3) float32 and coverage (h, w) float32 in [0, 1].
     """
     painter = Painter(
         extent,
@@ -70,7 +70,7 @@ def _drop_shadow(image: np.ndarray, coverage: np.ndarray, rng: np.random.Generat
 
 
 def finish_picture(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Apply uneven light, contrast, colour cast, blur and sensor noise.
+    """Apply uneven light, contrast, color cast, blur and sensor noise.
 
     Args:
         image: float32 (H, W, 3).
@@ -156,7 +156,7 @@ def _visible_shares(sprites: list, corners: list, shape: tuple) -> list:
 
 def scatter_clutter(image: np.ndarray, count: int, rng: np.random.Generator,
                      scale: tuple = (0.06, 0.3)) -> list:
-    """Lay clutter over the image, in place, and return each item's coverage (H, W)."""
+    """Draw clutter over the image, in place, and return each item's coverage (H, W)."""
     side = min(image.shape[:2])
     covers = []
     for _ in range(count):
@@ -200,7 +200,7 @@ def draw_scene(rng: np.random.Generator, side: tuple = (128, 192)) -> Scene:
 
 
 def _occlude(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> None:
-    """Lay a little clutter in front of the objects unless it would hide half of a class, in place."""
+    """Draw a little clutter in front of the objects unless it would hide half of a class, in place."""
     if rng.random() >= 0.35:
         return
     trial = image.copy()

@@ -26,7 +26,7 @@ def _fit(image: np.ndarray, side: int, resample: int) -> np.ndarray:
 
 
 def _overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Grey the picture (H, W, 3) and lay the classes' colours and white outlines over it."""
+    """Gray the picture (H, W, 3) and draw the classes' colors and white outlines over it."""
     gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     colors = np.array(SAMPLE_PALETTE, np.float32)[mask]
     mixed = np.where(mask[..., None] > 0, 0.25 * gray + 0.75 * colors, 0.5 * gray + 30).astype(np.uint8)
@@ -48,7 +48,7 @@ def _tile(folder: Path, name: str, side: int) -> np.ndarray:
 
 def contact_sheet(folder: Union[str, Path], columns: int = 4, rows: int = 6, side: int = 128,
                   split: str = 'val') -> np.ndarray:
-    """Lay out the first images of a split, each with its mask beside it.
+    """Arrange the first images of a split, each with its mask beside it.
 
     Args:
         folder: A made sample set.

@@ -1,4 +1,4 @@
-"""Procedural textures: colour fields over a coordinate grid, and the colours themselves.
+"""Procedural textures: color fields over a coordinate grid, and the colors themselves.
 
 All functions draw their choices from the generator given to them, so a picture depends on its seed alone.
 """
@@ -15,7 +15,7 @@ PATTERNS = ('plain', 'plain', 'grain', 'stripes', 'dots', 'checker', 'blotches',
 
 def random_color(rng: np.random.Generator, saturation: tuple = (0.25, 1.0),
                  value: tuple = (0.35, 1.0)) -> np.ndarray:
-    """Draw a colour with a uniform hue.
+    """Draw a color with a uniform hue.
 
     Args:
         rng: Source of randomness.
@@ -30,7 +30,7 @@ def random_color(rng: np.random.Generator, saturation: tuple = (0.25, 1.0),
 
 
 def shift_color(color: np.ndarray, rng: np.random.Generator, amount: float = 60) -> np.ndarray:
-    """Return a colour lighter or darker than ``color`` (BGR (3,), [0, 255]) by up to ``amount``."""
+    """Return a color lighter or darker than ``color`` (BGR (3,), [0, 255]) by up to ``amount``."""
     step = rng.uniform(0.4, 1.0) * amount
     sign = -1 if color.mean() > 128 or rng.random() < 0.3 else 1
     return np.clip(color + sign * step + rng.normal(0, 8, 3), 0, 255).astype(np.float32)
@@ -66,11 +66,11 @@ def _blend(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndar
 
 def paint_field(grid: np.ndarray, color: np.ndarray, pattern: str,
                 rng: np.random.Generator) -> np.ndarray:
-    """Fill a coordinate grid with a textured colour.
+    """Fill a coordinate grid with a textured color.
 
     Args:
         grid: Local coordinates (H, W, 2); the object spans about [-1, 1].
-        color: Main colour, BGR (3,) in [0, 255]; the second colour is derived from it or drawn anew.
+        color: Main color, BGR (3,) in [0, 255]; the second color is derived from it or drawn anew.
         pattern: One of ``PATTERNS``.
         rng: Source of randomness.
 

@@ -60,7 +60,7 @@ def find_config(path: Union[str, os.PathLike]) -> str:
 
 
 def _similar_configs(name: str) -> str:
-    """Word a hint that names the configs most like ``name``."""
+    """Build a hint that names the configs most similar to ``name``."""
     configs = {config.name: config for root in (PACKAGE.parent, PACKAGE / '.mim')
                for config in sorted(root.glob('configs/*/*.py'))}
     close = difflib.get_close_matches(name, configs, n=3)

@@ -41,7 +41,9 @@ def _near_identity(channels: int, noise: float, identity: float) -> tuple[Tensor
 
 @torch.no_grad()
 def mimetic_init(backbone: nn.Module, position_scale: float = 0.5) -> None:
-    """Give a transformer the weight statistics of a trained one (Mimetic Initialization of Self-Attention, ICML 2023).
+    """Initialize a transformer with the weight statistics of a trained one.
+
+    This is mimetic initialization of self-attention (ICML 2023).
 
     In every layer, each head's query and key product starts near 0.7 I and the value and projection product near
     -0.4 I; position embeddings, where there are any, are sines and cosines. From the first step on, tokens attend to
@@ -89,7 +91,7 @@ class MimeticInitHook(Hook):
         self.position_scale = position_scale
 
     def before_train(self, runner: Runner) -> None:
-        """Initialise unless the run was resumed."""
+        """Initialize unless the run was resumed."""
         if runner.iter:
             return
         model = getattr(runner.model, 'module', runner.model)

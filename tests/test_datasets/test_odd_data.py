@@ -4,11 +4,13 @@ import os
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
-from mmwsss.datasets import ImageLabels, labels_from_folders
+from mmwsss.datasets import ImageLabels, labels_from_folders, labels_from_masks
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import DATASETS
+from tests.helpers import REPO
 
 TRAIN = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
 VAL = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
@@ -104,12 +106,10 @@ def test_masks_that_do_not_fit_are_named_when_their_turn_comes(tmp_path, kind, m
 
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 3), (3000, 10), (1, 500)])
-@pytest.mark.parametrize('pipeline', ['toco_448', 'transcam_512', 'deit_224', 'aream_448'])
-def test_odd_sizes_pass_the_training_pipelines(tmp_path, size, pipeline):
-    from mmengine.config import Config
-
-    from tests.helpers import REPO
-    steps = Config.fromfile(REPO / f'configs/_base_/pipelines/{pipeline}.py').train_pipeline
+@pytest.mark.parametrize('config', ['toco/toco_vit-b_voc', 'transcam/transcam_conformer-s_voc',
+                                    'mctformer/mctformer-v2_deit-s_voc', 'aream/aream_deit-s_voc'])
+def test_odd_sizes_pass_the_training_pipelines(tmp_path, size, config):
+    steps = Config.fromfile(REPO / f'configs/{config}.py', format_python_code=False).train_dataloader.dataset.pipeline
     save_photo(tmp_path, 'a.png', size)
     save_photo(tmp_path, 'b.png', size)
     ImageLabels(['cat', 'dog'], dict(a=['cat'], b=['dog'])).save(tmp_path / 'labels.json')
@@ -149,3 +149,23 @@ def test_oversized_images_name_the_setting(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
     with pytest.raises(RuntimeError, match=r'a\.png .*PIL\.Image\.MAX_IMAGE_PIXELS to allow larger images'):
         dataset[0]
+
+
+def test_binary_masks_of_0_and_255_are_noticed(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmwsss.datasets.label_sources.folders.print_log', lambda text, **_: messages.append(text))
+    save_mask(tmp_path, 'a.png', [[0, 255]])
+    assert labels_from_masks(tmp_path / 'masks', ['cat']).labels == {'a': ()}
+    assert len(messages) == 1
+    assert 'if 255 marks objects' in messages[0]
+    save_mask(tmp_path, 'b.png', [[0, 1]])
+    labels_from_masks(tmp_path / 'masks', ['cat'])
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize(('value', 'kind'), [(-1, np.int32), (300, np.int32), (300, np.uint16), (7, np.uint8)])
+def test_mask_values_beyond_the_classes(tmp_path, value, kind):
+    (tmp_path / 'masks').mkdir()
+    Image.fromarray(np.array([[0, value]], kind)).save(tmp_path / 'masks/a.tif')
+    with pytest.raises(ValueError, match=rf'1 of 1 masks .* a has the value {value}'):
+        labels_from_masks(tmp_path / 'masks', ['cat', 'dog'], suffix='.tif')

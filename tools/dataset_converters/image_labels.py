@@ -118,7 +118,7 @@ def compare_with_images(labels: ImageLabels, folder: Path, verify: bool, console
         reason = why_unreadable(paths[image_id]) if verify else None
         if reason:
             unreadable.append(reason)
-    for offenders, what in ((without_image, f'labelled images are not in {folder}'),
+    for offenders, what in ((without_image, f'labeled images are not in {folder}'),
                             (without_entry, f'images of {folder} have no entry in the labels'),
                             (unreadable, 'images cannot be read')):
         if offenders:

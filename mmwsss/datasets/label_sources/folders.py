@@ -1,5 +1,6 @@
 """Image-level labels from folders: one folder per class, or a folder of index masks."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +8,19 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 import numpy as np
+from mmengine.logging import print_log
 from PIL import Image
 from rich.progress import track
 
-from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, image_id_of, mask_size, missing_files
+from mmwsss.utils import (
+    IMAGE_SUFFIXES,
+    MASK_MODES,
+    check_image_id,
+    first_few,
+    image_id_of,
+    missing_files,
+    require_mask_mode,
+)
 
 from ..class_names import is_background, read_class_names
 from ..image_labels import ImageLabels
@@ -75,14 +85,18 @@ def mask_values(path: Union[str, os.PathLike]) -> frozenset[int]:
         ValueError: The file is not a regular file, cannot be decoded, or has several channels (a colored picture of a
             mask contains no indices).
     """
-    mask_size(path)
     try:
         with Image.open(path) as image:
-            if image.mode in ('P', 'L'):
+            mode = image.mode
+            if mode in ('P', 'L'):
                 return frozenset(np.flatnonzero(image.histogram()).tolist())
-            return frozenset(np.unique(np.asarray(image)).astype(int).tolist())
+            values = np.unique(np.asarray(image)) if mode in MASK_MODES else ()
+    except FileNotFoundError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'mask {path} cannot be read: {error}') from error
+    require_mask_mode(mode, path)
+    return frozenset(values.astype(int).tolist())
 
 
 def labels_from_masks(mask_dir: Union[str, os.PathLike], classes: Sequence[str],
@@ -148,12 +162,17 @@ def labels_from_mask_files(files: Mapping[str, str], classes: Sequence[str], ign
             offenders.append(str(values))
             continue
         values = sorted((values if remap is None else remap(values)) - {0, ignore_index})
-        if values and values[-1] > len(classes):
-            offenders.append(f'{image_id} has the value {values[-1]}')
-        found[image_id] = [classes[value - 1] for value in values if value <= len(classes)]
+        outside = [value for value in values if not 0 < value <= len(classes)]
+        if outside:
+            offenders.append(f'{image_id} has the value {outside[-1]}')
+        found[image_id] = [classes[value - 1] for value in values if 0 < value <= len(classes)]
     if offenders:
         raise ValueError(f'{len(offenders)} of {len(files)} masks of {origin} do not fit {len(classes)} foreground '
                          f'classes (values 0 to {len(classes)} and {ignore_index}): {"; ".join(offenders[:5])}')
+    if found and not any(found.values()):
+        print_log(f'the {len(found)} masks of {origin} contain no class, only the values 0 (background) and '
+                  f'{ignore_index} (ignored): if {ignore_index} marks objects in them, replace it by the index of '
+                  'their class', logger='current', level=logging.WARNING)
     return ImageLabels(classes, found, dict(kind='masks', path=origin))
 
 

@@ -15,7 +15,7 @@ __all__ = ['RandomPlaceCrop', 'RandomScale', 'ToCoViews']
 
 @TRANSFORMS.register_module()
 class RandomScale(BaseTransform):
-    """Resize an image by a random factor, both sides alike, and masks with it by nearest neighbour.
+    """Resize an image by a random factor, both sides alike, and masks with it by nearest neighbor.
 
     Args:
         ratio_range: Limits of the uniform draw; sizes are rounded down.
@@ -60,8 +60,8 @@ class RandomPlaceCrop(BaseTransform):
 
     Args:
         crop_size: Side in pixels.
-        pad_value: Value of the canvas, before normalisation, or its values by channel, in the image's order. With a
-            value that is not whole, as the mean colour, the crop is float32.
+        pad_value: Value of the canvas, before normalization, or its values by channel, in the image's order. With a
+            value that is not whole, as the mean color, the crop is float32.
         seg_pad_value: Value of the canvas of maps.
     """
 
@@ -109,15 +109,15 @@ class ToCoViews(BaseTransform):
 
     The main image and the local source come from one crop: the image is scaled by a random factor, mirrored with
     probability 0.5 and cropped (:class:`RandomPlaceCrop`). Each of the two is then mirrored with probability 0.5 and
-    changed in colour on its own. The second global view is a random resized crop of the original image. As published,
+    changed in color on its own. The second global view is a random resized crop of the original image. As published,
     the mirroring of the main image does not mirror its valid region, and the local source is mirrored independently
     of the main image, whose class maps decide where local views are cut: half of them are cut from mirrored places.
 
     Args:
         crop_size: Side of all three views in pixels.
-        main: Transforms of the main image's colours.
-        local: Transforms of the local source's colours.
-        global2: Transforms of the second global view's colours.
+        main: Transforms of the main image's colors.
+        local: Transforms of the local source's colors.
+        global2: Transforms of the second global view's colors.
         scale_range: Limits of the random factor.
         area_range: Share of the original image's area that the second global view shows.
         flip_box: Mirror the valid region with the main image (False as published).

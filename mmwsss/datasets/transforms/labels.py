@@ -119,7 +119,7 @@ class PoolAffinityLabels(BaseTransform):
 
 @TRANSFORMS.register_module()
 class StrideLabels(BaseTransform):
-    """Bring label maps to the grid of a network by nearest neighbour: the first pixel of every cell (TransCAM).
+    """Reduce label maps to the grid of a network by nearest neighbor: the first pixel of every cell (TransCAM).
 
     Args:
         stride: Side of a cell in pixels.

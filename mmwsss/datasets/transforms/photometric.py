@@ -49,10 +49,10 @@ class HSVShift(BaseTransform):
 
 @TRANSFORMS.register_module()
 class NoiseErasing(BaseTransform):
-    """Fill one random box of an image with noise that normalisation turns into N(0, 1) per pixel and channel.
+    """Fill one random box of an image with noise that normalization turns into N(0, 1) per pixel and channel.
 
-    That is random erasing in its per-pixel mode as DeiT trains with it, where it follows the normalisation. Here the
-    model normalises, so the box is filled with ``mean + std * noise``. Rounding and clipping that to 8 bits would
+    That is random erasing in its per-pixel mode as DeiT trains with it, where it follows the normalization. Here the
+    model normalizes, so the box is filled with ``mean + std * noise``. Rounding and clipping that to 8 bits would
     change some 3 % of the values (ImageNet's mean and deviation); an image that gets a box therefore becomes float32.
     Must be the last step that changes pixels.
 
@@ -60,7 +60,7 @@ class NoiseErasing(BaseTransform):
     is smaller than the image in both directions, and if none is, the image stays as it is.
 
     Args:
-        mean (Sequence[float]): What normalisation subtracts, per channel of the image as the pipeline holds it (BGR).
+        mean (Sequence[float]): What normalization subtracts, per channel of the image as the pipeline holds it (BGR).
         std (Sequence[float]): What it divides by.
         prob (float): Probability of a box.
         area_range (tuple[float, float]): Limits of the box's share of the image.

@@ -15,8 +15,8 @@ INSTANCES = dict(
 LABELS = {'a': ('cat', ), 'sub/b': ('dog', )}
 
 
-@pytest.mark.parametrize('background', [(0, 'background'), (0, '__background__'), (1, 'Background'), (3, '_background_'),
-                                        (9, 'background')])
+@pytest.mark.parametrize('background', [
+    (0, 'background'), (0, '__background__'), (1, 'Background'), (3, '_background_'), (9, 'background')])
 def test_a_category_background_is_no_class_and_moves_none(background):
     number, name = background
     data = copy.deepcopy(INSTANCES)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from mmwsss.utils import first_few, image_id_of, read_json, read_text
 
 __all__ = ['foreground_classes', 'index_palette', 'is_background', 'read_class_names', 'read_ids']
 
+_UNUSABLE = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')  # control characters and halves of characters
 _BACKGROUND = ('background', '__background__', '_background_')
 
 
@@ -52,9 +54,9 @@ def read_class_names(source: Union[str, os.PathLike, Sequence[str]]) -> tuple[st
         ('cat', 'guinea pig')
     """
     names, origin = _raw_names(source)
-    not_text = [name for name in names if not isinstance(name, str)]
+    not_text = [name for name in names if not isinstance(name, str) or _UNUSABLE.search(name.strip())]
     if not_text:
-        raise ValueError(f'{origin} contains {not_text[0]!r}, which is not a class name: write names as text')
+        raise ValueError(f'{origin} contains {not_text[0]!r}, which is not a class name: write names as plain text')
     names = [name.strip() for name in names]
     names = [name for name in names if name]
     if names and is_background(names[0]):

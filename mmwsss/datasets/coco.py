@@ -139,9 +139,12 @@ class CocoCategories:
             CocoCategories: Names and contiguous indices.
 
         Raises:
-            ValueError: A category name occurs twice, or there is none.
+            ValueError: A name is blank or occurs twice, or there is no category.
         """
         categories = sorted(data['categories'], key=lambda category: category['id'])
+        unnamed = [category['id'] for category in categories if not category['name'].strip()]
+        if unnamed:
+            raise ValueError(f'the category {unnamed[0]} has a blank name')
         classes = [category for category in categories if not is_background(category['name'])]
         indices = dict.fromkeys((category['id'] for category in categories), 0)
         indices.update((category['id'], k) for k, category in enumerate(classes, 1))

@@ -44,7 +44,10 @@ def labels_from_coco(instances: Union[str, os.PathLike, dict],
     given = isinstance(instances, dict)
     origin = 'the COCO instances' if given else f'instances file {instances}'
     data = check_instances(instances, origin) if given else read_instances(instances)
-    categories = CocoCategories.from_instances(data)
+    try:
+        categories = CocoCategories.from_instances(data)
+    except ValueError as error:
+        raise ValueError(f'{origin}: {error}') from error
     found: dict[int, set[str]] = {image['id']: set() for image in data['images']}
     for annotation in data['annotations']:
         index = categories.indices[annotation['category_id']]

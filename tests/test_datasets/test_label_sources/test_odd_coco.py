@@ -74,6 +74,7 @@ def replace(key, value):
     (change('categories', 1, id=2), 'categories has the id 2 more than once'),
     (change('categories', 1, name='cat'), "more than once: 'cat'"),
     (change('categories', 1, name=None), 'has the name None, expected text'),
+    (change('categories', 0, name=' '), 'the category 2 has a blank name'),
     (change('images', 1, id=7), 'images has the id 7 more than once'),
     (change('images', 1, file_name='a.png'), "two images with the id 'a'"),
     (change('images', 1, file_name='../b.jpg'), r"image 3: '\.\./b' cannot be an image id"),

@@ -79,7 +79,7 @@ def write_voc_folder(root: Path, num_train: int = 6, num_val: int = 3, size: tup
 
 
 def tiny_segmentor(num_classes: int = 3, prefix: str = '', **decode_head: Any) -> dict:
-    """Give the config of a small mmseg segmentor (ResNet-18 of a few channels, FCN head).
+    """Return the config of a small mmseg segmentor (ResNet-18 of a few channels, FCN head).
 
     Args:
         num_classes: Classes with background.
@@ -103,7 +103,7 @@ def tiny_segmentor(num_classes: int = 3, prefix: str = '', **decode_head: Any) -
 
 
 def tiny_dataloader(data_root: Path, split: str, batch_size: int = 2) -> dict:
-    """Give a dataloader config over :func:`write_voc_folder`, with mmseg's dataset and bare names."""
+    """Return a dataloader config over :func:`write_voc_folder`, with mmseg's dataset and bare names."""
     train = split == 'train'
     pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
     pipeline += [dict(type='Resize', scale=(32, 32), keep_ratio=False)] if train else []
@@ -120,7 +120,7 @@ def tiny_dataloader(data_root: Path, split: str, batch_size: int = 2) -> dict:
 
 def tiny_runner_cfg(data_root: Path, work_dir: Path, scope: str = 'mmwsss', model: Optional[dict] = None,
                     max_iters: int = 2) -> dict:
-    """Give everything a ``Runner`` needs: trains ``max_iters`` iterations, validates, saves once."""
+    """Return the config of a run that trains ``max_iters`` iterations, validates, saves once."""
     return dict(
         default_scope=scope,
         work_dir=str(work_dir),

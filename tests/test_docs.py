@@ -25,7 +25,8 @@ from mmwsss.utils.cli import find_config
 
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
-PAGES = sorted([*REPO.glob('docs/*.md'), *REPO.glob('configs/**/*.md'), *REPO.glob('*.md')])
+PAGES = sorted(page for pattern in ('docs/*.md', 'configs/**/*.md', 'projects/**/*.md', '*.md')
+               for page in REPO.glob(pattern))
 DOCS = [page for page in PAGES if page.parent.name == 'docs']
 BLOCK = re.compile(r'^(?:<!-- test: (?P<name>\w+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```',
                    re.M | re.S)

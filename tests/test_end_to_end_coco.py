@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from mmwsss.datasets.coco2014 import COCO2014Dataset
+from mmwsss.datasets.coco import COCO2014Dataset
 from mmwsss.recipes import Place, RecipeRunner, Tools, read_recipe
 from mmwsss.recipes.recipe import shortened
 

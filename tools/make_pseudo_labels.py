@@ -31,8 +31,9 @@ from mmwsss.apis import (
     make_pseudo_labels,
 )
 from mmwsss.apis.label_settings import POSTS
+from mmwsss.datasets.config import load_config
 from mmwsss.models.refiners.dense_crf import CRF_PRESETS
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.dist import prepare_distributed
 
 

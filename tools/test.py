@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
+from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 
 

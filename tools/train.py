@@ -14,7 +14,8 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
+from mmwsss.datasets.config import load_config
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 
 

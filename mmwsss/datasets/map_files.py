@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from mmwsss.utils import atomic_path
 
-from .coco2014 import index_palette
+from .class_names import index_palette
 from .restricted_pickle import load_pickled_npy
 
 __all__ = ['read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']

@@ -10,8 +10,8 @@ from typing import Optional
 
 from mmengine.config import Config
 
-from mmwsss.utils.cli import find_config, load_config
-from mmwsss.utils.config import dataset_configs, masks_beside
+from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
+from mmwsss.utils.cli import find_config
 
 from .launch import Tools, shown_path
 from .recipe import Recipe, RecipeError, Stage

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write files whole or not at all, and find files that are missing."""
 
 import json
 import os
@@ -14,7 +14,7 @@ __all__ = ['atomic_path', 'missing_files', 'write_json', 'write_lines']
 
 @contextmanager
 def atomic_path(dst: Union[str, os.PathLike]) -> Iterator[Path]:
-    """Give a temporary path that becomes ``dst`` only if the block ends without an error.
+    """Yield a temporary path that becomes ``dst`` only if the block ends without an error.
 
     The temporary file lies in the folder of ``dst`` (made if missing), is hidden, keeps the suffix,
     so that libraries which choose a format by suffix work, and has a name of its own per call:
@@ -77,7 +77,9 @@ def write_json(data: Any, dst: Union[str, os.PathLike], indent: Union[int, None]
 
 
 def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
-    """Find the files that do not exist, with one look into each folder instead of one per file.
+    """Return the paths that are not regular files; each folder is listed once.
+
+    Broken links, folders and pipes count as missing: opening a pipe would wait forever.
 
     Args:
         paths (Sequence[str or PathLike]): Local files.
@@ -89,6 +91,6 @@ def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
     for folder in {os.path.dirname(path) for path in map(os.fspath, paths)}:
         if os.path.isdir(folder or '.'):
             with os.scandir(folder or '.') as entries:
-                names[folder] = {entry.name for entry in entries}
+                names[folder] = {entry.name for entry in entries if entry.is_file()}
     split = ((os.fspath(path), *os.path.split(os.fspath(path))) for path in paths)
     return [path for path, folder, name in split if name not in names[folder]]

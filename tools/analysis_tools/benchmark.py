@@ -37,9 +37,10 @@ from rich.table import Table
 from torch import nn
 
 from mmwsss.apis.configs import strip_pretrained
+from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsss.utils import write_json
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.memory import peak_memory
 
 

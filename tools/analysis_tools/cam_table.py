@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.apis import checkpoint_hash
+from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
 from mmwsss.evaluation import CAMMetric
 from mmwsss.registry import MODELS
 from mmwsss.utils import atomic_path, write_json
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
-from mmwsss.utils.config import dataset_configs, masks_beside
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 
 RATES = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}

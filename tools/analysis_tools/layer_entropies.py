@@ -20,10 +20,11 @@ from rich.progress import track
 from torch.nn import functional as F
 
 from mmwsss.apis import init_model
+from mmwsss.datasets.config import load_config
 from mmwsss.models import CAMClassifier
 from mmwsss.models.backbones import ObservedViT
 from mmwsss.models.utils import entropy_weights, layer_entropies
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 
 
 def parse_args() -> argparse.Namespace:

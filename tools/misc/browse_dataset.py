@@ -23,9 +23,10 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 from rich.progress import track
 
+from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS
 from mmwsss.utils import atomic_path
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 from mmwsss.visualization.sheet import colour_labels, compose_sheet, fit_cell, write_caption
 
 

@@ -3,7 +3,7 @@
 
 Example:
     python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth mmwsss/assets/vit-micro-p8_sample \
-        --meta accuracy/top1=81.2 --meta "command=python tools/train.py configs/pretrain/vit-micro-p8_sample.py"
+        --meta accuracy/top1=81.2 --meta "command=python tools/train.py .../vit-micro-p8_sample.py"
 """
 
 import argparse

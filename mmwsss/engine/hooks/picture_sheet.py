@@ -29,7 +29,7 @@ class PictureSheetHook(SegVisualizationHook):
 
     The images are spread evenly over those that the first process sees, the same at every validation. The
     sheet goes to ``<work_dir>/vis_data/val_<iteration>.png`` (``test.png`` in testing) and to all backends
-    of the visualizer, which must be a :class:`~mmwsss.visualization.CAMVisualizer`. Training is not touched.
+    of the visualizer, which must be a :class:`~mmwsss.analysis.CAMVisualizer`. Training is not touched.
 
     With ``draw=True`` it draws single images besides, as its parent does.
 

@@ -231,7 +231,7 @@ class PairAffinityMetric(CountingMetric):
     - ``background_auc``, ``foreground_auc``: how often such a pair has a larger affinity than a pair of different
       labels (area under the ROC curve, affinities in bins of 0.001, equal ones count half); 50 is chance.
 
-    The number of a kind of pair that does not occur is NaN.
+    Metrics of a kind of pair that does not occur are NaN.
 
     Args:
         prefix (str): Put before the names of the metrics. Defaults to ``'affinity'``.

@@ -7,9 +7,9 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
+from mmwsss.analysis import color_labels, compose_sheet, fit_cell
 from mmwsss.datasets import read_ids
 from mmwsss.utils import atomic_path
-from mmwsss.analysis import color_labels, compose_sheet, fit_cell
 
 from .place import photos_of
 

@@ -4,8 +4,8 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmwsss.registry import VISUALIZERS
 from mmwsss.analysis import CAMVisualizer
+from mmwsss.registry import VISUALIZERS
 
 PALETTE = [[0, 0, 0], [250, 0, 0], [0, 0, 250]]
 

@@ -23,10 +23,10 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 from rich.progress import track
 
+from mmwsss.analysis import color_labels, compose_sheet, fit_cell, write_caption
 from mmwsss.registry import DATASETS
 from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments, load_config
-from mmwsss.analysis import color_labels, compose_sheet, fit_cell, write_caption
 
 
 def parse_args() -> argparse.Namespace:

@@ -275,11 +275,14 @@ def _read_pairs(paths: Sequence[Path], masks: Sequence[Path], read: Callable) ->
 
 
 def _enlarged(maps: np.ndarray, size: tuple) -> np.ndarray:
-    """Resize maps (P, h, w) to the size of the mask, in float32 where the sizes differ."""
+    """Resize maps (P, h, w) to the size (H, W) of the mask, in float32 where the sizes differ."""
     if not len(maps):
         return np.zeros((0, *size), np.float32)
     if maps.shape[1:] == tuple(size):
         return maps
+    if maps.shape[1:] == tuple(size)[::-1]:
+        raise ValueError(f'the class maps are {maps.shape[1:]}, the mask {tuple(size)}: one of them is rotated; check '
+                         'the EXIF orientation of the image')
     return resize_maps(torch.from_numpy(maps.astype(np.float32))[None], size)[0].numpy()
 
 

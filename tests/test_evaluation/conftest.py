@@ -48,8 +48,8 @@ def _evaluate_in_ranks(file: str, make_evaluator: Callable[[], Evaluator], sampl
     """Return how many samples all ranks saw, with those that fill up, and the metrics of each rank."""
     context = mp.get_context('fork')
     queue = context.Queue()
-    ranks = [context.Process(target=_run_rank, args=(rank, world_size, file, make_evaluator, samples, batch_size, queue))
-             for rank in range(world_size)]
+    common = (world_size, file, make_evaluator, samples, batch_size, queue)
+    ranks = [context.Process(target=_run_rank, args=(rank, *common)) for rank in range(world_size)]
     [rank.start() for rank in ranks]
     found = [queue.get(timeout=60) for _ in ranks]
     [rank.join() for rank in ranks]

@@ -108,7 +108,7 @@ def test_files_that_do_not_fit_are_named(root: Path):
     write_label_map(np.full((2, 3), 9), root / 'labels/a.png')
     with pytest.raises(ValueError, match=r'labels/a.png: labels hold \[9\]'):
         evaluate_label_folder(root / 'labels', root / 'gt', 'a', CLASSES)
-    with pytest.raises(ValueError, match='cams/b.npy has the class key 1, .* are 0 to 0; if key 0 is a background plane, use first_key=1'):
+    with pytest.raises(ValueError, match='cams/b.npy has the class key 1, .* are 0 to 0; if .* use first_key=1'):
         evaluate_cam_folder(root / 'cams', root / 'gt', 'b', CLASSES[:2])
     np.save(root / 'cams/a.npy', {0: np.full((2, 3), 7.)})
     with pytest.raises(ValueError, match='cams/a.npy: cams must lie in'):

@@ -51,12 +51,14 @@ GOOD_MAPS = [maps_of({0: .9}), maps_of({1: .9}), maps_of({2: .9})]
 @pytest.mark.parametrize('source', ['labels', 'cams'])
 def test_masks(tmp_path: Path, source: str, contents: list, words: str):
     gt = masks(tmp_path, contents)
+    if source == 'labels':
+        evaluate = evaluate_label_folder
+        folder = write_folder(tmp_path / 'labels', '.png', [np.zeros((2, 2), np.uint8)] * 3)
+    else:
+        evaluate = evaluate_cam_folder
+        folder = write_folder(tmp_path / 'cams', '.npy', GOOD_MAPS)
     with pytest.raises(ValueError, match=words):
-        if source == 'labels':
-            labels = [np.zeros((2, 2), np.uint8)] * 3
-            evaluate_label_folder(write_folder(tmp_path / 'labels', '.png', labels), gt, '012', CLASSES)
-        else:
-            evaluate_cam_folder(write_folder(tmp_path / 'cams', '.npy', GOOD_MAPS), gt, '012', CLASSES)
+        evaluate(folder, gt, '012', CLASSES)
 
 
 @pytest.mark.parametrize(('label', 'words'), [

@@ -184,12 +184,14 @@ class ThresholdSweep:
         if channels is None:
             channels = range(self.num_classes - 1)
         values = [int(channel) + 1 for channel in channels]
-        kept = _planes_above_zero(planes)
+        # Planes without a positive score never win above a threshold. NaN counts as positive here.
+        kept = [] if not planes.numel() else (~(planes.amax(1) <= 0)).nonzero().flatten().tolist()
         if not kept:
             scores = planes.new_zeros(planes.shape[1])
             return scores, torch.ones_like(scores, dtype=torch.int32)
         planes = [planes[i] for i in kept]
         values = [values[i] for i in kept]
+        _check_finite(planes)
         scores = planes[0] if len(planes) == 1 else torch.stack(planes).amax(0)
         _check_range(scores)
         winners = torch.full_like(scores, values[-1], dtype=torch.int32)
@@ -289,14 +291,10 @@ def _outside(values: Tensor, low: int, high: int) -> Tensor:
     return values[(values < low) | (values > high)]
 
 
-def _planes_above_zero(planes: Tensor) -> list[int]:
-    """Return which of the planes (P, N) have a positive score; the others never win above a threshold."""
-    if not planes.numel():
-        return []
-    highest = planes.amax(1)
-    if not (highest.isfinite() & planes.amin(1).isfinite()).all():
+def _check_finite(planes: Sequence[Tensor]) -> None:
+    extremes = [extreme for plane in planes for extreme in plane.aminmax()]
+    if not torch.stack(extremes).isfinite().all():
         raise ValueError('cams hold NaN or infinite values')
-    return (highest > 0).nonzero().flatten().tolist()
 
 
 def _check_range(scores: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from mmengine.logging import print_log
+from mmseg.evaluation import IoUMetric
 from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,7 +19,7 @@ from .counting_metric import CountingMetric, ImageMean, image_name, read_field
 from .results import EvaluationResult
 from .threshold_sweep import ThresholdSweep, checked_thresholds
 
-__all__ = ['CAMMetric', 'ImageMAP', 'PairAffinityMetric']
+__all__ = ['CAMMetric', 'CheckedIoUMetric', 'ImageMAP', 'PairAffinityMetric']
 
 _AFFINITY_BINS = 1000
 
@@ -106,8 +107,7 @@ class CAMMetric(CountingMetric):
         self.result = sweep.result(self.dataset_meta['classes'])
         title = f'{self.prefix}: {self.field} at threshold {self.threshold:g}'
         print_log(f'{title}:\n{self.result.to_text(self.threshold)}', logger='current')
-        for note in self.result.notes:
-            print_log(f'{title}: {note}', logger='current', level=logging.WARNING)
+        _log_notes(self.result, f'{title}: ')
         metrics = self.result.metrics(self.threshold, oracle=self.result.best())
         shown = ('mIoU', 'FP', 'FN', 'precision', 'recall', 'oracle_mIoU', 'oracle_threshold')
         metrics = {key: metrics[key] for key in shown}
@@ -157,6 +157,60 @@ class CAMMetric(CountingMetric):
 
     def _full_name(self, key: str) -> str:
         return f'{self.name}_{key}' if self.name else key
+
+
+@METRICS.register_module()
+class CheckedIoUMetric(IoUMetric):
+    """Compute mmseg's IoU metrics of a segmentation, but only from masks that can be evaluated.
+
+    The numbers are those of ``IoUMetric``. If the masks hold no foreground class, they are NaN, with a warning in the
+    log; another warning names classes that are predicted but in no mask. Mask values that are no class are refused,
+    where ``IoUMetric`` leaves them out.
+
+    Args:
+        **kwargs (Any): Those of mmseg's ``IoUMetric``.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ignored = 0
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count a batch.
+
+        Args:
+            data_batch (Any): Not used.
+            data_samples (Sequence[dict]): Samples as dicts, with ``pred_sem_seg`` and ``gt_sem_seg``.
+
+        Raises:
+            ValueError: A mask holds a value that is no class; the image is named.
+        """
+        for sample in () if self.format_only else data_samples:
+            self._check_mask(sample)
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the metrics from the pixel counts of all images; see ``IoUMetric``."""
+        metrics = super().compute_metrics(results)
+        if self.format_only:
+            return metrics
+        hits, _, predicted, truth = (torch.stack(areas).double().sum(0).numpy() for areas in zip(*results))
+        result = EvaluationResult(hits, predicted, truth, self.dataset_meta['classes'], ignored=self._ignored,
+                                  ignore_index=self.ignore_index)
+        self._ignored = 0
+        _log_notes(result, f'{self.prefix or "segmentation"}: ')
+        return metrics if result.has_foreground else dict.fromkeys(metrics, float('nan'))
+
+    def _check_mask(self, sample: dict) -> None:
+        """Refuse values that are no class, and count ignored pixels."""
+        gt = read_field(sample, 'gt_sem_seg', 'the pipeline must load masks (LoadAnnotations)')['data']
+        valid = gt[gt != self.ignore_index]
+        self._ignored += gt.numel() - valid.numel()
+        num_classes = len(self.dataset_meta['classes'])
+        if valid.numel() and not 0 <= valid.min() <= valid.max() < num_classes:
+            wrong = valid[(valid < 0) | (valid >= num_classes)].unique()[:5].tolist()
+            raise ValueError(f'the mask of {image_name(sample)} holds {wrong}, allowed are 0 to {num_classes - 1} and '
+                             f'ignore_index={self.ignore_index}')
 
 
 @METRICS.register_module()
@@ -288,6 +342,12 @@ class _PairHistograms:
     def merge(self, other: '_PairHistograms') -> None:
         """Add the pairs of another accumulator."""
         self.counts += other.counts
+
+
+def _log_notes(result: EvaluationResult, title: str) -> None:
+    """Log what a result says about classes that the masks do not hold."""
+    for note in result.notes:
+        print_log(title + note, logger='current', level=logging.WARNING)
 
 
 def _finite_scores(sample: dict, field: str, hint: str = 'the model must predict them') -> Tensor:

@@ -1,4 +1,4 @@
-"""Drawing and laying out of small pictures on a sheet, as functions of arrays."""
+"""Sheets of small pictures: functions of arrays."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,7 +20,7 @@ MARGIN = 12
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-    """Blend a score map in the jet colors over the gray image, so that no color but the map's is seen.
+    """Blend a score map in the jet colors over the gray image, so that all color comes from the map.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8 RGB.
@@ -39,7 +39,7 @@ def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.
 
 
 def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Paint a label map.
+    """Color a label map.
 
     Args:
         labels (np.ndarray): (H, W) integers.
@@ -54,7 +54,7 @@ def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.nda
 
 
 def fit_cell(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
-    """Scale a picture into a cell, keeping its aspect, centered on light gray.
+    """Scale a picture into a cell, keeping its aspect ratio, centered on light gray.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
@@ -77,7 +77,7 @@ def fit_cell(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) ->
 
 
 def write_caption(cell: np.ndarray, text: str, size: int = 13) -> np.ndarray:
-    """Write a line at the bottom of a cell, white on a darkened strip; shortened to fit.
+    """Write a caption at the bottom of a cell, in white on a dark strip, shortened to fit.
 
     Args:
         cell (np.ndarray): (H, W, 3) uint8 RGB.
@@ -101,7 +101,7 @@ def write_caption(cell: np.ndarray, text: str, size: int = 13) -> np.ndarray:
 
 def compose_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
                   legend: Sequence[tuple[str, Sequence[int]]] = (), heading: str = '') -> np.ndarray:
-    """Lay cells out in a grid, with titles above the columns and a legend of colors below.
+    """Arrange cells in a grid, with titles above the columns and a legend of colors below.
 
     Args:
         rows (Sequence[Sequence[np.ndarray]]): Cells of one size, (H, W, 3) uint8 RGB.
@@ -139,7 +139,7 @@ def compose_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
 
 
 def _place_legend(legend: Sequence[tuple], width: int) -> list[tuple[int, int]]:
-    """Positions (x, y) of the entries, wrapped at ``width``."""
+    """Return the positions (x, y) of the entries, wrapped at ``width``."""
     places, x, y = [], 0, 0
     for name, _ in legend:
         advance = 38 + int(_font(14).getlength(name))
@@ -159,7 +159,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, places: Sequence[tuple], legend: Seq
 
 @lru_cache(maxsize=8)
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along."""
+    """Load DejaVu Sans, which matplotlib ships."""
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size)
 

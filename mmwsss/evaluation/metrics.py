@@ -215,7 +215,7 @@ class CheckedIoUMetric(IoUMetric):
 
 @METRICS.register_module()
 class ImageMAP(CountingMetric):
-    """Label-ranking average precision: mean over images of the AP over the classes of the image, as in MCTformer.
+    """Label-ranking average precision of class scores: the mean AP of the images, as in MCTformer.
 
     The AP of an image is the mean over its true classes c of the share of true classes among those that score at
     least as high as c. Metric: ``mAP``, in percent with two decimals; images without labels are left out. This is not

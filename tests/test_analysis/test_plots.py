@@ -1,5 +1,6 @@
 """Figures of evaluation results."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ UNDEFINED = pd.Series([np.nan, np.nan], [.1, .3])
     (plot_maps_over_setting, ({'cams': MEANS}, 'layers')),
     (plot_maps_over_setting, ({'a': MEANS, 'b': MEANS.set_axis(['x', '[0]', 'y'])}, 'mode')),
 ])
-def test_a_figure_is_drawn(tmp_path: Path, plot: callable, args: tuple):
+def test_a_figure_is_drawn(tmp_path: Path, plot: Callable, args: tuple):
     plot(*args, tmp_path / 'figure.png')
     with Image.open(tmp_path / 'figure.png') as image:
         colors = {color for _, color in image.convert('RGB').getcolors(1 << 20)}

@@ -96,7 +96,7 @@ def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
 
 
 def choose_split(cfg: Config, split: str) -> None:
-    """Make ``test_dataloader`` read the images of a split, with the pipeline and masks that it has.
+    """Let ``test_dataloader`` read the images of a split, with its own pipeline and masks.
 
     Raises:
         ValueError: The config has no test data.
@@ -153,7 +153,7 @@ def row_of(result: EvaluationResult, threshold: float) -> dict:
 
 
 def without_copy(rows: list[dict]) -> list[dict]:
-    """Leave out the map ``cams`` of a model if it is another one of its maps, which is marked as the ``result``."""
+    """Leave out the map ``cams`` of a model if it equals another of its maps, which is then marked as ``result``."""
     result = next((row for row in rows if row['map'] == 'cams'), None)
     same = [row for row in rows if row is not result and result and row['curve'] == result['curve']]
     for row in rows:
@@ -162,7 +162,7 @@ def without_copy(rows: list[dict]) -> list[dict]:
 
 
 def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, setting: Optional[tuple]) -> list[dict]:
-    """Evaluate a model with one value of the setting that is swept; the rows of its maps, in the first process."""
+    """Evaluate a model with one value of the swept setting; return the rows of its maps in the first process."""
     args.config = config
     cfg = load_config(args)
     if setting:

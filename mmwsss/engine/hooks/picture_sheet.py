@@ -1,4 +1,4 @@
-"""A sheet of pictures at every validation and test."""
+"""Hook that draws a sheet of pictures at every validation and test."""
 
 import warnings
 from collections.abc import Sequence

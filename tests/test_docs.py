@@ -18,6 +18,7 @@ from PIL import Image
 from mmwsss.apis import inference_cams, init_model
 from mmwsss.assets import list_assets
 from mmwsss.datasets import labels_from_masks
+from mmwsss.datasets.map_files import write_cams, write_label_map
 from mmwsss.models import AttentionViT, Request, extract_features
 from mmwsss.recipes import STAGE_KINDS, Place, Tools, read_recipe
 from mmwsss.recipes.launch import run_command
@@ -365,6 +366,20 @@ def test_both_label_kinds_block(sample_folder):
     assert [metric.prefix for metric in metrics] == ['seg', 'cam', 'cam']
     assert metrics[1]._full_name('mIoU') == 'mIoU'
     assert metrics[2]._full_name('mIoU') == 'predicted_mIoU'
+
+
+def test_evaluation_result_block(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for index in range(2):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[:3, :4] = index + 1
+        write_label_map(mask, f'SegmentationClass/{index}.png')
+        write_cams((mask > 0)[None] * .45, [index], mask.shape, f'cams/{index}.npz')
+    space = {'ids': ['0', '1']}
+    exec(compile(SNIPPETS['evaluation_result'], 'evaluation_result', 'exec'), space)
+    assert space['best'] == 0
+    output = capsys.readouterr().out
+    assert all(word in output for word in ('precision', 'disc', 'oracle_mIoU'))
 
 
 def test_data_sets_block(mmseg_folder, monkeypatch):

@@ -11,8 +11,10 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmseg.evaluation import IoUMetric
 
 from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.registry import METRICS
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 
@@ -70,7 +72,7 @@ def write_predictions(cfg: Config, out: str) -> None:
     """Let the segmentation metric of the test evaluator write what was predicted to ``out``."""
     Path(out).mkdir(parents=True, exist_ok=True)  # every process; the metric makes it in one of them only
     metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    writers = [metric for metric in metrics if metric.get('type', '').split('.')[-1] == 'IoUMetric']
+    writers = [metric for metric in metrics if issubclass(METRICS.get(metric.get('type', '')) or object, IoUMetric)]
     if not writers:
         writers = [dict(type='mmseg.IoUMetric', format_only=True)]
         metrics = [*metrics, *writers]

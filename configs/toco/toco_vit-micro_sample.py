@@ -53,7 +53,7 @@ val_pipeline = [
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 val_evaluator = [
-    dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+    dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
 ]

@@ -7,9 +7,9 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
+from mmwsss.analysis import color_labels, compose_sheet, fit_cell
 from mmwsss.datasets import read_ids
 from mmwsss.utils import atomic_path
-from mmwsss.visualization.sheet import colour_labels, compose_sheet, fit_cell
 
 from .place import photos_of
 
@@ -23,7 +23,7 @@ def draw_labels(cfg: Config, labels: Path, masks: Path, split: Path, path: Path,
 
     Args:
         cfg: Names the folder of photographs.
-        labels: Folder of palette PNGs, whose colours are used.
+        labels: Folder of palette PNGs, whose colors are used.
         masks: Folder of masks, likewise PNGs of class numbers.
         split: List of image ids.
         path: Where the sheet goes.
@@ -48,6 +48,6 @@ def _row(photos: Path, label: Path, mask: Path) -> list[np.ndarray]:
     if photo is None or not label.is_file() or not mask.is_file():
         return []
     palette = np.array(Image.open(label).getpalette() or np.arange(256).repeat(3)).reshape(-1, 3)[:255]
-    maps = [colour_labels(np.array(Image.open(path)), palette) for path in (label, mask)]
+    maps = [color_labels(np.array(Image.open(path)), palette) for path in (label, mask)]
     image = fit_cell(np.array(Image.open(photo).convert('RGB')), CELL)
     return [image, *(fit_cell(values, CELL, smooth=False) for values in maps)]

@@ -93,8 +93,9 @@ def tool():
     return load_tool('tools/test.py')
 
 
-def test_out_finds_the_segmentation_metric(tool, tmp_path):
-    cfg = Config(dict(test_evaluator=[dict(type='CAMMetric'), dict(type='mmseg.IoUMetric')]))
+@pytest.mark.parametrize('name', ['mmseg.IoUMetric', 'IoUMetric', 'CheckedIoUMetric'])
+def test_out_finds_the_segmentation_metric(tool, tmp_path, name):
+    cfg = Config(dict(test_evaluator=[dict(type='CAMMetric'), dict(type=name)]))
     tool.write_predictions(cfg, str(tmp_path / 'out'))
     assert 'output_dir' not in cfg.test_evaluator[0]
     assert cfg.test_evaluator[1].output_dir == str(tmp_path / 'out')

@@ -4,8 +4,8 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmwsss.analysis import CAMVisualizer
 from mmwsss.registry import VISUALIZERS
-from mmwsss.visualization import CAMVisualizer
 
 PALETTE = [[0, 0, 0], [250, 0, 0], [0, 0, 250]]
 
@@ -52,7 +52,7 @@ def test_columns_that_not_all_rows_have_are_left_out(visualizer: CAMVisualizer):
     assert two.shape[1] - one.shape[1] == 60 + 4
 
 
-def test_classes_without_a_colour_get_one(visualizer: CAMVisualizer):
+def test_classes_without_a_color_get_one(visualizer: CAMVisualizer):
     meta = visualizer.dataset_meta
     visualizer.dataset_meta = {'classes': ('background', 'disc', 'bar')}
     assert visualizer.draw_labels(np.array([[1, 2]])).tolist() == [[[128, 0, 0], [0, 128, 0]]]

@@ -1,4 +1,4 @@
-"""Drawing and laying out of small pictures on a sheet, as functions of arrays."""
+"""Sheets of small pictures: functions of arrays."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ['colour_labels', 'compose_sheet', 'fit_cell', 'heat_overlay', 'write_caption']
+__all__ = ['color_labels', 'compose_sheet', 'fit_cell', 'heat_overlay', 'write_caption']
 
 PAPER = (255, 255, 255)
 INK = (30, 30, 30)
@@ -20,12 +20,12 @@ MARGIN = 12
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-    """Blend a score map in the jet colours over the grey image, so that no colour but the map's is seen.
+    """Blend a score map in the jet colors over the gray image, so that all color comes from the map.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8 RGB.
         heat (np.ndarray): (h, w) in [0, 1]; resized to the image where it differs.
-        alpha (float): Weight of the colours. Defaults to 0.5.
+        alpha (float): Weight of the colors. Defaults to 0.5.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -33,17 +33,17 @@ def heat_overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.5) -> np.
     levels = np.clip(np.nan_to_num(heat) * 255, 0, 255).astype(np.uint8)
     if levels.shape != image.shape[:2]:
         levels = cv2.resize(levels, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
-    grey = cv2.cvtColor(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return cv2.addWeighted(np.ascontiguousarray(colours), alpha, grey, 1 - alpha, 0)
+    colors = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
+    gray = cv2.cvtColor(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(np.ascontiguousarray(colors), alpha, gray, 1 - alpha, 0)
 
 
-def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Paint a label map.
+def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Color a label map.
 
     Args:
         labels (np.ndarray): (H, W) integers.
-        palette (Sequence): RGB in 0..255 of the values 0, 1, ...; every other value is light grey.
+        palette (Sequence): RGB in 0..255 of the values 0, 1, ...; every other value is light gray.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -54,7 +54,7 @@ def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.nd
 
 
 def fit_cell(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
-    """Scale a picture into a cell, keeping its aspect, centred on light grey.
+    """Scale a picture into a cell, keeping its aspect ratio, centered on light gray.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
@@ -77,7 +77,7 @@ def fit_cell(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) ->
 
 
 def write_caption(cell: np.ndarray, text: str, size: int = 13) -> np.ndarray:
-    """Write a line at the bottom of a cell, white on a darkened strip; shortened to fit.
+    """Write a caption at the bottom of a cell, in white on a dark strip, shortened to fit.
 
     Args:
         cell (np.ndarray): (H, W, 3) uint8 RGB.
@@ -101,12 +101,12 @@ def write_caption(cell: np.ndarray, text: str, size: int = 13) -> np.ndarray:
 
 def compose_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
                   legend: Sequence[tuple[str, Sequence[int]]] = (), heading: str = '') -> np.ndarray:
-    """Lay cells out in a grid, with titles above the columns and a legend of colours below.
+    """Arrange cells in a grid, with titles above the columns and a legend of colors below.
 
     Args:
         rows (Sequence[Sequence[np.ndarray]]): Cells of one size, (H, W, 3) uint8 RGB.
         titles (Sequence[str]): One per column.
-        legend (Sequence[tuple[str, Sequence[int]]]): Names and RGB colours.
+        legend (Sequence[tuple[str, Sequence[int]]]): Names and RGB colors.
         heading (str): Above everything.
 
     Returns:
@@ -139,7 +139,7 @@ def compose_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],
 
 
 def _place_legend(legend: Sequence[tuple], width: int) -> list[tuple[int, int]]:
-    """Positions (x, y) of the entries, wrapped at ``width``."""
+    """Return the positions (x, y) of the entries, wrapped at ``width``."""
     places, x, y = [], 0, 0
     for name, _ in legend:
         advance = 38 + int(_font(14).getlength(name))
@@ -151,15 +151,15 @@ def _place_legend(legend: Sequence[tuple], width: int) -> list[tuple[int, int]]:
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, places: Sequence[tuple], legend: Sequence[tuple], top: int) -> None:
-    for (x, y), (name, colour) in zip(places, legend):
+    for (x, y), (name, color) in zip(places, legend):
         left, upper = MARGIN + x, top + y
-        draw.rectangle((left, upper, left + 16, upper + 14), tuple(int(c) for c in colour), (120, 120, 120))
+        draw.rectangle((left, upper, left + 16, upper + 14), tuple(int(c) for c in color), (120, 120, 120))
         draw.text((left + 22, upper + 7), name, INK, _font(14), anchor='lm')
 
 
 @lru_cache(maxsize=8)
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along."""
+    """Load DejaVu Sans, which matplotlib ships."""
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name)), size)
 

@@ -14,7 +14,7 @@ from mmwsss.datasets import index_palette
 from mmwsss.models.utils import cams_to_labels
 from mmwsss.registry import VISUALIZERS
 
-from .sheet import IGNORED, colour_labels, compose_sheet, fit_cell, heat_overlay, write_caption
+from .sheet import IGNORED, color_labels, compose_sheet, fit_cell, heat_overlay, write_caption
 
 __all__ = ['CAMVisualizer']
 
@@ -29,7 +29,7 @@ class CAMVisualizer(SegLocalVisualizer):
     Args:
         name (str): Name of the instance. Defaults to ``'visualizer'``.
         cell_size (tuple[int, int]): (width, height) of a picture on a sheet. Defaults to (208, 160).
-        cam_alpha (float): Weight of the heat colours over the image. Defaults to 0.5.
+        cam_alpha (float): Weight of the heat colors over the image. Defaults to 0.5.
         **kwargs (Any): Those of mmseg's ``SegLocalVisualizer``.
     """
 
@@ -40,7 +40,7 @@ class CAMVisualizer(SegLocalVisualizer):
         self.cam_alpha = cam_alpha
 
     def draw_cams(self, image: np.ndarray, cams: Tensor, image_labels: Optional[Tensor] = None) -> np.ndarray:
-        """Draw the highest map of the present classes in jet colours over the image.
+        """Draw the highest map of the present classes in jet colors over the image.
 
         Args:
             image (np.ndarray): (H, W, 3) uint8 RGB.
@@ -56,11 +56,11 @@ class CAMVisualizer(SegLocalVisualizer):
         return heat_overlay(image, cams.amax(0).numpy(), self.cam_alpha)
 
     def draw_labels(self, labels: np.ndarray) -> np.ndarray:
-        """Paint a label map (H, W) in the colours of the dataset, ignored pixels light grey: (H, W, 3) uint8."""
-        return colour_labels(labels, self._palette())
+        """Color a label map (H, W) by the palette of the dataset, ignored pixels light gray; return (H, W, 3) uint8."""
+        return color_labels(labels, self._palette())
 
     def sheet_row(self, image: np.ndarray, sample: SegDataSample, threshold: float = 0.5) -> dict:
-        """Draw what a sample carries into cells of one size.
+        """Draw the fields of a sample as cells of one size.
 
         Args:
             image (np.ndarray): Its image, (H, W, 3) uint8 RGB.
@@ -90,7 +90,7 @@ class CAMVisualizer(SegLocalVisualizer):
         return {'cells': cells, 'values': values}
 
     def draw_sheet(self, rows: Sequence[dict], heading: str = '') -> np.ndarray:
-        """Lay out rows of :meth:`sheet_row`, with titles and a legend of the classes that occur.
+        """Draw rows of :meth:`sheet_row` as a sheet, with titles and a legend of the classes that occur.
 
         Args:
             rows (Sequence[dict]): At least one; columns that not all of them have are left out.
@@ -109,7 +109,7 @@ class CAMVisualizer(SegLocalVisualizer):
 
     @master_only
     def add_sheet(self, name: str, rows: Sequence[dict], heading: str = '', step: int = 0) -> np.ndarray:
-        """Draw a sheet and hand it to all backends.
+        """Draw a sheet and pass it to all backends.
 
         Args:
             name (str): What the backends call it.
@@ -125,13 +125,13 @@ class CAMVisualizer(SegLocalVisualizer):
         return sheet
 
     def _palette(self) -> list:
-        """A colour for every class, VOC's where the dataset has none."""
+        """Return a color for every class, from VOC where the dataset has none."""
         count = len(self.dataset_meta.get('classes') or ())
         palette = list(self.dataset_meta.get('palette') or ())
         return palette + index_palette(256)[len(palette):max(count, len(palette))]
 
     def _names(self, image_labels: Optional[Tensor]) -> str:
-        """The classes of an image, in words."""
+        """Return the names of the classes of an image."""
         if image_labels is None:
             return ''
         classes = list(self.dataset_meta.get('classes') or ())[1:]

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from mmwsss.visualization import colour_labels, compose_sheet, fit_cell, heat_overlay, write_caption
+from mmwsss.analysis import color_labels, compose_sheet, fit_cell, heat_overlay, write_caption
 
 GREY = np.full((10, 20, 3), 100, np.uint8)
 
 
-def test_heat_runs_from_blue_to_red_over_the_grey_image():
+def test_heat_runs_from_blue_to_red_over_the_gray_image():
     image = np.full((1, 3, 3), (200, 0, 0), np.uint8)
     drawn = heat_overlay(image, np.array([[0., .5, 1.]]), alpha=.5).astype(int)
     red, green, blue = drawn[0].T
@@ -20,8 +20,8 @@ def test_heat_of_another_size_is_resized():
     assert heat_overlay(GREY, np.random.default_rng(0).random((3, 4))).shape == GREY.shape
 
 
-def test_labels_get_their_colours_and_others_grey():
-    drawn = colour_labels(np.array([[0, 1, 255, -1, 7]]), [(0, 0, 0), (10, 20, 30)])
+def test_labels_get_their_colors_and_others_gray():
+    drawn = color_labels(np.array([[0, 1, 255, -1, 7]]), [(0, 0, 0), (10, 20, 30)])
     assert drawn[0].tolist() == [[0, 0, 0], [10, 20, 30], [224] * 3, [224] * 3, [224] * 3]
 
 
@@ -34,7 +34,7 @@ def test_pictures_keep_their_aspect_in_a_cell(shape: tuple, inner: tuple):
 
 
 def test_label_maps_are_not_blurred():
-    labels = colour_labels(np.random.default_rng(0).integers(0, 2, (9, 9)), [(0, 0, 0), (255, 0, 0)])
+    labels = color_labels(np.random.default_rng(0).integers(0, 2, (9, 9)), [(0, 0, 0), (255, 0, 0)])
     assert set(np.unique(fit_cell(labels, (32, 32), smooth=False))) == {0, 255}
 
 

@@ -21,7 +21,8 @@ from rich.table import Table
 
 from mmwsss.datasets import read_class_names, read_ids
 from mmwsss.evaluation import best_threshold, evaluate_cam_folder, evaluate_label_folder
-from mmwsss.utils import atomic_path, write_json
+from mmwsss.utils import atomic_path
+from mmwsss.utils.results import write_results
 
 COLUMNS = {'IoU': 'IoU', 'FP': 'class_FP', 'FN': 'class_FN', 'precision': 'precision', 'recall': 'recall'}
 MEANS = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
@@ -182,21 +183,10 @@ def report(found: dict, classes: Sequence[str], args: argparse.Namespace) -> Non
     named = metrics(found, fixed, best)
     Console().print('  '.join(f'{key}: {value:g}' for key, value in named.items()), soft_wrap=True)
     if args.json:
-        details = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in found.items()}
         settings = {key: value for key, value in vars(args).items() if key not in ('json', 'plot', 'thresholds')}
-        write_json(_without_nan({'metrics': named, 'classes': list(classes), 'settings': settings, **details}),
-                   args.json)
+        write_results(args.json, 'eval_pseudo_labels.py', named, classes=list(classes), settings=settings, **found)
     if args.plot:
         plot(found, classes, fixed, best, args.plot)
-
-
-def _without_nan(value: object) -> object:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def main() -> None:

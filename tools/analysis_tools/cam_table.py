@@ -25,10 +25,11 @@ from rich.table import Table
 from mmwsss.apis import checkpoint_hash
 from mmwsss.evaluation import CAMMetric
 from mmwsss.registry import MODELS
-from mmwsss.utils import atomic_path, write_json
+from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
 from mmwsss.utils.config import dataset_configs, masks_beside
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.results import write_results
 
 RATES = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
 COLUMNS = ('mIoU', 'oracle_mIoU', 'oracle_threshold', 'oracle_FP', 'oracle_FN', 'oracle_precision', 'oracle_recall')
@@ -198,6 +199,17 @@ def cells(row: dict) -> list[str]:
     return [' '.join([row['label'], *setting]), name, *numbers]
 
 
+def metrics_of(rows: list[dict]) -> dict:
+    """Return the mIoU and oracle mIoU of each row by name: model if there are several, map and setting."""
+    several = len({row['label'] for row in rows}) > 1
+    metrics = {}
+    for row in rows:
+        setting = [f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items()]
+        name = ' '.join([*([row['label']] if several else []), row['map'], *setting])
+        metrics.update({f'{name} cam/{key}': row[key] for key in ('mIoU', 'oracle_mIoU')})
+    return metrics
+
+
 def headings(rows: list[dict]) -> list[str]:
     """Names of the columns, with the fixed threshold if all rows share it."""
     thresholds = {row['threshold'] for row in rows}
@@ -281,7 +293,8 @@ def main() -> None:
         return
     print_table(rows)
     if args.out:
-        write_json({'rule': RULE, 'rows': rows}, Path(args.out).with_suffix('.json'))
+        write_results(Path(args.out).with_suffix('.json'), 'cam_table.py', metrics_of(rows), rows[0]['config'],
+                      args.checkpoint, rule=RULE, rows=rows)
         with atomic_path(Path(args.out).with_suffix('.md')) as tmp:
             tmp.write_text(markdown(rows), encoding='utf-8')
     if args.plot:

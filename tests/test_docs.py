@@ -12,13 +12,13 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner, save_checkpoint
 from mmseg.datasets import PascalVOCDataset
+from mmwsss.recipes.launch import run_command
 from PIL import Image
 
 from mmwsss.apis import inference_cams, init_model
 from mmwsss.assets import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.recipes import STAGE_KINDS, Place, Tools, read_recipe
-from mmwsss.recipes.launch import run_command
 from mmwsss.utils.cli import find_config
 
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mmwsss.recipes.recipe import shortened
 from PIL import Image
 from rich.console import Console
 
 from mmwsss.datasets.coco2014 import COCO2014Dataset
 from mmwsss.recipes import Place, RecipeRunner, Tools, read_recipe
-from mmwsss.recipes.recipe import shortened
 
 from .helpers import REPO
 from .test_tools.test_dataset_converters.loading import run_converter

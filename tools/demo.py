@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 
 class Steps:
-    """Runs commands, says which, and remembers how long each took."""
+    """Run and print commands, and record how long each takes."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -59,7 +59,7 @@ class Steps:
 
 
 def all_background(data: Path) -> float:
-    """mIoU in percent of calling every pixel of the validation masks background; the classes are those of the set."""
+    """Return the mIoU in percent on the validation masks if every pixel is predicted as background."""
     background = valid = 0
     for name in list_from_file(str(data / 'ImageSets/Segmentation/val.txt')):
         mask = np.asarray(Image.open(data / f'SegmentationClass/{name}.png'))

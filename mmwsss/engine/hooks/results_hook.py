@@ -56,8 +56,7 @@ class ResultsHook(Hook):
 
 def _last_checkpoint(runner: Runner) -> Optional[str]:
     """Return the checkpoint of the current epoch or iteration, or None if none was saved."""
-    info = runner.message_hub.runtime_info
-    path = info.get('last_ckpt')
+    path = runner.message_hub.runtime_info.get('last_ckpt')
     if not path or not Path(path).stem.endswith((f'epoch_{runner.epoch}', f'iter_{runner.iter}')):
         return None
     return str(path)
@@ -68,7 +67,7 @@ def _best(validations: list[dict]) -> dict[str, dict]:
     best: dict[str, dict] = {}
     for entry in validations:
         for name, value in entry['metrics'].items():
-            if any(fnmatch(name, pattern) for pattern in HIGHER_IS_BETTER) and value is not None:
-                if name not in best or value > best[name]['value']:
-                    best[name] = {'value': value, 'epoch': entry['epoch'], 'iter': entry['iter']}
+            comparable = value is not None and any(fnmatch(name, pattern) for pattern in HIGHER_IS_BETTER)
+            if comparable and not (name in best and best[name]['value'] >= value):
+                best[name] = {'value': value, 'epoch': entry['epoch'], 'iter': entry['iter']}
     return best

@@ -57,9 +57,8 @@ def build_context(args: argparse.Namespace) -> RecipeContext:
     return RecipeContext(recipe, work_dir.absolute(), tools, data_root)
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     """Run the recipe that the command line names."""
-    args = parse_args()
     console = Console()
     context = build_context(args)
     runner = RecipeRunner(context, console)
@@ -72,11 +71,18 @@ def main() -> None:
     console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
 
 
-if __name__ == '__main__':
+def main() -> int:
+    """Run the command line, and return the exit code."""
+    args = parse_args()
     try:
-        main()
+        run(args)
     except (RecipeError, ValueError, FileNotFoundError) as error:  # anything else keeps its traceback
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        sys.exit(1 if isinstance(error, StageError) else 2)
+        return 1 if isinstance(error, StageError) else 2
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

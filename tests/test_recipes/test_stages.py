@@ -16,6 +16,7 @@ from ..helpers import REPO, write_voc_folder
 V2 = 'configs/mctformer/mctformer-v2_vit-micro_sample.py'
 FCN = 'configs/mctformer/retrain_fcn_vit-micro_sample.py'
 
+
 def command(context, name):
     return ' '.join(context.recipe.stage(name).command(context)).replace(f'{REPO}/', '')
 
@@ -23,9 +24,9 @@ def command(context, name):
 def test_commands_of_one_process(context):
     assert command(context, 'data') == 'python tools/dataset_converters/make_sample.py data/sample'
     assert command(context, 'cam') == (f'python tools/train.py {V2} --work-dir out/cam --resume --cfg-options '
-                                   'model.cam_head.affinity_layers=[0,1]')
+                                       'model.cam_head.affinity_layers=[0,1]')
     assert command(context, 'val') == (f'python tools/test.py {V2} out/cam/epoch_8.pth --work-dir out/val --tta '
-                                   '--cfg-options model.cam_head.affinity_layers=[0,1]')
+                                       '--cfg-options model.cam_head.affinity_layers=[0,1]')
     assert command(context, 'table') == (
         f'python tools/analysis_tools/cam_table.py {V2} out/cam/epoch_8.pth --split train --work-dir out/table --out '
         'out/table/results --plot out/table/plot.png --cfg-options model.cam_head.affinity_layers=[0,1] '
@@ -38,7 +39,7 @@ def test_commands_of_one_process(context):
         'data/sample/ImageSets/Segmentation/train.txt --label-dir out/labels/labels --classes data/sample/classes.txt '
         '--json out/quality/results.json')
     assert command(context, 'fcn') == (f'python tools/train.py {FCN} --work-dir out/fcn --resume --cfg-options '
-                                   'train_dataloader.dataset.pseudo_label_dir=out/labels/labels')
+                                       'train_dataloader.dataset.pseudo_label_dir=out/labels/labels')
 
 
 PSA = 'configs/psa/psa_wr38_coco.py'
@@ -66,7 +67,7 @@ def test_random_walk_of_saved_cams_is_evaluated_on_the_masks_of_its_images(make_
 def test_several_processes_share_the_batch(context):
     context.tools.num_processes = 4
     assert command(context, 'cam') == (f'bash tools/dist_train.sh {V2} 4 --work-dir out/cam --resume --cfg-options '
-                                   'model.cam_head.affinity_layers=[0,1] train_dataloader.batch_size=2')
+                                       'model.cam_head.affinity_layers=[0,1] train_dataloader.batch_size=2')
     assert command(context, 'val').startswith(f'bash tools/dist_test.sh {V2} out/cam/epoch_8.pth 4 --work-dir')
     assert command(context, 'labels').startswith(
         'python -m torch.distributed.run --standalone --nproc-per-node 4 tools/make_pseudo_labels.py')
@@ -81,7 +82,8 @@ def test_other_data(context, tmp_path):
     context.data_root = 'other'
     assert command(context, 'data').endswith('make_sample.py other')
     assert '--data-root other' in command(context, 'cam')
-    assert '--gt-dir other/SegmentationClass --split other/ImageSets/Segmentation/train.txt' in command(context, 'quality')
+    assert command(context, 'quality').startswith('python tools/eval_pseudo_labels.py --gt-dir other/SegmentationClass '
+                                                  '--split other/ImageSets/Segmentation/train.txt ')
     (tmp_path / 'other').mkdir()
     with pytest.raises(RecipeError, match='stage cam, config .*: .*other'):
         command(context, 'cam')
@@ -113,14 +115,13 @@ def test_results_are_those_of_the_tool(context, name, path):
     assert stage.results(context) == {'some/metric': 1.23}
 
 
-def test_labels_need_a_config_that_takes_them(context, tmp_path):
-    stages = [*STAGES[:5], dict(STAGES[1], name='again', labels='labels')]
-    place.recipe = read_recipe(write_config(dict(title='Some', stages=stages), tmp_path / 'wrong.py'))
-    with pytest.raises(RecipeError, match='stage again is to be trained on pseudo labels, but .* no Pseudo'):
+def test_labels_need_a_config_that_takes_them(make_context, sample_stages):
+    context = make_context([*sample_stages[1:5], dict(sample_stages[1], name='again', labels='labels')])
+    with pytest.raises(RecipeError, match='stage again has labels to train on, but .* is not a PseudoLabelDataset'):
         command(context, 'again')
 
 
-def test_masks_drawn_beside_labels(context, tmp_path):
+def test_figure_of_labels_beside_masks(context, tmp_path):
     root = write_voc_folder(tmp_path / 'data/sample')
     (root / 'image_labels.json').write_text('{}')
     labels = context.work_dir / 'labels/labels'

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mmwsss.recipes.recipe import shortened
 from PIL import Image
 from rich.console import Console
 
 from mmwsss.datasets.coco2014 import COCO2014Dataset
-from mmwsss.recipes import Place, RecipeRunner, Tools, read_recipe
+from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
+from mmwsss.utils.commands import ToolCommands
 
 from .helpers import REPO
 from .test_tools.test_dataset_converters.loading import run_converter
@@ -51,7 +51,7 @@ def small(recipe):
     loaders = {'train_dataloader.batch_size': 2, 'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0}
     stages = [replace(stage, cfg_options={**stage.cfg_options, **OVERRIDES[stage.name], **loaders})
               if stage.name in OVERRIDES else stage for stage in recipe.stages if stage.name in STAGES]
-    return shortened(replace(recipe, stages=tuple(stages)))
+    return shorten_recipe(replace(recipe, stages=tuple(stages)))
 
 
 def test_every_stage(tmp_path, monkeypatch):
@@ -60,8 +60,8 @@ def test_every_stage(tmp_path, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     monkeypatch.chdir(tmp_path)
     recipe = small(read_recipe('configs/mctformer/recipe_coco.py'))
-    place = Place(recipe, tmp_path / 'out', Tools(REPO), str(root))
-    records = {record['name']: record for record in RecipeRunner(place, Console(file=io.StringIO())).run()}
+    context = RecipeContext(recipe, tmp_path / 'out', ToolCommands(REPO), str(root))
+    records = {record['name']: record for record in RecipeRunner(context, Console(file=io.StringIO())).run()}
     assert tuple(records) == STAGES
 
     labels = tmp_path / 'out/walk/labels'

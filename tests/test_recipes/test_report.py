@@ -63,5 +63,6 @@ def test_json(out):
 
 def test_metrics_that_do_not_exist(tmp_path):
     recipe = Recipe('Some', (Train('cam', 'train', report=('seg/mIoU', )), ))
-    with pytest.raises(RecipeError, match='stage cam is to report seg/mIoU, but its metrics are cam/mIoU, cam/oracle_mIoU'):
+    with pytest.raises(RecipeError, match='stage cam is to report seg/mIoU, but its metrics are cam/mIoU, '
+                                          'cam/oracle_mIoU'):
         results_table(recipe, [record('cam')])

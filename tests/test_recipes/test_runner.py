@@ -126,7 +126,7 @@ def test_only_runs_the_stages_named(quick):
 
 
 def test_unknown_stages_are_refused(quick):
-    with pytest.raises(RecipeError, match="no stage 'third' in .*: its stages are first, second, other"):
+    with pytest.raises(RecipeError, match="no stage 'third' in .*; its stages are first, second, other"):
         quick.run(start='third')
 
 

@@ -20,9 +20,9 @@ from mmwsss.assets import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.datasets.map_files import write_cams, write_label_map
 from mmwsss.models import AttentionViT, Request, extract_features
-from mmwsss.recipes import STAGE_KINDS, Place, Tools, read_recipe
-from mmwsss.recipes.launch import run_command
+from mmwsss.recipes import STAGES, RecipeContext, read_recipe
 from mmwsss.utils.cli import find_config
+from mmwsss.utils.commands import ToolCommands, run_command
 
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
@@ -171,29 +171,27 @@ def test_crf_block():
 def test_recipe_block(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'recipe.py').write_text(SNIPPETS['recipe'])
-    place = Place(read_recipe('recipe.py'), tmp_path / 'out', Tools(REPO))
-    shown = [' '.join(words) for stage in place.recipe.stages
-             for words in STAGE_KINDS[stage.kind].commands(stage, place)]
-    assert len(shown) == 6
-    for command in shown:
-        script = next(word for word in command.split() if word.startswith(str(REPO)))
-        assert set(re.findall(r' (--[\w-]+)', command)) <= known_flags(str(Path(script).relative_to(REPO))), command
+    context = RecipeContext(read_recipe('recipe.py'), tmp_path / 'out', ToolCommands(REPO))
+    lines = [' '.join(stage.command(context)) for stage in context.recipe.stages]
+    assert len(lines) == 6
+    for line in lines:
+        script = next(word for word in line.split() if word.startswith(str(REPO)))
+        assert set(re.findall(r' (--[\w-]+)', line)) <= known_flags(str(Path(script).relative_to(REPO))), line
 
 
 def test_stage_kind_block(tmp_path, monkeypatch):
-    monkeypatch.setitem(STAGE_KINDS, 'count-labels', None)
-    exec(compile(SNIPPETS['stage_kind'], 'stage_kind', 'exec'), {})
+    monkeypatch.setattr(STAGES, '_module_dict', dict(STAGES.module_dict))
+    exec(compile(SNIPPETS['stage_kind'], 'stage_kind', 'exec'), {'__name__': 'stage_kind'})
     stages = [dict(name='cam', kind='train', config='configs/toco/toco_vit-micro_sample.py'),
               dict(name='labels', kind='pseudo-labels', checkpoint='cam'),
               dict(name='count', kind='count-labels', labels='labels')]
     recipe = read_recipe(write_config(dict(title='Some', stages=stages), tmp_path / 'recipe.py'))
-    place, kind, stage = Place(recipe, tmp_path, Tools(REPO)), STAGE_KINDS['count-labels'], recipe.stage('count')
+    context, stage = RecipeContext(recipe, tmp_path, ToolCommands(REPO)), recipe.stage('count')
     for name in ('labels/labels/a.png', 'labels/labels/b.png', 'count/started.json'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (words, ) = kind.commands(stage, place)
-    assert run_command(words) == 0
-    assert kind.results(stage, place) == {'files': 2.0}
+    assert run_command(stage.command(context)) == 0
+    assert stage.results(context) == {'files': 2.0}
 
 
 # Configs that inherit from an mmseg config

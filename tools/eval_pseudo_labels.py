@@ -23,9 +23,8 @@ from mmwsss.evaluation import (
     EvaluationResult,
     evaluate_cam_folder,
     evaluate_label_folder,
-    without_nan,
 )
-from mmwsss.utils import write_json
+from mmwsss.utils.results import write_results
 
 
 def parse_args() -> argparse.Namespace:
@@ -148,7 +147,7 @@ def main() -> None:
     metrics = print_result(result, args)
     if args.json:
         settings = {key: value for key, value in vars(args).items() if key not in ('json', 'plot', 'thresholds')}
-        write_json({'metrics': without_nan(metrics), 'settings': settings, **result.to_dict()}, args.json)
+        write_results(args.json, 'eval_pseudo_labels.py', metrics, settings=settings, **result.to_dict())
     if args.plot:
         plot(result, metrics, args.plot)
 

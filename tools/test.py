@@ -9,6 +9,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
@@ -17,6 +18,7 @@ from mmwsss.datasets.config import load_config, replace_pipelines
 from mmwsss.registry import METRICS
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.results import RESULTS_FILE, write_results
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,7 +97,9 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.test()
+    metrics = runner.test()
+    if is_main_process():
+        write_results(Path(cfg.work_dir, RESULTS_FILE), 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
 
 
 if __name__ == '__main__':

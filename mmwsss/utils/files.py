@@ -1,5 +1,6 @@
 """Write files whole or not at all, and find files that are missing."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
-__all__ = ['atomic_path', 'missing_files', 'write_json', 'write_lines']
+__all__ = ['atomic_path', 'file_hash', 'missing_files', 'write_json', 'write_lines']
 
 
 @contextmanager
@@ -94,3 +95,16 @@ def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
                 names[folder] = {entry.name for entry in entries if entry.is_file()}
     split = ((os.fspath(path), *os.path.split(os.fspath(path))) for path in paths)
     return [path for path, folder, name in split if name not in names[folder]]
+
+
+def file_hash(path: Union[str, os.PathLike]) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal.
+
+    Args:
+        path (str or PathLike): The file, read in pieces of 1 MiB.
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

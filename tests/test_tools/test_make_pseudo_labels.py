@@ -119,7 +119,7 @@ def test_kill_9_and_the_same_command_again(root: Path, tmp_path: Path, monkeypat
     assert f'{6 - finished} made in' in capsys.readouterr().out
     call_tool(MAKE, *arguments, tmp_path / 'whole', '--workers', '0')
     assert contents(tmp_path / 'killed') == contents(tmp_path / 'whole')
-    assert len(contents(tmp_path / 'whole')) == 6 * 4 + 1
+    assert len(contents(tmp_path / 'whole')) == 6 * 4 + 2
 
 
 def test_damaged_files_are_made_again(root: Path, tmp_path: Path):

@@ -25,9 +25,10 @@ from mmwsss.apis import checkpoint_hash
 from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
 from mmwsss.evaluation import MEANS, CAMMetric, EvaluationResult, format_rate, without_nan
 from mmwsss.registry import MODELS
-from mmwsss.utils import atomic_path, write_json
+from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.results import write_results
 
 COLUMNS = ('mIoU', 'oracle_mIoU', 'oracle_threshold', 'oracle_FP', 'oracle_FN', 'oracle_precision', 'oracle_recall')
 UNUSED = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
@@ -190,6 +191,17 @@ def cells(row: dict) -> list[str]:
     return [' '.join([row['label'], *setting]), name, *(format_rate(row[column]) for column in COLUMNS)]
 
 
+def metrics_of(rows: list[dict]) -> dict:
+    """Return the mIoU and oracle mIoU of each row by name: model if there are several, map and setting."""
+    several = len({row['label'] for row in rows}) > 1
+    metrics = {}
+    for row in rows:
+        setting = [f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items()]
+        name = ' '.join([*([row['label']] if several else []), row['map'], *setting])
+        metrics.update({f'{name} cam/{key}': row[key] for key in ('mIoU', 'oracle_mIoU')})
+    return metrics
+
+
 def headings(rows: list[dict]) -> list[str]:
     """Return the names of the columns, with the fixed threshold if all rows share it."""
     thresholds = {row['threshold'] for row in rows}
@@ -254,7 +266,8 @@ def main() -> None:
         return
     print_table(rows)
     if args.out:
-        write_json({'rule': RULE, 'rows': rows}, Path(args.out).with_suffix('.json'))
+        write_results(Path(args.out).with_suffix('.json'), 'cam_table.py', metrics_of(rows), rows[0]['config'],
+                      args.checkpoint, rule=RULE, rows=rows)
         with atomic_path(Path(args.out).with_suffix('.md')) as tmp:
             tmp.write_text(markdown(rows), encoding='utf-8')
     if args.plot:

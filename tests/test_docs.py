@@ -15,7 +15,7 @@ from mmseg.datasets import PascalVOCDataset
 from PIL import Image
 
 from mmwsss.apis import inference_cams, init_model
-from mmwsss.assets import list_assets
+from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.recipes import STAGE_KINDS, Place, Tools, read_recipe
 from mmwsss.recipes.launch import run_command

@@ -1,5 +1,7 @@
 """Data sets, image-level labels and samplers."""
 
+from mmwsss.checkpoints import load_pickled_npy
+
 from . import transforms
 from .class_names import foreground_classes, image_id_of, read_class_names, read_ids
 from .coco2014 import COCO2014Dataset, index_palette
@@ -16,7 +18,6 @@ from .label_sources import (
 )
 from .photo_dataset import PhotoDataset
 from .pseudo_label_dataset import PseudoLabelDataset
-from .restricted_pickle import load_pickled_npy
 from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, seeded_sample
 from .wrapper import SegDatasetWrapper
 

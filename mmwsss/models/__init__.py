@@ -1,9 +1,5 @@
 """The links of a WSSS method: backbones, CAM heads, refiners, losses, decode heads and the segmentors that tie them."""
 
-from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
-from mmwsss.utils.augreg import load_augreg_vit
-from mmwsss.utils.checkpoint_schemes import load_resnet38, load_timm_vit
-
 from .affinity_head import AffinityHead
 from .backbones import AttentionConformer, AttentionViT, CeilPoolResNet, WideResNet38
 from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
@@ -27,6 +23,5 @@ __all__ = [
     'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'GradientClippedCrossEntropyLoss',
     'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
     'NormedLargeFOVHead', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'RefinedTTAModel', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38',
-    'load_augreg_vit', 'load_resnet38', 'load_timm_vit'
+    'RefinedTTAModel', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38'
 ]

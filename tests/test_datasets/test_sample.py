@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from mmpretrain.models import VisionTransformer
 from PIL import Image
 
-from mmwsss.assets import asset_path, list_assets
+from mmwsss.checkpoints import asset_path, list_assets
 from mmwsss.datasets.sample import (
     SAMPLE_CLASSES,
     SAMPLE_PALETTE,

@@ -8,11 +8,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import first_few
 
 from ..class_names import read_class_names
 from ..image_labels import ImageLabels
-from ..restricted_pickle import load_pickled_npy
 
 __all__ = ['labels_from_npy']
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mmwsss.utils.key_mapping import KeyLayout, KeyRule, find_weights, map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, KeyLayout, KeyRule, find_weights, map_keys
 
 from ..official_checkpoints import conformer_shapes, toco_shapes, vit_shapes
 

@@ -12,8 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmwsss.checkpoints import local_path
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,7 +82,8 @@ def write_predictions(cfg: Config, out: str) -> None:
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
-    if not (Path(args.checkpoint).is_file() or '://' in args.checkpoint):
+    file = local_path(args.checkpoint)
+    if file is not None and not file.exists():
         raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
@@ -96,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -114,7 +114,7 @@ def write_checkpoint(path: PathLike, state_dict: Mapping[str, Tensor], meta: Map
     state = {key: value.detach().cpu().contiguous().clone() for key, value in state_dict.items()}
     with atomic_path(path) as tmp:
         if Path(path).suffix == '.safetensors':
-            save_file(state, tmp, metadata={'format': 'pt', _META: json.dumps(dict(meta))})
+            save_file(state, tmp, metadata={_META: json.dumps(dict(meta))})
         else:
             with open(tmp, 'wb') as stream:  # given a path, torch would write its random name into the file
                 torch.save(dict(meta=dict(meta), state_dict=state), stream)
@@ -172,7 +172,8 @@ def _read_pickled(file: Path, map_location: MapLocation, name: str) -> Any:
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, torch.cuda.OutOfMemoryError):
             raise
-        raise CheckpointError(f'{name} is damaged or is no checkpoint: {error}') from error
+        reason = ' '.join(str(error).split())[:200]
+        raise CheckpointError(f'{name} is damaged or is no checkpoint ({type(error).__name__}: {reason})') from error
 
 
 def _load_safely(file: Path, map_location: MapLocation) -> Any:
@@ -193,8 +194,11 @@ def _refusal(error: pickle.UnpicklingError, name: str) -> str:
     """Return the message for a file that asks for what is not on the list."""
     text = str(error)
     found = _REFUSED_NAMES.search(text)
+    own_reason = re.search(r'it looks up .*', text)  # torch passes it on in a text of its own
     if isinstance(error, RefusedGlobalError):
         reason = text
+    elif own_reason:
+        reason = own_reason[0]
     elif found:
         reason = f'it asks for {next(filter(None, found.groups()))}'
     else:

@@ -152,7 +152,7 @@ class Exploit:
 
 def test_code_in_a_checkpoint_does_not_run(cfg: Config, tmp_path: Path):
     torch.save({'state_dict': Exploit(tmp_path / 'ran')}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='a.pth is damaged or holds more than weights'):
+    with pytest.raises(ValueError, match=r'a.pth is refused: it asks for pathlib\S*Path'):
         init_model(cfg, tmp_path / 'a.pth')
     save_checkpoint(tmp_path / 'b.pth', cfg, meta={'cfg': f"import pathlib\npathlib.Path('{tmp_path}/ran').touch()"},
                     state_dict={'other': torch.zeros(1)})

@@ -1,8 +1,9 @@
 """Hooks."""
 
+from .checkpoint_hook import CheckpointHook
 from .iteration_seed import IterationSeedHook
 from .kept_precision import KeptPrecisionHook
 from .picture_sheet import PictureSheetHook
 from .pseudo_label_hook import PseudoLabelHook
 
-__all__ = ['IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook']
+__all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook']

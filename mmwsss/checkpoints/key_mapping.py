@@ -151,13 +151,14 @@ def missing_blocks(names: Iterable[str]) -> list[str]:
     """Find what numbered blocks lack, by comparing each of them with the others.
 
     A block is a module of modules whose name ends with a number: ``layers.3`` or ``conv_trans_3``. What more than half
-    of the blocks between the lowest and the highest number have, all of them must have.
+    of the blocks up to the highest number have, all of them must have, from 0 (``layers.0``) or from the lowest number
+    (``conv_trans_2``).
 
     Args:
         names (Iterable[str]): Names of weights.
 
     Returns:
-        list[str]: Names of the missing weights, in order. A block missing at either end is not seen.
+        list[str]: Names of the missing weights, in order. A block missing at the end is not seen.
 
     Examples:
         >>> missing_blocks(['layers.0.norm.weight', 'layers.1.norm.weight', 'layers.3.norm.weight'])
@@ -170,7 +171,8 @@ def missing_blocks(names: Iterable[str]) -> list[str]:
             blocks[found[1]][int(found[2])].add(found[3])
     missing = []
     for prefix, parts in blocks.items():
-        numbers = range(min(parts), max(parts) + 1)
+        first = 0 if prefix.endswith('.') else min(parts)  # lists of modules count from 0
+        numbers = range(first, max(parts) + 1)
         counts = Counter(part for found in parts.values() for part in found)
         common = sorted(part for part, count in counts.items() if 2 * count > len(numbers))
         missing += [f'{prefix}{number}{part}' for number in numbers for part in common if part not in parts[number]]

@@ -2,7 +2,7 @@
 """Cut the backbone out of a training checkpoint: half precision, no optimizer, hash in the name.
 
 Example:
-    python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth \
+    python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth --safetensors \
         mmwsss/checkpoints/assets/vit-micro-p8_sample --meta accuracy/top1=81.2 \
         --meta "command=python tools/train.py configs/pretrain/vit-micro-p8_sample.py"
 """

@@ -13,9 +13,9 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmwsss.checkpoints import check_fit
+from mmwsss.checkpoints import CheckpointError, check_fit
 from mmwsss.registry import HOOKS
-from mmwsss.utils import atomic_path
+from mmwsss.utils import atomic_path, first_few
 
 from ..schedulers import ClosedFormLR, changed_settings
 
@@ -70,17 +70,21 @@ class CheckpointHook(MMEngineCheckpointHook):
         """Refuse a checkpoint of another model; warn of a schedule that is not the config's.
 
         Raises:
-            CheckpointError: Names or shapes of weights differ from the model's.
+            CheckpointError: Names or shapes of weights differ from the model's, or a run is resumed from a file
+                without the state of a run.
         """
+        name = getattr(runner, '_load_from', None) or os.path.join(runner.work_dir, 'last_checkpoint')
+        resumes = getattr(runner, '_resume', False)
+        if resumes:
+            _check_training_state(checkpoint, name)
         if self.load_strict:
-            name = getattr(runner, '_load_from', None) or os.path.join(runner.work_dir, 'last_checkpoint')
             config = f'config {runner.cfg.filename}' if getattr(runner.cfg, 'filename', None) else 'the config'
             try:
                 check_fit(_unwrapped(runner.model), checkpoint, name, config)
             except ValueError as error:
                 raise type(error)(f'{error} To load the weights that fit and start with the others at random, set '
                                   'default_hooks.checkpoint.load_strict=False') from error
-        if getattr(runner, '_resume', False):
+        if resumes:
             _warn_of_kept_schedules(runner.param_schedulers, checkpoint.get('param_schedulers'))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -124,6 +128,16 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
+
+
+def _check_training_state(checkpoint: dict, name: str) -> None:
+    """Refuse to resume from weights alone."""
+    meta = checkpoint.get('meta')
+    missing = [key for key in ('meta', 'message_hub') if not isinstance(checkpoint.get(key), dict)]
+    missing += [f'meta.{key}' for key in ('epoch', 'iter') if isinstance(meta, dict) and key not in meta]
+    if missing:
+        raise CheckpointError(f'checkpoint {name} is of no run that could be resumed: it lacks {first_few(missing)}. '
+                              'To start a new run from its weights, set load_from instead')
 
 
 def _warn_of_kept_schedules(schedulers: Any, states: Any) -> None:

@@ -123,6 +123,14 @@ def test_a_checkpoint_of_another_model_is_refused(cfg, tmp_path, kind, resume):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('content', [dict(meta={}), dict(), dict(meta=dict(epoch=0, iter=1))])
+def test_weights_alone_are_not_resumed(cfg, tmp_path, content):
+    torch.save(dict(content, state_dict=runner_of(cfg).model.state_dict()), tmp_path / 'weights.pth')
+    with pytest.raises(CheckpointError, match=r'weights\.pth is of no run that could be resumed.*load_from'):
+        runner_of(cfg, resume=True, load_from=str(tmp_path / 'weights.pth')).train()
+    runner_of(cfg, load_from=str(tmp_path / 'weights.pth')).train()
+
+
 def test_misfits_are_loaded_when_asked_for(cfg, tmp_path):
     runner_of(cfg).train()
     cfg['default_hooks']['checkpoint']['load_strict'] = False

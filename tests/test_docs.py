@@ -16,7 +16,7 @@ from mmseg.datasets import PascalVOCDataset
 from PIL import Image
 
 from mmwsss.apis import inference_cams, init_model
-from mmwsss.assets import list_assets
+from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.datasets.map_files import write_cams, write_label_map
 from mmwsss.models import AttentionViT, Request, extract_features

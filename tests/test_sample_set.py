@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from mmpretrain.models import VisionTransformer
 from PIL import Image
 
-from mmwsss.assets import asset_path, list_assets
+from mmwsss.checkpoints import asset_path, list_assets
 from mmwsss.sample_set import (
     SAMPLE_CLASSES,
     SAMPLE_PALETTE,
@@ -169,7 +169,7 @@ def test_shipped_backbone_loads():
     name, = (asset for asset in list_assets() if asset.startswith('vit-micro-p8_sample'))
     path = asset_path(name)
     assert path.stat().st_size < 4e6
-    assert re.fullmatch(r'.*-([0-9a-f]{8})\.pth', name)[1] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    assert re.fullmatch(r'.*-([0-9a-f]{8})\.safetensors', name)[1] == hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     checkpoint = CheckpointLoader.load_checkpoint(f'mmwsss://{name}', map_location='cpu')
     assert {'command', 'accuracy/top1'} <= set(checkpoint['meta'])
     assert all(value.dtype == torch.float16 for value in checkpoint['state_dict'].values())

@@ -14,10 +14,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
+from mmwsss.checkpoints import local_path
 from mmwsss.datasets.config import load_config, replace_pipelines
 from mmwsss.registry import METRICS
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
 
 
@@ -85,7 +87,8 @@ def write_predictions(cfg: Config, out: str) -> None:
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
-    if not (Path(args.checkpoint).is_file() or '://' in args.checkpoint):
+    file = local_path(args.checkpoint)
+    if file is not None and not file.exists():
         raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
@@ -103,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

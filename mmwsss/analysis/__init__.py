@@ -12,5 +12,6 @@ from .sheet import color_labels, compose_sheet, fit_cell, heat_overlay, write_ca
 
 __all__ = [
     'CAMVisualizer', 'color_labels', 'compose_sheet', 'draw_label_sheet', 'fit_cell', 'heat_overlay',
-    'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds', 'plot_rates_over_thresholds', 'write_caption'
+    'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds', 'plot_rates_over_thresholds',
+    'write_caption'
 ]

@@ -1,5 +1,6 @@
 """Datasets, image-level labels and samplers."""
 
+from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import image_id_of
 
 from . import transforms
@@ -17,7 +18,6 @@ from .label_sources import (
 )
 from .photo_dataset import PhotoDataset
 from .pseudo_label_dataset import PseudoLabelDataset
-from .restricted_pickle import load_pickled_npy
 from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, seeded_sample
 from .wrapper import SegDatasetWrapper
 

@@ -8,10 +8,10 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import check_image_id
 
 from .class_names import read_class_names
-from .restricted_pickle import load_pickled_npy
 
 __all__ = ['read_cls_labels']
 

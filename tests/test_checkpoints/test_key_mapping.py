@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmwsss.utils.key_mapping import KeyLayout, KeyRule, find_weights, map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, KeyLayout, KeyRule, find_weights, map_keys
+from mmwsss.checkpoints.key_mapping import missing_blocks
 
 from ..official_checkpoints import conformer_shapes, toco_shapes, vit_shapes
 
@@ -163,3 +163,17 @@ def test_conformer_names_are_mmpretrain_s():
 def test_vit_is_no_conformer():
     with pytest.raises(ValueError, match="not a checkpoint of TransCAM: .* weights have no place: 'pos_embed'"):
         map_keys(meta_weights(vit_shapes()), OFFICIAL_LAYOUTS['transcam'])
+
+
+@pytest.mark.parametrize(('names', 'missing'), [
+    ([], []),
+    (['layers.0.a.w', 'layers.1.a.w', 'layers.2.a.w'], []),
+    (['layers.0.a.w', 'layers.2.a.w', 'layers.3.a.w'], ['layers.1.a.w']),
+    (['layers.1.a.w', 'layers.2.a.w', 'layers.3.a.w'], ['layers.0.a.w']),
+    ([f'm.b_{i}.a.w' for i in (2, 3, 5)] + ['m.b_3.extra.w'], ['m.b_4.a.w']),
+    (['mlp.0.weight', 'mlp.2.weight', 'mlp.4.weight'], []),
+    ([f'layers.{i}.{part}' for i in range(3) for part in ('a.w', 'b.w') if (i, part) != (2, 'b.w')],
+     ['layers.2.b.w']),
+])
+def test_missing_blocks(names, missing):
+    assert missing_blocks(names) == missing

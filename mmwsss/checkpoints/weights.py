@@ -3,56 +3,23 @@
 import ast
 import hashlib
 import os
-import pickle
 from collections.abc import Mapping
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmwsss.compat import checkpoint_globals
 from mmwsss.utils import first_few
 
-__all__ = ['checkpoint_hash', 'load_weights', 'read_checkpoint', 'weights_hash']
+from .loader import CheckpointError, read_checkpoint, weights_of
+
+__all__ = ['check_fit', 'checkpoint_hash', 'load_weights', 'weights_hash']
 
 PathLike = Union[str, os.PathLike]
 
 
-def read_checkpoint(path: PathLike) -> dict:
-    """Read a checkpoint file without running code from it.
-
-    Args:
-        path (str or PathLike): A file, or what mmengine's ``CheckpointLoader`` knows, such as
-            ``mmwsss://`` and ``https://``.
-
-    Returns:
-        dict: What was saved.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or holds anything but tensors and plain containers.
-    """
-    if '://' in str(path):
-        return CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger=None)
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist')
-    allowed = getattr(torch.serialization, 'safe_globals', None)
-    try:
-        with allowed(checkpoint_globals()) if allowed else nullcontext():
-            checkpoint = torch.load(file, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(f'checkpoint {path} is damaged or holds more than weights: {error}') from error
-    if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of weights')
-    return dict(checkpoint)
-
-
 def checkpoint_hash(path: PathLike) -> str:
-    """SHA-256 of a checkpoint file, in hexadecimal."""
+    """Return the SHA-256 of a checkpoint file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
@@ -61,7 +28,7 @@ def checkpoint_hash(path: PathLike) -> str:
 
 
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 of a model's parameters and buffers with their names, in hexadecimal."""
+    """Return the SHA-256 of a model's parameters and buffers with their names, in hexadecimal."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if isinstance(value, Tensor):
@@ -75,7 +42,7 @@ def load_weights(model: nn.Module, path: PathLike, config: str = 'the config') -
 
     Args:
         model (nn.Module): Changed in place.
-        path (str or PathLike): See :func:`read_checkpoint`.
+        path (str or PathLike): See :func:`~mmwsss.checkpoints.read_checkpoint`.
         config (str): How an error calls the model's side.
 
     Returns:
@@ -83,34 +50,42 @@ def load_weights(model: nn.Module, path: PathLike, config: str = 'the config') -
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read, or its weights belong to another model; the message
-            names both sides and the first keys and shapes that differ.
+        CheckpointError: The file cannot be read, its weights are not finite, or they belong to another model; the
+            message names both sides and the first keys and shapes that differ.
     """
     checkpoint = read_checkpoint(path)
-    meta = checkpoint.get('meta') or {}
-    state = _state_dict(checkpoint)
-    if not state:
-        raise ValueError(f'checkpoint {path} holds no weights; its keys are {first_few(checkpoint)}')
+    check_fit(model, checkpoint, path, config)
     try:
-        model.load_state_dict(state, strict=True)
+        model.load_state_dict(weights_of(checkpoint), strict=True)
     except RuntimeError as error:
-        raise ValueError(_misfit(model, state, meta, path, config) or str(error)) from error
-    return meta
+        raise CheckpointError(f'checkpoint {path} cannot be loaded into {config}: {error}') from error
+    return checkpoint.get('meta') or {}
 
 
-def _state_dict(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights in a checkpoint of mmengine or in a bare dict, without the prefix of a wrapper."""
-    state = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
-    state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    if state and all(key.startswith('module.') for key in state):
-        state = {key[len('module.'):]: value for key, value in state.items()}
-    return state
+def check_fit(model: nn.Module, checkpoint: Mapping, path: PathLike, config: str = 'the config') -> None:
+    """Check that a checkpoint holds exactly the weights of a model.
+
+    Args:
+        model (nn.Module): The model, without a wrapper.
+        checkpoint (Mapping): What was read.
+        path (str or PathLike): The file, for messages.
+        config (str): How an error calls the model's side.
+
+    Raises:
+        CheckpointError: Names or shapes differ; the message names both sides and the first ones that differ.
+    """
+    state = weights_of(checkpoint)
+    if not state:
+        raise CheckpointError(f'checkpoint {path} holds no weights; its keys are {first_few(checkpoint)}')
+    misfit = _misfit(model, state, checkpoint.get('meta') or {}, path, config)
+    if misfit:
+        raise CheckpointError(misfit)
 
 
 def _misfit(model: nn.Module, state: dict, meta: dict, path: PathLike, config: str) -> str:
-    """Word how a checkpoint and a model differ; empty if they agree in keys and shapes."""
+    """Return how a checkpoint and a model differ; an empty text if they agree in names and shapes."""
     own = model.state_dict()
-    missing = [key for key in own if key not in state]
+    missing = [key for key in own if key not in state and not key.endswith('num_batches_tracked')]
     unexpected = [key for key in state if key not in own]
     shapes = [f'{key} {tuple(state[key].shape)} against {tuple(own[key].shape)}' for key in own
               if key in state and state[key].shape != own[key].shape]

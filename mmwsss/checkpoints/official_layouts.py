@@ -2,7 +2,8 @@
 
 from .key_mapping import KeyLayout, KeyRule
 
-__all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'mxnet_resnet38_rules', 'resnet38_rules', 'vit_rules']
+__all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'mxnet_resnet38_rules', 'resnet38_blocks', 'resnet38_rules',
+           'vit_rules']
 
 WB = r'(weight|bias)'
 
@@ -129,6 +130,15 @@ def resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
     )
 
 
+def resnet38_blocks(target: str = 'backbone.') -> tuple[str, ...]:
+    """Return regular expressions of what every residual unit of a Wide-ResNet-38 has; see :func:`resnet38_rules`."""
+    units = [f'b{stage}' + (f'_{index}' if index else '')
+             for stage, count in ((2, 3), (3, 3), (4, 6), (5, 3), (6, 1), (7, 1)) for index in range(count)]
+    target = target.replace('.', r'\.')
+    return tuple(rf'{target}{unit}\.{part}\.' for unit in units
+                 for part in ('bn_branch2a', 'conv_branch2a', 'bn_branch2b1', 'conv_branch2b1'))
+
+
 _MXNET_NORM = (('arg', 'gamma', 'weight'), ('arg', 'beta', 'bias'), ('aux', 'moving_mean', 'running_mean'),
                ('aux', 'moving_var', 'running_var'))
 
@@ -147,7 +157,8 @@ def mxnet_resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
 
 
 _CLASSIFIER = KeyRule(r'fc8\.weight', None, required=False)
-MXNET_LAYOUTS = {'resnet38-imagenet': KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_resnet38_rules())}
+MXNET_LAYOUTS = {'resnet38-imagenet': KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_resnet38_rules(),
+                                                 blocks=resnet38_blocks())}
 """Layouts of ``.params`` files, by METHOD."""
 
 OFFICIAL_LAYOUTS = {
@@ -163,11 +174,14 @@ OFFICIAL_LAYOUTS = {
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),
-    'resnet38-imagenet': KeyLayout("Wide-ResNet-38 (PSA's names)", (*resnet38_rules(), _CLASSIFIER)),
+    'resnet38-imagenet': KeyLayout("Wide-ResNet-38 (PSA's names)", (*resnet38_rules(), _CLASSIFIER),
+                                   blocks=resnet38_blocks()),
     'psa': KeyLayout('AffinityNet (PSA)', (
-        *resnet38_rules(), KeyRule(r'(f8_[345]|f9)\.weight', r'affinity_head.\1.weight'))),
+        *resnet38_rules(), KeyRule(r'(f8_[345]|f9)\.weight', r'affinity_head.\1.weight')),
+        blocks=(*resnet38_blocks(), *(rf'affinity_head\.{name}\.' for name in ('f8_3', 'f8_4', 'f8_5', 'f9')))),
     'deeplab-resnet38': KeyLayout("DeepLab on Wide-ResNet-38 (MCTformer's second stage)", (
         *resnet38_rules(), KeyRule(rf'fc8_seg_conv1\.{WB}', r'decode_head.fov_conv.\1'),
-        KeyRule(rf'fc8_seg_conv2\.{WB}', r'decode_head.conv_seg.\1'))),
+        KeyRule(rf'fc8_seg_conv2\.{WB}', r'decode_head.conv_seg.\1')),
+        blocks=resnet38_blocks()),
 }
 """Layouts by the name that ``tools/model_converters/official2mmwsss.py`` takes as METHOD."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsss.utils.mxnet_params import is_mxnet_params, read_mxnet_params
+from mmwsss.checkpoints import is_mxnet_params, read_mxnet_params
 
 from ..mxnet_files import array_bytes, write_params
 

@@ -1,14 +1,18 @@
 """Renaming the weights of a checkpoint by a table of rules, with nothing lost unseen."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Optional
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Optional, Union
 
 from torch import Tensor
 
-from .messages import first_few
+from mmwsss.utils import first_few
 
-__all__ = ['KeyLayout', 'KeyRule', 'MappedKeys', 'find_weights', 'map_keys']
+from .loader import CheckpointError
+
+__all__ = ['KeyLayout', 'KeyRule', 'MappedKeys', 'find_weights', 'map_keys', 'missing_blocks', 'rename_weights']
 
 
 class KeyRule(NamedTuple):
@@ -38,12 +42,15 @@ class KeyLayout(NamedTuple):
         rules (Sequence[KeyRule]): The first rule that matches a name counts.
         wrappers (Sequence[str]): Keys under which the weights may lie in the file.
         prefix (str): Removed from names that start with it.
+        blocks (Sequence[str]): Regular expressions of new names, each of which must occur; for blocks that
+            :func:`missing_blocks` cannot know of.
     """
 
     name: str
     rules: Sequence[KeyRule]
     wrappers: Sequence[str] = ('model', 'state_dict')
     prefix: str = 'module.'
+    blocks: Sequence[str] = ()
 
 
 class MappedKeys(NamedTuple):
@@ -71,7 +78,7 @@ def find_weights(checkpoint: Mapping, layout: KeyLayout) -> dict[str, Tensor]:
         dict[str, Tensor]: Weights by name, without the layout's prefix.
 
     Raises:
-        ValueError: There are no weights, or something else lies among them.
+        CheckpointError: There are no weights, or something else lies among them.
     """
     for wrapper in layout.wrappers:
         if isinstance(checkpoint.get(wrapper), Mapping):
@@ -79,7 +86,7 @@ def find_weights(checkpoint: Mapping, layout: KeyLayout) -> dict[str, Tensor]:
             break
     others = [key for key, value in checkpoint.items() if not isinstance(value, Tensor)]
     if others or not checkpoint:
-        raise ValueError(
+        raise CheckpointError(
             f'not a checkpoint of {layout.name}: ' + (f'{first_few(others)} are no tensors' if others
                                                       else 'it holds no weights')
             + f'; weights are expected at top level or under {first_few(layout.wrappers)}')
@@ -99,8 +106,8 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
         MappedKeys: The renamed weights, and which rule took what. Only transposed tensors are copied.
 
     Raises:
-        ValueError: A weight matches no rule, a required rule matches no weight, or two weights would
-            get the same name. The message lists the names.
+        CheckpointError: A weight matches no rule, a required rule matches no weight, a block or a part of one is
+            missing, or two weights would get the same name. The message lists the names.
     """
     taken = {rule: [] for rule in layout.rules}
     renamed, left_over = {}, []
@@ -114,19 +121,77 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
         if rule.target is not None:
             name = re.fullmatch(rule.source, key).expand(rule.target)
             if name in renamed:
-                raise ValueError(f'two weights of the {layout.name} checkpoint become {name}, one is {key}')
+                raise CheckpointError(f'two weights of the {layout.name} checkpoint become {name}, one is {key}')
             renamed[name] = value.t().contiguous() if rule.transposed else value
-    _check_complete(layout, left_over, taken)
+    _check_complete(layout, left_over, taken, renamed)
     return MappedKeys(renamed, taken)
 
 
-def _check_complete(layout: KeyLayout, left_over: list[str], taken: dict[KeyRule, list[str]]) -> None:
+def rename_weights(checkpoint: Mapping, layout: KeyLayout, path: Union[str, os.PathLike]) -> dict[str, Tensor]:
+    """Take the weights out of a checkpoint and rename them; see :func:`find_weights` and :func:`map_keys`.
+
+    Args:
+        checkpoint (Mapping): The file's content.
+        layout (KeyLayout): The kind of checkpoint.
+        path (str or PathLike): The file, for messages.
+
+    Returns:
+        dict[str, Tensor]: Weights under their new names.
+
+    Raises:
+        CheckpointError: It is another kind of checkpoint, or is incomplete; the message names the file.
+    """
+    try:
+        return map_keys(find_weights(checkpoint, layout), layout).state_dict
+    except CheckpointError as error:
+        raise CheckpointError(f'{path} is {error}') from error
+
+
+def missing_blocks(names: Iterable[str]) -> list[str]:
+    """Find what numbered blocks lack, by comparing each of them with the others.
+
+    A block is a module of modules whose name ends with a number: ``layers.3`` or ``conv_trans_3``. What more than half
+    of the blocks up to the highest number have, all of them must have, from 0 (``layers.0``) or from the lowest number
+    (``conv_trans_2``).
+
+    Args:
+        names (Iterable[str]): Names of weights.
+
+    Returns:
+        list[str]: Names of the missing weights, in order. A block missing at the end is not seen.
+
+    Examples:
+        >>> missing_blocks(['layers.0.norm.weight', 'layers.1.norm.weight', 'layers.3.norm.weight'])
+        ['layers.2.norm.weight']
+    """
+    blocks: dict[str, dict[int, set]] = defaultdict(lambda: defaultdict(set))
+    for name in names:
+        found = re.match(r'(.*?(?:\.|_))(\d+)(\..+\..+)', name)
+        if found:
+            blocks[found[1]][int(found[2])].add(found[3])
+    missing = []
+    for prefix, parts in blocks.items():
+        first = 0 if prefix.endswith('.') else min(parts)  # lists of modules count from 0
+        numbers = range(first, max(parts) + 1)
+        counts = Counter(part for found in parts.values() for part in found)
+        common = sorted(part for part, count in counts.items() if 2 * count > len(numbers))
+        missing += [f'{prefix}{number}{part}' for number in numbers for part in common if part not in parts[number]]
+    return missing
+
+
+def _check_complete(layout: KeyLayout, left_over: list[str], taken: dict[KeyRule, list[str]],
+                    renamed: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint with weights too many or too few, in one message."""
     missing = [rule.source.replace('\\', '') for rule, keys in taken.items() if rule.required and not keys]
+    lost = missing_blocks(renamed)
+    lost += [block.replace('\\', '') for block in layout.blocks if not any(re.match(block, name) for name in renamed)]
     problems = []
     if left_over:
         problems.append(f'{len(left_over)} weights have no place: {first_few(left_over)}')
     if missing:
         problems.append(f'it lacks {first_few(missing)}')
+    elif lost:
+        problems.append(f'it is incomplete: {len(lost)} weights or blocks are missing, by their names in mmwsss '
+                        f'{first_few(lost)}')
     if problems:
-        raise ValueError(f'not a checkpoint of {layout.name}: {"; ".join(problems)}')
+        raise CheckpointError(f'not a checkpoint of {layout.name}: {"; ".join(problems)}')

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from mmwsss.datasets.coco import COCO2014Dataset
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
 from mmwsss.utils.commands import ToolCommands
+from mmwsss.visualization import CAMVisualizer
 
 from .helpers import REPO, call_tool
 from .test_tools.test_dataset_converters.loading import run_converter
@@ -66,6 +68,7 @@ def test_every_stage(tmp_path, monkeypatch):
     root = write_coco(tmp_path / 'coco')
     run_converter('coco2014', root, '--nproc', 1)
     monkeypatch.setattr('mmwsss.recipes.runner.run_command', run_here)
+    monkeypatch.setattr(CAMVisualizer, '_instance_dict', OrderedDict())  # shared by all runs of a process
     monkeypatch.chdir(tmp_path)
     recipe = small(read_recipe('configs/mctformer/recipe_coco.py'))
     context = RecipeContext(recipe, tmp_path / 'out', ToolCommands(REPO), str(root))

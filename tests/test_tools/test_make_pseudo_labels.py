@@ -55,6 +55,9 @@ def test_labels_and_summary(root: Path):
     manifest = json.loads((root / 'crf/pseudo_labels.json').read_text())['settings']
     assert (manifest['threshold'], manifest['high'], manifest['post']) == (.5, .7, 'crf')
     assert manifest['crf']['bilateral_sxy'] == 80
+    results = json.loads((root / 'crf/results.json').read_text())
+    assert results['num_images'] == 6
+    assert 0 < results['metrics']['pseudo/background_pixels'] < 100
 
 
 def test_two_processes_write_the_same_as_one(root: Path):

@@ -57,6 +57,9 @@ def plain(root):
 
 def test_numbers_label_maps_and_pictures(plain):
     assert 0 <= numbers(plain / 'plain')['seg/mIoU'] <= 100
+    results = json.loads((plain / 'plain/results.json').read_text())
+    assert (results['tool'], results['checkpoint']) == ('test.py', str(plain / 'model.pth'))
+    assert results['metrics']['seg/mIoU'] == pytest.approx(numbers(plain / 'plain')['seg/mIoU'])
     written = masks(plain / 'plain_out')
     assert sorted(written) == ['img_006', 'img_007', 'img_008']
     assert all(mask.shape == (40, 56) and mask.max() <= 2 for mask in written.values())

@@ -37,6 +37,9 @@ def test_run_leaves_weights_and_numbers(run):
     lines = scalars(work_dir)
     assert lines[0]['lr'] == 0.5
     assert 0 <= lines[-1]['seg/mIoU'] <= 100
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert (results['tool'], results['iter']) == ('train.py', 2)
+    assert results['metrics']['seg/mIoU'] == pytest.approx(lines[-1]['seg/mIoU'], abs=0.01)
 
 
 def test_auto_resume_continues(config, run):

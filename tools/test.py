@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmwsss.datasets import keep_images
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
 from mmwsss.utils.dist import prepare_distributed
 
@@ -59,7 +60,7 @@ def turn_on_tta(cfg: Config) -> None:
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config {cfg.filename}')
-    replace_pipelines(cfg.test_dataloader.dataset, cfg.tta_pipeline)
+    replace_pipelines(cfg.test_dataloader.dataset, keep_images(cfg.tta_pipeline))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
     # Augmented segmentation brings no class maps: metrics of these would have nothing to measure.
     cfg.test_evaluator = cfg.get('tta_evaluator', cfg.test_evaluator)

@@ -14,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmwsss.compat import checkpoint_globals
-from mmwsss.utils import first_few
+from mmwsss.utils import first_few, weights_hash
 
 __all__ = ['checkpoint_hash', 'load_weights', 'read_checkpoint', 'weights_hash']
 
@@ -57,16 +57,6 @@ def checkpoint_hash(path: PathLike) -> str:
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    return digest.hexdigest()
-
-
-def weights_hash(model: nn.Module) -> str:
-    """SHA-256 of a model's parameters and buffers with their names, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if isinstance(value, Tensor):
-            digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

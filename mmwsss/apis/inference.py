@@ -90,13 +90,13 @@ def inference_cams(model: nn.Module,
         TypeError: The model gives no CAMs, or the image is no uint8 array.
         ValueError: The image cannot be decoded, or the labels do not fit the model's classes.
     """
-    if not hasattr(model, 'multi_scale_cams'):
-        raise TypeError(f'{type(model).__name__} gives no CAMs: it has no multi_scale_cams')
+    if not hasattr(model, 'predict_cams'):
+        raise TypeError(f'{type(model).__name__} gives no CAMs: it has no predict_cams')
     labels = None if image_labels is None else _multi_hot(model, image_labels)
     data = model.data_preprocessor(_load(model, image), False)
     inputs = data['inputs']
     labels = None if labels is None else labels[None].to(inputs)
-    cams = model.multi_scale_cams(inputs, image_labels=labels, scales=scales, flip=flip)['cams']
+    cams = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)['cams']
     return cams_at_image_size(cams[:1], data['data_samples'][0].metainfo)[0].float().cpu().numpy()
 
 

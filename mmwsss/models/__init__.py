@@ -18,15 +18,29 @@ from .losses import (
     PairAffinityLoss,
     PatchTokenContrastLoss,
 )
-from .refiners import AffinityReactivation, DenseCRF, PixelAdaptiveRefinement
-from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
+from .label_steps import (
+    AlphaBackground,
+    Argmax,
+    ConstantBackground,
+    DenseCRF,
+    LabelBatch,
+    Labeler,
+    LabelPipeline,
+    LabelStep,
+    MergeLevels,
+    PixelAdaptiveRefinement,
+    RandomWalk,
+)
+from .refiners import AffinityReactivation
+from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo
 
 __all__ = [
-    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AttentionConformer',
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'CeilPoolResNet', 'ClassTokenContrastLoss',
-    'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'GradientClippedCrossEntropyLoss',
-    'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AlphaBackground', 'Argmax',
+    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'CAMClassifier', 'CeilPoolResNet',
+    'ClassTokenContrastLoss', 'ConstantBackground', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF',
+    'DenseEnergyLoss', 'GradientClippedCrossEntropyLoss', 'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler',
+    'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MergeLevels', 'MultiScaleTTA', 'MultiViewPreProcessor',
     'NormedLargeFOVHead', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'RefinedTTAModel', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38',
-    'load_augreg_vit', 'load_resnet38', 'load_timm_vit'
+    'RandomWalk', 'Segmenter', 'ToCo', 'ToCoHead', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'load_augreg_vit',
+    'load_resnet38', 'load_timm_vit'
 ]

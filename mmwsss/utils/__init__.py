@@ -1,6 +1,11 @@
 """Small helpers shared by the package and the tools."""
 
 from .files import atomic_path, missing_files, write_json, write_lines
+from .hashing import weights_hash
 from .messages import closest, first_few
+from .outputs import OutputError, check_output, path_inside
 
-__all__ = ['atomic_path', 'closest', 'first_few', 'missing_files', 'write_json', 'write_lines']
+__all__ = [
+    'OutputError', 'atomic_path', 'check_output', 'closest', 'first_few', 'missing_files', 'path_inside',
+    'weights_hash', 'write_json', 'write_lines'
+]

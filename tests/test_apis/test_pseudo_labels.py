@@ -226,7 +226,7 @@ def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: Colou
     three.dataset_meta = {}
     with pytest.raises(ValueError, match='maps of 3 classes, the data set has 2'):
         make_pseudo_labels(three, images, tmp_path, HALF)
-    with pytest.raises(TypeError, match='multi_scale_cams'):
+    with pytest.raises(TypeError, match='predict_cams'):
         make_pseudo_labels(torch.nn.Linear(1, 1), images, tmp_path, HALF)
     with pytest.raises(TypeError, match='image labels'):
         make_pseudo_labels(model, images.dataset, tmp_path, HALF)

@@ -66,7 +66,7 @@ def example(config: str, size: tuple[int, int], present: int) -> tuple[CAMClassi
 
 def our_cams(model: CAMClassifier, image: Tensor, labels: Tensor) -> np.ndarray:
     """Give the maps (P, H, W) of the classes present as ``make_pseudo_labels`` does."""
-    cams = model.multi_scale_cams(image, classes=labels.nonzero().flatten())['cams']
+    cams = model.predict_cams(image, classes=labels.nonzero().flatten())['cams']
     return cams_at_image_size(cams, dict(ori_shape=tuple(image.shape[-2:])))[0].float().cpu().numpy()
 
 

@@ -97,7 +97,7 @@ def main() -> None:
     present = torch.arange(args.present, device=device)
     arrangements = {
         'one view at a time, all attention kept': lambda: plain_cams(model, image, present),
-        'TransCAM': lambda: model.multi_scale_cams(image, classes=present)['cams']}
+        'TransCAM': lambda: model.predict_cams(image, classes=present)['cams']}
     plain, ours = (function() for function in arrangements.values())
     seconds = fastest(list(arrangements.values()), device, args.repeats)
     memory = [peak_mib(function, device) for function in arrangements.values()]

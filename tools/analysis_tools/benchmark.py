@@ -161,11 +161,11 @@ def contestant(name: str, cfg: Config, args: argparse.Namespace) -> Contestant:
     model = model.to(args.device)
     data = prepare_data(cfg, args, model)
     if args.task == 'cams':
-        if not hasattr(model, 'multi_scale_cams'):
+        if not hasattr(model, 'predict_cams'):
             raise TypeError(f'{type(model).__name__} of config {name} gives no CAMs')
         model.eval()
         inputs = model.data_preprocessor(copy.deepcopy(data), False)['inputs']
-        return Contestant(name, model, data, lambda: model.multi_scale_cams(inputs)['cams'])
+        return Contestant(name, model, data, lambda: model.predict_cams(inputs)['cams'])
     model.train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     last = cfg.train_cfg.get('max_iters', 1) - 1 if cfg.get('train_cfg') else 0

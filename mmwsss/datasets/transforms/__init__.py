@@ -4,11 +4,12 @@ from .affinity_labels import LoadAffinityScores, PoolAffinityLabels, StrideLabel
 from .colour import HSVShift
 from .erasing import NoiseErasing
 from .geometry import RandomPlaceCrop, RandomScale
+from .keep_image import KeepImage
 from .multi_view import ToCoViews
 from .pack import PackWSSSInputs
 from .true_mask import LoadTrueMask
 
 __all__ = [
-    'HSVShift', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'PoolAffinityLabels',
-    'RandomPlaceCrop', 'RandomScale', 'StrideLabels', 'ToCoViews'
+    'HSVShift', 'KeepImage', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs',
+    'PoolAffinityLabels', 'RandomPlaceCrop', 'RandomScale', 'StrideLabels', 'ToCoViews'
 ]

@@ -93,6 +93,8 @@ class CAMMixin:
             maps = {name: value * mask.to(value) for name, value in maps.items()}
         return {**maps, **scores}
 
+    predict_cams = multi_scale_cams
+
     def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
         for i, sample in enumerate(data_samples):

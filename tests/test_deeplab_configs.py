@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from PIL import Image
 
 from mmwsss.engine.schedulers import warmup_poly
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.registry import MODELS
 from mmwsss.utils.config import override_data
 

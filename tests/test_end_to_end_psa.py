@@ -7,11 +7,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmwsss.apis.labelling import alpha_scores
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from mmwsss.apis import init_model
-from mmwsss.apis.labelling import alpha_scores
 from mmwsss.datasets.map_files import read_label_map, write_cams, write_label_map
 from mmwsss.utils.config import override_data
 

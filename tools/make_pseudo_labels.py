@@ -144,7 +144,8 @@ def format_label_cfg(label_cfg: dict) -> str:
         if isinstance(value, list) and value:
             lines += [f'    {key}=[', *(f'        {_call(step)},' for step in value), '    ],']
         elif key == 'outputs':
-            lines += ['    outputs=dict(', *(f'        {name}={_call(node)},' for name, node in value.items()), '    ),']
+            nodes = [f'        {name}={_call(node)},' for name, node in value.items()]
+            lines += ['    outputs=dict(', *nodes, '    ),']
         else:
             lines.append(f'    {key}={_call(value)},')
     return '\n'.join([*lines, ')'])

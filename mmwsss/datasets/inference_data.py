@@ -109,8 +109,8 @@ def labelled_images(cfg: Config, split: str = 'train', dataset: Optional[dict] =
         if node is None:
             raise ValueError(f'{key}.dataset of the config gives no image labels: wrap it as '
                              "dict(type='ImageLabelDataset', label_file=..., dataset=...)")
-    node.update(pipeline=keep_images(inference_pipeline(cfg)), show_masks=False, empty='keep', seed=None, test_mode=True,
-                verify_images=False)
+    node.update(pipeline=keep_images(inference_pipeline(cfg)), show_masks=False, empty='keep', seed=None,
+                test_mode=True, verify_images=False)
     if not named:
         _leaf(node, key)['ann_file'] = str(Path(split).resolve())
     return DATASETS.build(node)

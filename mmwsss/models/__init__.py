@@ -9,15 +9,6 @@ from .backbones import AttentionConformer, AttentionViT, CeilPoolResNet, WideRes
 from .cam_heads import AReAMHead, MCTformerHead, ProjectionHead, ToCoHead, TransCAMHead, WeakTrHead
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import DeepLabV1Head, DeepLabV2Head, LargeFOVHead, MaskTransformerHead, NormedLargeFOVHead
-from .losses import (
-    AffinityLoss,
-    BalancedCrossEntropyLoss,
-    ClassTokenContrastLoss,
-    DenseEnergyLoss,
-    GradientClippedCrossEntropyLoss,
-    PairAffinityLoss,
-    PatchTokenContrastLoss,
-)
 from .label_steps import (
     AlphaBackground,
     Argmax,
@@ -30,6 +21,15 @@ from .label_steps import (
     MergeLevels,
     PixelAdaptiveRefinement,
     RandomWalk,
+)
+from .losses import (
+    AffinityLoss,
+    BalancedCrossEntropyLoss,
+    ClassTokenContrastLoss,
+    DenseEnergyLoss,
+    GradientClippedCrossEntropyLoss,
+    PairAffinityLoss,
+    PatchTokenContrastLoss,
 )
 from .refiners import AffinityReactivation
 from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo

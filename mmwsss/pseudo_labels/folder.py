@@ -50,7 +50,8 @@ class LabelFolder:
             ``{'cams': 'npz'}``.
     """
 
-    def __init__(self, path: Union[str, os.PathLike], settings: dict, outputs: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(self, path: Union[str, os.PathLike], settings: dict,
+                 outputs: Optional[Mapping[str, str]] = None) -> None:
         self.path = Path(path)
         self.settings = json.loads(json.dumps(settings))
         self.outputs = dict(outputs or {})
@@ -178,8 +179,8 @@ class LabelFolder:
         foreign = [str(path.relative_to(self.path)) for image_id in found['images']
                    for path in self._changed(image_id, found['outputs'])]
         if foreign:
-            raise OutputError(f'{len(foreign)} files in {self.path} were changed since mmwsss has written them, and are '
-                              f'not removed: {first_few(foreign, 3)}. Move them away, or choose another folder')
+            raise OutputError(f'{len(foreign)} files in {self.path} were changed since mmwsss has written them, and '
+                              f'are not removed: {first_few(foreign, 3)}. Move them away, or choose another folder')
         # The label maps come last: they prove the other files.
         for path in [*self._named(found['outputs'], found['images']),
                      *(self.label_path(image_id) for image_id in found['images'])]:

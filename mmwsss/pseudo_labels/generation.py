@@ -152,7 +152,7 @@ def make_pseudo_labels(model: nn.Module,
 
 
 def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outputs: Mapping[str, LabelOutput],
-                       sample: int = 100) -> int:
+                       sample: int = 100) -> Optional[int]:
     """Estimate from the sizes of some images what stored class maps take at most.
 
     Args:
@@ -162,7 +162,7 @@ def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outpu
         sample (int): How many images to look at, spread evenly.
 
     Returns:
-        int: Bytes before compression.
+        int: Bytes before compression; None where the images are on no disk of this machine.
     """
     stored = [output for output in outputs.values() if output.pipeline.labeler is None]
     if not len(indices) or not stored:
@@ -171,7 +171,10 @@ def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outpu
     chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, min(sample, len(indices))).astype(int)]
     total = 0
     for index in chosen:
-        with Image.open(dataset.get_data_info(index)['img_path']) as image:
+        path = dataset.get_data_info(index)['img_path']
+        if not os.path.isfile(path):
+            return None
+        with Image.open(path) as image:
             width, height = image.size
         for output in stored:
             planes = int(classes[index]) + any('background' in step.gives for step in output.pipeline.steps)
@@ -241,7 +244,10 @@ def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
 def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: Mapping[str, LabelOutput],
                    world_size: int, folder: LabelFolder) -> None:
     """Say how large the class maps become, and warn where the disk is smaller."""
-    size = estimate_map_bytes(dataset, pending, outputs) * world_size
+    size = estimate_map_bytes(dataset, pending, outputs)
+    if size is None:
+        return
+    size *= world_size
     free = shutil.disk_usage(folder.path).free
     compressed = any(output.format == 'npz' for output in outputs.values())
     form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'
@@ -258,8 +264,8 @@ def _jobs(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], f
         image_id = image_ids[index]
         batch = plan.source(data, np.flatnonzero(image_labels[index]), image_id)
         if not torch.isfinite(batch.scores).all():
-            raise PseudoLabelError(f'the class maps of image {image_id} are NaN or infinite: has the training diverged, '
-                                   'or is the checkpoint damaged?')
+            raise PseudoLabelError(f'the class maps of image {image_id} are NaN or infinite: has the training '
+                                   'diverged, or is the checkpoint damaged?')
         batches, labels = _on_device(plan.outputs, batch)
         paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
         yield LabelJob(image_id, batches, paths, folder.origin, labels)

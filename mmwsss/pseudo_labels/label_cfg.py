@@ -14,7 +14,10 @@ from mmwsss.utils.cli import find_config
 
 from .sources import LabelSource, default_source
 
-__all__ = ['POSTS', 'LabelOutput', 'LabelPlan', 'check_keys', 'expand_short_forms', 'read_label_cfg', 'uses_workers']
+__all__ = [
+    'POSTS', 'LabelOutput', 'LabelPlan', 'build_outputs', 'check_keys', 'expand_short_forms', 'read_label_cfg',
+    'uses_workers'
+]
 
 POSTS = {
     'none': ('background', ),
@@ -159,11 +162,10 @@ class LabelPlan:
 
     def __init__(self, label_cfg: Mapping, model: nn.Module, num_classes: int) -> None:
         check_keys(label_cfg)
-        self.source: LabelSource = TASK_UTILS.build(label_cfg.get('source') or default_source(model))
+        self.source: LabelSource = TASK_UTILS.build(
+            {'_scope_': 'mmwsss', **(label_cfg.get('source') or default_source(model))})
         self.source.bind(model, num_classes)
-        nodes = {_LABELS: {key: label_cfg[key] for key in ('steps', 'labeler') if key in label_cfg},
-                 **(label_cfg.get('outputs') or {})}
-        self.outputs = {name: _output(name, node, model) for name, node in nodes.items()}
+        self.outputs = build_outputs(label_cfg, model)
 
     @property
     def map_formats(self) -> dict[str, str]:
@@ -175,6 +177,21 @@ class LabelPlan:
         labels = self.outputs[_LABELS].identity()
         others = {name: output.identity() for name, output in self.outputs.items() if name != _LABELS}
         return {'source': self.source.identity(), **labels, 'outputs': others}
+
+
+def build_outputs(label_cfg: Mapping, model: Optional[nn.Module] = None) -> dict[str, LabelOutput]:
+    """Build the outputs of a ``label_cfg`` by name, ``'labels'`` first.
+
+    Args:
+        label_cfg (Mapping): See :func:`read_label_cfg`.
+        model (nn.Module, optional): The model of the run, where a step or a stride needs it.
+
+    Returns:
+        dict[str, LabelOutput]: Steps, labeler and form of every output.
+    """
+    labels = {key: label_cfg[key] for key in ('steps', 'labeler') if key in label_cfg}
+    nodes = {_LABELS: labels, **(label_cfg.get('outputs') or {})}
+    return {name: _output(name, node, model) for name, node in nodes.items()}
 
 
 def uses_workers(label_cfg: Mapping) -> bool:
@@ -220,12 +237,13 @@ def _check_output_node(name: str, node: Mapping) -> None:
     LabelPipeline(node.get('steps'), node.get('labeler'))
 
 
-def _output(name: str, node: Mapping, model: nn.Module) -> LabelOutput:
+def _output(name: str, node: Mapping, model: Optional[nn.Module]) -> LabelOutput:
     """Build one output."""
     labeler = node.get('labeler') or (dict(type='MergeLevels') if name == _LABELS else None)
     pipeline = LabelPipeline(node.get('steps'), labeler)
     pipeline.check(('inputs', ))
-    pipeline.bind(model)
+    if model is not None:
+        pipeline.bind(model)
     if labeler is not None:
         return LabelOutput(pipeline)
     stride = node.get('stride', 1)
@@ -284,7 +302,7 @@ def _require_known(name: str, value: str, known: Any) -> None:
         raise ValueError(f'{name} must be one of {", ".join(sorted(known))}, got {value!r}{closest(value, known)}')
 
 
-def _patch_size(model: nn.Module) -> int:
+def _patch_size(model: Optional[nn.Module]) -> int:
     size = getattr(getattr(model, 'backbone', None), 'patch_size', None)
     if size is None:
         raise ValueError(f"{type(model).__name__} does not say how large its patches are: give the stride of the class "

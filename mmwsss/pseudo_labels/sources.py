@@ -275,4 +275,5 @@ def default_source(model: nn.Module) -> dict:
         return {'type': 'CAMSource'}
     if isinstance(model, BaseSegmentor):
         return {'type': 'SegmentationSource'}
-    raise TypeError(f'no pseudo labels from {name}: it gives no CAMs (it has no predict_cams), it is no mmseg segmentor')
+    raise TypeError(f'no pseudo labels from {name}: it gives no CAMs (it has no predict_cams), and it is no mmseg '
+                    'segmentor')

@@ -1,6 +1,7 @@
 """Where files may be written: never over, around or inside what a run reads."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional, Union
@@ -10,6 +11,7 @@ from .messages import first_few
 __all__ = ['OutputError', 'check_output', 'path_inside']
 
 PathLike = Union[str, os.PathLike]
+_DRIVE = re.compile('[A-Za-z]:')
 
 
 class OutputError(ValueError):
@@ -25,8 +27,8 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
 
     Args:
         output (str or PathLike): The file or folder that will be written; need not exist.
-        inputs (Iterable[str or PathLike]): Files and folders that the run reads, such as photographs, masks, lists, class
-            maps and checkpoints. None, web addresses and what does not exist are skipped.
+        inputs (Iterable[str or PathLike]): Files and folders that the run reads, such as photographs, masks, lists,
+            class maps and checkpoints. None, web addresses and what does not exist are skipped.
         manifest (str, optional): For folders: a file of this name marks a folder as written by us. Without it in the
             folder, a folder that holds anything is refused.
         name (str): What messages call the output, such as ``'--out-dir'``.
@@ -58,12 +60,11 @@ def path_inside(folder: PathLike, name: str, suffix: str = '') -> Path:
         Path: ``folder / (name + suffix)``.
 
     Raises:
-        OutputError: The name is empty, absolute, has a part ``.`` or ``..``, a backslash, a drive or a NUL, or a symbolic
-            link leads out of the folder.
+        OutputError: The name is empty, absolute, has a part ``.`` or ``..``, a backslash, a drive or a NUL, or a
+            symbolic link leads out of the folder.
     """
     parts = str(name).split('/')
-    drive = len(parts[0]) > 1 and parts[0][1] == ':' and parts[0][0].isalpha()
-    if '\\' in name or '\0' in name or drive or any(part in ('', '.', '..') for part in parts):
+    if '\\' in name or '\0' in name or any(part in ('', '.', '..') or _DRIVE.match(part) for part in parts):
         raise OutputError(f'{name!r} cannot be the name of a file in {folder}: it is empty or leads out of the folder. '
                           'Image ids are relative paths without . and .. and backslashes')
     path = Path(folder, f'{name}{suffix}')

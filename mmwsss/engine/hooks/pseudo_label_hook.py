@@ -72,7 +72,8 @@ class PseudoLabelHook(Hook):
         if interval is None and not after_train:
             raise ValueError('PseudoLabelHook would never write: give interval, or after_train=True')
         if label_cfg is not None and short_forms:
-            raise ValueError(f'PseudoLabelHook takes label_cfg or short forms, got label_cfg and {", ".join(short_forms)}')
+            raise ValueError('PseudoLabelHook takes label_cfg or short forms, got label_cfg and '
+                             f'{", ".join(short_forms)}')
         check_keys(label_cfg or expand_short_forms({'threshold': 0}, **short_forms))
         self.out_dir = out_dir
         self.dataset = dataset
@@ -87,8 +88,9 @@ class PseudoLabelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check settings and data; go on with the labels of the iteration that the run is resumed from."""
-        model, dataset = _unwrapped(runner.model), self._dataset(runner)
-        LabelPlan(self._label_cfg(model), model, len(dataset.classes))
+        model = _unwrapped(runner.model)
+        label_cfg = self._label_cfg(model)
+        LabelPlan(label_cfg, model, len(self._dataset(runner).classes))
         done = runner.epoch if self.by_epoch else runner.iter
         if self.interval and done and done % self.interval == 0:
             self.write(runner)

@@ -11,7 +11,7 @@ from .batch import LabelBatch
 __all__ = ['LabelStep', 'Labeler']
 
 
-class _Described(ABC):
+class _Described:
     """A part of a label pipeline that says what it needs and what it is.
 
     Attributes:
@@ -30,7 +30,7 @@ class _Described(ABC):
         return {'type': type(self).__name__, **{name: value for name, value in public.items() if _is_plain(value)}}
 
 
-class LabelStep(_Described):
+class LabelStep(_Described, ABC):
     """One step from class maps to pseudo labels.
 
     A subclass implements :meth:`transform`, is registered in ``MODELS``, and is then available in ``label_cfg.steps``,
@@ -49,7 +49,7 @@ class LabelStep(_Described):
     def transform(self, batch: LabelBatch) -> LabelBatch:
         """Return the batch after this step; the given one stays as it is."""
 
-    def bind(self, model: nn.Module) -> None:  # noqa: B027
+    def bind(self, model: nn.Module) -> None:
         """Take what the step needs of the model of the run; called once, before the first batch."""
 
     def __call__(self, batch: LabelBatch) -> LabelBatch:
@@ -57,7 +57,7 @@ class LabelStep(_Described):
         return self.transform(batch)
 
 
-class Labeler(_Described):
+class Labeler(_Described, ABC):
     """The last part of a label pipeline: from scores to labels."""
 
     needs = ('background', )

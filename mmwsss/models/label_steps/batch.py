@@ -121,7 +121,8 @@ class LabelBatch:
 
     def __getstate__(self) -> dict:
         """Return plain arrays: torch would send tensors through shared memory, of which containers have little."""
-        state = {name: value.cpu().numpy() if isinstance(value, Tensor) else value for name, value in vars(self).items()}
+        state = {name: value.cpu().numpy() if isinstance(value, Tensor) else value
+                 for name, value in vars(self).items()}
         return {**state, 'cache': {}}
 
     def __setstate__(self, state: dict) -> None:
@@ -133,5 +134,5 @@ class LabelBatch:
 
 def _with_background(maps: Tensor) -> Tensor:
     """Put a plane of zeros before maps (B, P, h, w): (B, 1, 1 + P, h, w)."""
-    return torch.cat([torch.zeros_like(maps[:, :1]) if maps.shape[1] else maps.new_zeros(
-        len(maps), 1, *maps.shape[-2:]), maps], dim=1)[:, None]
+    background = maps.new_zeros(len(maps), 1, *maps.shape[-2:])
+    return torch.cat([background, maps], dim=1)[:, None]

@@ -74,7 +74,8 @@ class DenseCRF(LabelStep):
         if preset is not None and preset not in CRF_PRESETS:
             raise ValueError(f'unknown CRF preset {preset!r}{closest(preset, CRF_PRESETS)}; there are '
                              f'{", ".join(CRF_PRESETS)}.')
-        found = {**CRF_PRESETS[preset or 'toco_seg'], **{key: value for key, value in given.items() if value is not None}}
+        given = {key: value for key, value in given.items() if value is not None}
+        found = {**CRF_PRESETS[preset or 'toco_seg'], **given}
         if found['num_iters'] < 0:
             raise ValueError(f'num_iters must not be negative, got {num_iters}.')
         if stride < 1:

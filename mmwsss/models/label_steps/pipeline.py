@@ -110,7 +110,8 @@ class LabelPipeline:
 
 def _built(part: Any, kind: type, name: str) -> Any:
     """Build a part from its config, and check that it is of a kind."""
-    found = MODELS.build(part) if isinstance(part, dict) else part
+    # Names are ours also where the default scope of a run is mmseg's.
+    found = MODELS.build({'_scope_': 'mmwsss', **part}) if isinstance(part, dict) else part
     if not isinstance(found, kind):
         raise TypeError(f'{type(found).__name__} is no {name}: it does not derive from '
                         f'mmwsss.models.label_steps.{kind.__name__}')

@@ -113,8 +113,8 @@ class KeepPresent(LabelStep):
         order = order[:, :int(wins.sum(dim=1).max()) if wins.numel() else 0]
         planes = torch.nn.functional.pad(order + 1, (1, 0))[:, None, :, None, None]
         size = (-1, batch.scores.shape[1], -1, *batch.scores.shape[-2:])
-        return replace(batch, scores=batch.scores.gather(2, planes.expand(size)), classes=batch.classes.gather(1, order),
-                       present=wins.gather(1, order))
+        return replace(batch, scores=batch.scores.gather(2, planes.expand(size)),
+                       classes=batch.classes.gather(1, order), present=wins.gather(1, order))
 
 
 @MODELS.register_module()

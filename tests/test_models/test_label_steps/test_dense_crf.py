@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmwsss.models import DenseCRF
-from mmwsss.models.refiners import CRF_PRESETS, label_probabilities
+from mmwsss.models.label_steps import CRF_PRESETS, label_probabilities
 from mmwsss.registry import MODELS
 
 pytest.importorskip('pydensecrf.densecrf', reason='the optional pydensecrf2 is not installed')

@@ -9,10 +9,12 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmwsss.datasets import keep_images
+from mmwsss.datasets import data_paths, keep_images
+from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
 from mmwsss.utils.dist import prepare_distributed
 
@@ -23,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     add_run_arguments(parser)
-    parser.add_argument('--out', metavar='DIR', help='write the predicted label maps there, as PNG')
+    parser.add_argument('--out', metavar='DIR',
+                        help='write the predicted label maps there, as PNG: a new folder, or that of an earlier call')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', metavar='DIR',
                         help='draw the predictions there (in a folder named by the time of the run)')
@@ -90,10 +93,15 @@ def main() -> None:
     if args.tta:
         turn_on_tta(cfg)
     if args.out:
+        claim_folder(args.out, [args.checkpoint, args.config, args.classes, args.label_file, *data_paths(cfg)], '--out')
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.test()
+    try:
+        runner.test()
+    finally:
+        if args.out and is_main_process():
+            seal_folder(args.out)
 
 
 if __name__ == '__main__':

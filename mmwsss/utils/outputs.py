@@ -1,17 +1,22 @@
 """Where files may be written: never over, around or inside what a run reads."""
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional, Union
 
+from .files import write_json
 from .messages import first_few
 
-__all__ = ['OutputError', 'check_output', 'path_inside']
+__all__ = ['FILES', 'OutputError', 'check_output', 'claim_folder', 'path_inside', 'seal_folder']
 
 PathLike = Union[str, os.PathLike]
 _DRIVE = re.compile('[A-Za-z]:')
+FILES = 'mmwsss_files.json'
+"""str: Manifest of a folder whose files do not prove by themselves who has written them."""
 
 
 class OutputError(ValueError):
@@ -46,6 +51,50 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
                               'another folder')
     if manifest is not None:
         _require_own_folder(Path(output), manifest, name)
+
+
+def claim_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> None:
+    """Check that a folder may be written to: new, empty, or with nothing in it but what an earlier run has sealed.
+
+    Nothing is changed. For folders that others fill, such as the predictions of mmseg's metric; :func:`seal_folder`
+    follows when the files are written.
+
+    Args:
+        folder (str or PathLike): The folder.
+        inputs (Iterable[str or PathLike]): See :func:`check_output`.
+        name (str): What messages call the folder.
+
+    Raises:
+        NotADirectoryError: A file stands in the folder's place.
+        OutputError: It overlaps with an input, or holds files that are not as an earlier run has left them.
+    """
+    folder = Path(folder)
+    check_output(folder, inputs, FILES, name)
+    if not folder.is_dir():
+        return
+    try:
+        sealed = json.loads((folder / FILES).read_text(encoding='utf-8'))['files'] if any(folder.iterdir()) else {}
+        foreign = [file for file, digest in _hashes(folder).items() if sealed.get(file) != digest]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f'{folder / FILES} is damaged: choose another folder for {name}') from error
+    if foreign:
+        raise OutputError(f'{name} {folder} holds {len(foreign)} files that are not as mmwsss has written them: '
+                          f'{first_few(foreign, 3)}. Choose a new or an empty folder')
+
+
+def seal_folder(folder: PathLike) -> None:
+    """List all files of a folder with their hashes, so that :func:`claim_folder` knows them for ours.
+
+    Args:
+        folder (str or PathLike): A folder that was claimed before.
+    """
+    write_json({'files': _hashes(Path(folder))}, Path(folder) / FILES)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of all files below a folder but the manifest, by relative path."""
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob('*')) if path.is_file() and path != folder / FILES}
 
 
 def path_inside(folder: PathLike, name: str, suffix: str = '') -> Path:

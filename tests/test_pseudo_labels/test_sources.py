@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmwsss.models.label_steps import label_probabilities
-from mmwsss.pseudo_labels import MapFolder
-from mmwsss.registry import MODELS
-from mmwsss.utils import OutputError
 
 from mmwsss.apis import expand_short_forms, init_model, labelled_images, make_pseudo_labels
 from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams
 from mmwsss.models import DenseCRF
+from mmwsss.models.label_steps import label_probabilities
+from mmwsss.pseudo_labels import MapFolder
+from mmwsss.registry import MODELS
+from mmwsss.utils import OutputError
 from tests.colour_cam import colour_cam_config
 from tests.helpers import write_config, write_voc_folder
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.apis.checkpoints import checkpoint_hash, read_checkpoint
-from mmwsss.utils import atomic_path
+from mmwsss.utils import atomic_path, check_output
 from mmwsss.utils.key_mapping import KeyLayout, MappedKeys, find_weights, map_keys
 from mmwsss.utils.mxnet_params import is_mxnet_params, read_mxnet_params
 from mmwsss.utils.official_layouts import MXNET_LAYOUTS, OFFICIAL_LAYOUTS
@@ -72,8 +72,10 @@ def convert(method: str, src: str, dst: str, console: Console) -> None:
 
     Raises:
         FileNotFoundError: There is no ``src``.
+        OutputError: ``dst`` is ``src``.
         ValueError: ``src`` is damaged, holds more than weights, or is laid out in another way.
     """
+    check_output(dst, [src], name='DST')
     weights, layout = read_official(method, src)
     mapped = map_keys(weights, layout)
     console.print(mapping_table(mapped, weights), markup=False)

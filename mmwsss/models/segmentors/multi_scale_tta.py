@@ -76,7 +76,7 @@ class MultiScaleTTA(BaseTTAModel):
                           resize=partial(resize_maps, **(view_resize or {})))
         self.probabilities = probabilities
         self.makes_views = views == 'model'
-        self.pipeline = LabelPipeline([dict(step) for step in steps or ()], dict(type='Argmax'), ('background', ))
+        self.pipeline = LabelPipeline(steps, dict(type='Argmax'), ('background', ))
 
     @torch.no_grad()
     def test_step(self, data: dict) -> list:

@@ -42,7 +42,7 @@ class ColourCAM(CAMMixin, BaseModel):
             return {'loss': self.extract_cams(inputs)['logits'].sum()}
         if mode == 'tensor':
             return self.extract_cams(inputs)['cams']
-        cams = self.multi_scale_cams(inputs)
+        cams = self.predict_cams(inputs)
         for sample in self.attach_cams(cams, data_samples):
             sample.pred_sem_seg = PixelData(data=(sample.cams.data.max(0).indices + 1)[None])
         return data_samples

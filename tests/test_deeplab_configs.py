@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmwsss.datasets.config import override_data
 from mmwsss.engine.schedulers import warmup_poly
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS
+from mmwsss.models import DenseCRF
 from mmwsss.registry import MODELS
 
 from .helpers import REPO, read_scalars, run_tool, write_voc_folder
@@ -160,9 +160,8 @@ def test_rates_of_the_others():
     ('deeplabv2_r101_coco', 'deeplab_v2')])
 def test_fusion_and_field_of_the_test(name, preset, tmp_path):
     cfg = load(name)
-    post = dict(cfg.tta_model.post)
-    assert post.pop('type') == 'DenseCRF'
-    assert post == CRF_PRESETS[preset]
+    crf, = cfg.tta_model.steps
+    assert MODELS.build(crf).identity() == DenseCRF.from_preset(preset).identity()
     size = (33, 40)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / 'a.png')
     model = MODELS.build({**cfg.tta_model, 'module': tiny(cfg)})
@@ -258,4 +257,4 @@ def test_trains_and_tests_with_views(tmp_path):
     assert all(np.isfinite(line['loss']) for line in lines if 'loss' in line)
     run_tool('tools/test.py', config, tmp_path / 'run/iter_2.pth', '--tta', '--out', tmp_path / 'masks',
              *where, *small)
-    assert sorted(path.name for path in (tmp_path / 'masks').iterdir()) == ['img_004.png', 'img_005.png']
+    assert sorted(path.name for path in (tmp_path / 'masks').glob('*.png')) == ['img_004.png', 'img_005.png']

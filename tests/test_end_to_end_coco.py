@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmwsss.visualization import CAMVisualizer
 from PIL import Image
 from rich.console import Console
 
 from mmwsss.datasets.coco import COCO2014Dataset
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
 from mmwsss.utils.commands import ToolCommands
-from mmwsss.visualization import CAMVisualizer
 
 from .helpers import REPO, call_tool
 from .test_tools.test_dataset_converters.loading import run_converter

@@ -11,7 +11,6 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from mmwsss.apis import init_model
-from mmwsss.apis.labelling import alpha_scores
 from mmwsss.datasets.config import override_data
 from mmwsss.datasets.map_files import read_label_map, write_cams, write_label_map
 
@@ -49,7 +48,8 @@ def data(tmp_path_factory):
         channels = [int(label) - 1 for label in labels]
         write_cams(cams, channels, mask.shape, seeds / f'cams/{image_id}.npz')
         for alpha in (1, 12):
-            write_cams(alpha_scores(cams, alpha), [-1, *channels], mask.shape, seeds / f'crf_{alpha}/{image_id}.npz')
+            planes = np.concatenate([(1 - cams.max(axis=0, keepdims=True, initial=0))**alpha, cams])
+            write_cams(planes, [-1, *channels], mask.shape, seeds / f'crf_{alpha}/{image_id}.npz')
         best = cams.max(axis=0)
         hard = np.where(best > .6, np.array(labels)[cams.argmax(axis=0)], np.where(best > .25, 255, 0))
         write_label_map(hard, seeds / f'{image_id}.png')

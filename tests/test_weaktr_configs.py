@@ -73,8 +73,9 @@ def test_second_stage(name):
     assert cfg.model.decode_head.num_classes == cfg.num_classes + 1
     assert cfg.model.backbone.interpolate_mode == ('bicubic' if name.startswith('vit') else 'bilinear')
     assert cfg.model.data_preprocessor.mean[0] == (127.5 if name.startswith('vit') else 123.68)
-    post = cfg.tta_model.post
-    assert (post.gaussian_sxy, post.bilateral_sxy, post.bilateral_srgb, post.bilateral_compat) == (
+    crf = MODELS.build(cfg.tta_model.steps[0])
+    assert crf.winners_only
+    assert (crf.gaussian_sxy, crf.bilateral_sxy, crf.bilateral_srgb, crf.bilateral_compat) == (
         (3, 83, 5, 3) if name.endswith('voc') else (1, 67, 3, 4))
     sizes = [step.scale for step in cfg.tta_pipeline[1].transforms[0]]
     assert [tuple(size) for size in sizes] == [(int(4160 * r), int(520 * r)) for r in (.5, .75, 1, 1.25, 1.5, 1.75)]

@@ -5,7 +5,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -21,21 +21,27 @@ from rich.table import Table
 from torch import distributed
 
 from mmwsss.apis import (
-    LabelSettings,
     LabelSummary,
     PseudoLabelError,
     checkpoint_hash,
     config_hash,
+    expand_short_forms,
     init_model,
     labelled_images,
     make_pseudo_labels,
+    read_label_cfg,
 )
-from mmwsss.apis.label_settings import POSTS
+from mmwsss.datasets import data_paths
 from mmwsss.datasets.config import load_config
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS
+from mmwsss.models.label_steps import CRF_PRESETS
+from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
 from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.results import RESULTS_FILE, write_results
+
+SHORT_FORMS = ('threshold', 'high', 'source', 'post', 'cams', 'crf_preset', 'crf_stride', 'save_cams', 'crf_alphas',
+               'cam_stride', 'cam_format')
+"""tuple: Flags that stand for parts of ``label_cfg``."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,42 +55,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', default='train', metavar='S',
                         help='train, val or test: the images of that dataloader of the config; or a text file '
                         'with an image id per line (default: train)')
-    parser.add_argument('--threshold', type=float, metavar='T',
-                        help="background score (default: the config's model.test_cfg.threshold; of a random walk, "
-                        "where there is none, its background_alpha)")
-    parser.add_argument('--high', type=float, metavar='T',
-                        help='a second background score, which foreground must exceed; between the two, '
-                        'pixels are 255')
-    parser.add_argument('--source', choices=['cams', 'segmentation'],
-                        help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
-                        'the model has, class activation maps first)')
-    parser.add_argument('--post', choices=POSTS, default='none',
-                        help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '
-                        'by a dense CRF; or let maps that were saved earlier (--cams) walk along the affinities of an '
-                        'AffinityNet, whose config and checkpoint are given, without or with a CRF of the labels '
-                        'after it')
-    parser.add_argument('--cams', metavar='DIR',
-                        help='for a random walk: the folder of labels made with --save-cams, or one of class maps of '
-                        'another code base')
-    parser.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
-                        help="published setting of the CRF (default: the config's model.test_cfg."
-                        'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc, of '
-                        'random-walk-crf transcam_label): '
-                        f'{", ".join(sorted(CRF_PRESETS))}')
-    parser.add_argument('--crf-stride', type=int, default=1, metavar='N',
-                        help='run the CRF at one Nth of the size of the image, for speed; an approximation (default: '
-                        '1)')
-    maps = parser.add_argument_group('class maps', 'none are written unless asked for; present classes only')
-    maps.add_argument('--save-cams', action='store_true', help='write the class maps, into cams/')
-    maps.add_argument('--crf-alphas', type=float, nargs='+', metavar='A',
-                      help='write dense CRF marginals of the maps beside a background of (1 - max)^A, into crf_A/, for '
-                      'training an AffinityNet; published: 1 12')
-    maps.add_argument('--cam-stride', type=_stride, default=1, metavar='N',
-                      help="store them at one Nth of the size of the image, or 'tokens': one value per patch "
-                      '(default: 1)')
-    maps.add_argument('--cam-format', choices=['npz', 'npy'], default='npz',
-                      help='npz: compressed half precision; npy: the pickled dictionaries other code bases read, a '
-                      'multiple of the size (default: npz)')
+    parser.add_argument('--label-cfg', metavar='FILE',
+                        help='config file whose label_cfg lists the steps from class maps to labels, such as those in '
+                        'configs/_base_/label_cfgs; in place of the short forms')
+    _add_short_forms(parser)
     parser.add_argument('--workers', type=int, metavar='N',
                         help='processes that run the CRF beside the network, per rank (default: the number of '
                         'cores less one with a CRF, else 0)')
@@ -97,22 +71,92 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _add_short_forms(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that are expanded to a ``label_cfg``."""
+    short = parser.add_argument_group('short forms of label_cfg')
+    short.add_argument('--threshold', type=float, metavar='T',
+                       help="background score (default: the config's model.test_cfg.threshold; of a random walk, "
+                       "where there is none, its background_alpha)")
+    short.add_argument('--high', type=float, metavar='T',
+                       help='a second background score, which foreground must exceed; between the two, '
+                       'pixels are 255')
+    short.add_argument('--source', choices=['cams', 'segmentation'],
+                       help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
+                       'the model has, class activation maps first)')
+    short.add_argument('--post', choices=list(POSTS),
+                       help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '
+                       'by a dense CRF; or let maps walk along the affinities of an AffinityNet, without or with a CRF '
+                       'of the labels after it (default: none)')
+    short.add_argument('--cams', metavar='DIR',
+                       help='label class maps that were saved earlier: the folder of labels made with --save-cams, or '
+                       'one of class maps of another code base. For a random walk, config and checkpoint are those of '
+                       'the AffinityNet')
+    short.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
+                       help="published setting of the CRF (default: the config's model.test_cfg."
+                       'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc, of '
+                       'random-walk-crf transcam_label): '
+                       f'{", ".join(sorted(CRF_PRESETS))}')
+    short.add_argument('--crf-stride', type=int, metavar='N',
+                       help='run the CRF at one Nth of the size of the image, for speed; an approximation (default: '
+                       '1)')
+    maps = parser.add_argument_group('short forms: class maps', 'none are written unless asked for; present classes '
+                                     'only')
+    maps.add_argument('--save-cams', action='store_true', default=None, help='write the class maps, into cams/')
+    maps.add_argument('--crf-alphas', type=float, nargs='+', metavar='A',
+                      help='write dense CRF marginals of the maps beside a background of (1 - max)^A, into crf_A/, for '
+                      'training an AffinityNet; published: 1 12')
+    maps.add_argument('--cam-stride', type=_stride, metavar='N',
+                      help="store them at one Nth of the size of the image, or 'tokens': one value per patch "
+                      '(default: 1)')
+    maps.add_argument('--cam-format', choices=['npz', 'npy'],
+                      help='npz: compressed half precision; npy: the pickled dictionaries other code bases read, a '
+                      'multiple of the size (default: npz)')
+
+
 def _stride(text: str) -> Union[int, str]:
     return text if text == 'tokens' else int(text)
 
 
-def read_settings(args: argparse.Namespace, cfg: Config) -> LabelSettings:
-    """Collect from command line and config how maps become labels."""
-    return LabelSettings.from_config(
-        cfg.model.get('test_cfg'), threshold=args.threshold, high=args.high, post=args.post, crf=args.crf_preset,
-        save_cams=args.save_cams, crf_alphas=args.crf_alphas, cam_stride=args.cam_stride, cam_format=args.cam_format,
-        crf_stride=args.crf_stride, source=args.source)
+def find_label_cfg(args: argparse.Namespace, cfg: Config) -> dict:
+    """Read or expand the ``label_cfg`` that the command line describes.
+
+    Raises:
+        ValueError: A file and short forms are both given, or a setting is wrong.
+    """
+    given = {name: getattr(args, name) for name in SHORT_FORMS if getattr(args, name) is not None}
+    if args.label_cfg:
+        if given:
+            flags = ', '.join(f'--{name.replace("_", "-")}' for name in given)
+            raise ValueError(f'--label-cfg says all of it: leave out {flags}, or change the file')
+        return read_label_cfg(args.label_cfg)
+    given['crf'] = given.pop('crf_preset', None)
+    return expand_short_forms(cfg.model.get('test_cfg'), **given)
 
 
 def provenance(cfg: Config, checkpoint: str) -> dict:
     """Identify the model that makes the labels: config and weights by content, not by name."""
     weights = checkpoint if '://' in checkpoint else checkpoint_hash(checkpoint)
     return {'model': config_hash(cfg), 'checkpoint': weights}
+
+
+def format_label_cfg(label_cfg: dict) -> str:
+    """Format a ``label_cfg`` as a config file has it, a step a line."""
+    lines = ['label_cfg = dict(']
+    for key, value in label_cfg.items():
+        if isinstance(value, list) and value:
+            lines += [f'    {key}=[', *(f'        {_call(step)},' for step in value), '    ],']
+        elif key == 'outputs':
+            nodes = [f'        {name}={_call(node)},' for name, node in value.items()]
+            lines += ['    outputs=dict(', *nodes, '    ),']
+        else:
+            lines.append(f'    {key}={_call(value)},')
+    return '\n'.join([*lines, ')'])
+
+
+def _call(value: Any) -> str:
+    if isinstance(value, dict):
+        return f'dict({", ".join(f"{key}={_call(item)}" for key, item in value.items())})'
+    return f'[{", ".join(map(_call, value))}]' if isinstance(value, (list, tuple)) else repr(value)
 
 
 def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
@@ -143,7 +187,7 @@ def main() -> None:
     """Write what the command line describes."""
     args = parse_args()
     cfg = load_config(args)
-    settings = read_settings(args, cfg)
+    label_cfg = find_label_cfg(args, cfg)
     if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     prepare_distributed(cfg, args.launcher)
@@ -155,9 +199,12 @@ def main() -> None:
     model = init_model(cfg, args.checkpoint, args.device or get_device())
     workers = args.workers
     if workers is None:
-        workers = max((os.cpu_count() or 1) - 1, 1) if settings.runs_crf else 0
-    summary = make_pseudo_labels(model, images, args.out_dir, settings, provenance(cfg, args.checkpoint),
-                                 workers, args.overwrite, cams=args.cams)
+        workers = max((os.cpu_count() or 1) - 1, 1) if uses_workers(label_cfg) else 0
+    if is_main_process():
+        print(format_label_cfg(label_cfg), flush=True)
+    inputs = [args.checkpoint, args.config, args.label_cfg, args.split, args.label_file, args.classes, *data_paths(cfg)]
+    summary = make_pseudo_labels(model, images, args.out_dir, label_cfg, provenance(cfg, args.checkpoint),
+                                 workers, args.overwrite, inputs=inputs)
     if is_main_process():
         print_summary(summary, images.classes, args.out_dir)
         write_summary(summary, images.classes, args)

@@ -15,8 +15,10 @@ from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
 from mmwsss.checkpoints import local_path
+from mmwsss.datasets import data_paths, keep_images
 from mmwsss.datasets.config import load_config, replace_pipelines
 from mmwsss.registry import METRICS
+from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
@@ -29,7 +31,8 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     add_run_arguments(parser)
-    parser.add_argument('--out', metavar='DIR', help='write the predicted label maps there, as PNG')
+    parser.add_argument('--out', metavar='DIR',
+                        help='write the predicted label maps there, as PNG: a new folder, or that of an earlier call')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', metavar='DIR',
                         help='draw the predictions there (in a folder named by the time of the run)')
@@ -66,7 +69,7 @@ def turn_on_tta(cfg: Config) -> None:
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config {cfg.filename}')
-    replace_pipelines(cfg.test_dataloader.dataset, cfg.tta_pipeline)
+    replace_pipelines(cfg.test_dataloader.dataset, keep_images(cfg.tta_pipeline))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
     # Augmented segmentation brings no class maps: metrics of these would have nothing to measure.
     cfg.test_evaluator = cfg.get('tta_evaluator', cfg.test_evaluator)
@@ -97,10 +100,15 @@ def main() -> None:
     if args.tta:
         turn_on_tta(cfg)
     if args.out:
+        claim_folder(args.out, [args.checkpoint, args.config, args.classes, args.label_file, *data_paths(cfg)], '--out')
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    metrics = runner.test()
+    try:
+        metrics = runner.test()
+    finally:
+        if args.out and is_main_process():
+            seal_folder(args.out)
     if is_main_process():
         write_results(Path(cfg.work_dir, RESULTS_FILE), 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
 

@@ -45,5 +45,4 @@ tta_model = dict(
     scale_fusion='mean',
     probabilities=False,
     view_resize=dict(mode='bicubic', align_corners=False),
-    post=dict(
-        num_iters=1, gaussian_sxy=3, gaussian_compat=3, bilateral_sxy=32, bilateral_srgb=13, bilateral_compat=10))
+    steps=[dict(type='DenseCRF', preset='transcam_seg')])

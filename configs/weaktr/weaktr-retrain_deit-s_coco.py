@@ -21,6 +21,4 @@ _val_set = dict(
     data_prefix=dict(img_path='val2014', seg_map_path='SegmentationClass/val2014'))
 val_dataloader = dict(dataset=dict(dataset=dict(_val_set, ann_file='ImageSets/val_part.txt')))
 test_dataloader = dict(dataset=dict(dataset=dict(_val_set, ann_file='ImageSets/val.txt')))
-tta_model = dict(
-    post=dict(
-        gaussian_sxy=1, gaussian_compat=3, bilateral_sxy=67, bilateral_srgb=3, bilateral_compat=4))
+tta_model = dict(steps=[dict(type='DenseCRF', preset='weaktr_seg_coco', winners_only=True)])

@@ -1,18 +1,14 @@
 """What inference needs to know of a config."""
 
 import copy
-import hashlib
-import json
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmwsss.checkpoints import CheckpointError, local_path
-from mmwsss.datasets import ImageLabelDataset
+from mmwsss.datasets import config_hash, inference_pipeline, labelled_images
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import find_config
 
@@ -91,77 +87,6 @@ def config_meta(cfg: Config) -> dict:
     return {}
 
 
-def inference_pipeline(cfg: Config) -> list[dict]:
-    """The test pipeline of a config, without the loading of masks.
-
-    Args:
-        cfg (Config): With ``test_dataloader``, ``val_dataloader`` or ``test_pipeline``.
-
-    Returns:
-        list[dict]: A copy of its transforms.
-
-    Raises:
-        ValueError: The config has no test pipeline.
-    """
-    for key in ('test_dataloader', 'val_dataloader'):
-        dataset = cfg.get(key) and cfg[key].get('dataset')
-        while dataset:
-            if dataset.get('pipeline'):
-                return _without_masks(dataset['pipeline'])
-            dataset = dataset.get('dataset')
-    if cfg.get('test_pipeline'):
-        return _without_masks(cfg['test_pipeline'])
-    raise ValueError('the config has no test pipeline: neither test_dataloader.dataset, '
-                     'val_dataloader.dataset nor test_pipeline gives one')
-
-
-def config_hash(cfg: Config) -> str:
-    """SHA-256 of what a config says about the model and how images reach it, in hexadecimal."""
-    described = json.dumps([cfg.model.to_dict(), inference_pipeline(cfg)], sort_keys=True, default=str)
-    return hashlib.sha256(described.encode()).hexdigest()
-
-
-def labelled_images(cfg: Config, split: str = 'train', dataset: Optional[dict] = None) -> ImageLabelDataset:
-    """The images and image labels of a config's data, with its test pipeline; masks stay hidden.
-
-    Args:
-        cfg (Config): Whose dataloaders' data sets are :class:`~mmwsss.datasets.ImageLabelDataset`, inside of other
-            wrappers or not.
-        split (str): ``'train'``, ``'val'`` or ``'test'`` for the data of that dataloader, or a text file
-            with an image id per line, looked up in the training data's folder and labels.
-        dataset (dict, optional): Config of other data, in place of that dataloader's.
-
-    Returns:
-        ImageLabelDataset: Every image of the split, also those that show no class.
-
-    Raises:
-        FileNotFoundError: The list of ids, or data of the split, do not exist.
-        ValueError: The config has no such data, or no image labels for it.
-    """
-    named = split in ('train', 'val', 'test')
-    key = f'{split}_dataloader' if named else 'train_dataloader'
-    if not named and not Path(split).is_file():
-        raise FileNotFoundError(f"split must be 'train', 'val', 'test' or a list of image ids, and there is no file "
-                                f'{split}')
-    if dataset is None and not cfg.get(key):
-        raise ValueError(f'the config has no {key}')
-    node = copy.deepcopy(cfg[key].dataset if dataset is None else dataset)
-    while not str(node.get('type')).endswith('ImageLabelDataset'):
-        node = node.get('dataset')
-        if node is None:
-            raise ValueError(f'{key}.dataset of the config gives no image labels: wrap it as '
-                             "dict(type='ImageLabelDataset', label_file=..., dataset=...)")
-    node.update(pipeline=inference_pipeline(cfg), show_masks=False, empty='keep', seed=None, test_mode=True,
-                verify_images=False)
-    if not named:
-        _leaf(node, key)['ann_file'] = str(Path(split).resolve())
-    return DATASETS.build(node)
-
-
-def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
-    return [copy.deepcopy(t) for t in pipeline if str(t['type']).split('.')[-1] != 'LoadAnnotations']
-
-
 def _is_local(path: str) -> bool:
     """Whether weights are a file here, or come with the package."""
     try:
@@ -180,12 +105,3 @@ def _leaf_meta(leaf: dict) -> dict:
         return dict(DATASETS.build({**leaf, 'lazy_init': True, 'pipeline': []}).metainfo)
     except (OSError, ValueError, KeyError, TypeError, AssertionError):
         return dict(leaf.get('metainfo') or {})  # the data are elsewhere
-
-
-def _leaf(node: dict, key: str) -> dict:
-    """The config of the data set at the end of nested wrappers."""
-    while node.get('dataset'):
-        node = node['dataset']
-    if node.get('datasets'):
-        raise ValueError(f'{key}.dataset joins several data sets: a list of image ids fits only a single one')
-    return node

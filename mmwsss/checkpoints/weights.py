@@ -28,7 +28,7 @@ def checkpoint_hash(path: PathLike) -> str:
 
 
 def weights_hash(model: nn.Module) -> str:
-    """Return the SHA-256 of a model's parameters and buffers with their names, in hexadecimal."""
+    """Compute the SHA-256 of a model's parameters and buffers with their names, in hexadecimal."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if isinstance(value, Tensor):

@@ -8,6 +8,7 @@ from .class_names import foreground_classes, index_palette, read_class_names, re
 from .coco import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
 from .image_label_dataset import ImageLabelDataset
 from .image_labels import ImageLabels, LabelSummary
+from .inference_data import config_hash, data_paths, inference_pipeline, keep_images, labelled_images
 from .label_sources import (
                             labels_from_coco,
                             labels_from_folders,
@@ -24,7 +25,8 @@ from .wrapper import SegDatasetWrapper
 __all__ = [
     'COCO2014SlotDataset', 'classes_to_slots', 'slots_to_classes',
     'COCO2014Dataset', 'EpochSampler', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary',
-    'PhotoDataset', 'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'derive_seed', 'foreground_classes',
+    'PhotoDataset', 'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'config_hash', 'data_paths',
+    'derive_seed', 'foreground_classes', 'inference_pipeline', 'keep_images', 'labelled_images',
     'image_id_of', 'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',
     'labels_from_table', 'labels_from_voc_xml', 'load_pickled_npy', 'read_class_names', 'read_ids', 'seeded_sample',
     'transforms'

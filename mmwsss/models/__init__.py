@@ -26,6 +26,19 @@ from .cam_heads import (
 )
 from .data_preprocessor import MultiViewPreProcessor
 from .decode_heads import DeepLabV1Head, DeepLabV2Head, LargeFOVHead, MaskTransformerHead, NormedLargeFOVHead
+from .label_steps import (
+    AlphaBackground,
+    Argmax,
+    ConstantBackground,
+    DenseCRF,
+    LabelBatch,
+    Labeler,
+    LabelPipeline,
+    LabelStep,
+    MergeLevels,
+    PixelAdaptiveRefinement,
+    RandomWalk,
+)
 from .losses import (
     AffinityLoss,
     BalancedCrossEntropyLoss,
@@ -36,16 +49,16 @@ from .losses import (
     PairAffinityLoss,
     PatchTokenContrastLoss,
 )
-from .refiners import DenseCRF, PixelAdaptiveRefinement
-from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, RefinedTTAModel, Segmenter, ToCo
+from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo
 
 __all__ = [
-    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AttentionConformer',
-    'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead', 'CAMClassifier', 'CAMHead',
-    'CeilPoolResNet', 'ClassTokenContrastLoss', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF',
-    'DenseEnergyLoss', 'Features', 'GradientClippedCrossEntropyLoss', 'LargeFOVHead', 'MCTformerHead',
-    'MaskTransformerHead', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor',
-    'NormedLargeFOVHead', 'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss',
-    'PixelAdaptiveRefinement', 'ProjectionHead', 'RefinedTTAModel', 'Request', 'Segmenter', 'ToCo', 'ToCoHead',
-    'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'extract_features'
+    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AlphaBackground', 'Argmax',
+    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead',
+    'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'DeepLabV1Head',
+    'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'Features', 'GradientClippedCrossEntropyLoss',
+    'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead',
+    'MergeLevels', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead',
+    'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement',
+    'ProjectionHead', 'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead',
+    'WeakTrHead', 'WideResNet38', 'extract_features'
 ]

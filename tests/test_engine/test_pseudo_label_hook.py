@@ -14,15 +14,15 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
 from mmwsss.apis import (
-    LabelSettings,
     PseudoLabelError,
+    expand_short_forms,
     init_model,
     labelled_images,
     make_pseudo_labels,
 )
-from mmwsss.apis import labelling as labelling_module
 from mmwsss.datasets.map_files import read_label_map
 from mmwsss.engine.hooks import PseudoLabelHook
+from mmwsss.pseudo_labels import writer as writer_module
 from tests.colour_cam import colour_cam_config
 from tests.helpers import tiny_dataloader, tiny_runner_cfg, write_voc_folder
 
@@ -69,7 +69,7 @@ def test_a_segmentor_labels_the_images_it_was_trained_on(root: Path, tmp_path: P
     assert {values for name in TRAIN[1::3] for values in np.unique(labels[name])} <= {0, 2, 255}
     model = init_model(cfg, tmp_path / 'iter_2.pth')
     images = labelled_images(cfg, dataset=image_label_dataset(root))
-    settings = LabelSettings(threshold=.5, high=.55, post='crf', save_cams=True, cam_stride=4)
+    settings = expand_short_forms(threshold=.5, high=.55, post='crf', save_cams=True, cam_stride=4)
     make_pseudo_labels(model, images, tmp_path / 'by_hand', settings)
     for name in TRAIN:
         np.testing.assert_array_equal(read_label_map(tmp_path / f'by_hand/{name}.png'), labels[name])
@@ -82,7 +82,7 @@ def test_a_threshold_of_a_half_gives_the_most_probable_label_of_the_image(root: 
     torch.manual_seed(1)
     model = init_model(cfg)
     images = labelled_images(cfg, dataset=image_label_dataset(root))
-    make_pseudo_labels(model, images, tmp_path, LabelSettings(threshold=.5))
+    make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5))
     seen = set()
     for index, name in enumerate(TRAIN):
         sample = images[index]
@@ -116,7 +116,7 @@ def test_a_killed_refresh_goes_on_with_the_same_weights(root: Path, tmp_path: Pa
     checkpoints = {'default_hooks.checkpoint.interval': 2}
     cfg = segmentor_cfg(root, tmp_path / 'a', hook, max_iters=4)
     cfg.merge_from_dict(checkpoints)
-    write, made = labelling_module.write_label_map, []
+    write, made = writer_module.write_label_map, []
 
     def write_until_full(labels: np.ndarray, path: Path, *args: object) -> None:
         if len(made) == 9:
@@ -125,7 +125,7 @@ def test_a_killed_refresh_goes_on_with_the_same_weights(root: Path, tmp_path: Pa
         made.append(path.name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(labelling_module, 'write_label_map', write_until_full)
+        patch.setattr(writer_module, 'write_label_map', write_until_full)
         with pytest.raises(PseudoLabelError, match='No space left'):
             Runner.from_cfg(cfg).train()
     before = contents(tmp_path / 'a/pseudo_labels')
@@ -133,7 +133,7 @@ def test_a_killed_refresh_goes_on_with_the_same_weights(root: Path, tmp_path: Pa
     cfg.resume = True
     with monkeypatch.context() as patch:
         made.clear()
-        patch.setattr(labelling_module, 'write_label_map', write_until_full)
+        patch.setattr(writer_module, 'write_label_map', write_until_full)
         Runner.from_cfg(cfg).train()
     assert len(made) == 3
     after = contents(tmp_path / 'a/pseudo_labels')
@@ -150,14 +150,14 @@ def test_readers_always_find_whole_labels(root: Path, tmp_path: Path, monkeypatc
     hook = PseudoLabelHook()
     hook.write(stub_runner(cfg, model, tmp_path))
     first = contents(tmp_path / 'pseudo_labels')
-    write, looks = labelling_module.write_label_map, []
+    write, looks = writer_module.write_label_map, []
 
     def look_and_write(*args: object) -> None:
         looks.append([read_label_map(tmp_path / f'pseudo_labels/{name}.png', strict=True) for name in TRAIN])
         assert (tmp_path / 'pseudo_labels/pseudo_labels.json').read_bytes() == first['pseudo_labels.json']
         write(*args)
 
-    monkeypatch.setattr(labelling_module, 'write_label_map', look_and_write)
+    monkeypatch.setattr(writer_module, 'write_label_map', look_and_write)
     hook.write(stub_runner(cfg, model, tmp_path))
     assert not looks, 'the same weights have been labelled with'
     with torch.no_grad():
@@ -223,11 +223,13 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
     cfg = Config(colour_cam_config(root))
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/img_001.png').write_bytes(b'by hand')
-    with pytest.raises(ValueError, match='no pseudo_labels.json'):
+    with pytest.raises(ValueError, match='no pseudo_labels.json that says'):
         PseudoLabelHook('mine').write(stub_runner(cfg, init_model(cfg), tmp_path))
     assert (tmp_path / 'mine/img_001.png').read_bytes() == b'by hand'
     for arguments, message in (({'interval': 0}, 'interval'), ({'after_train': False}, 'never write'),
-                               ({'high': 2}, 'high=2'), ({'post': 'nn'}, "'nn'")):
+                               ({'high': 2}, 'high=2'), ({'post': 'nn'}, "'nn'"),
+                               ({'label_cfg': {}, 'threshold': .5}, 'label_cfg or short forms, got .*threshold'),
+                               ({'label_cfg': {'step': []}}, "unknown key 'step'")):
         with pytest.raises(ValueError, match=message):
             PseudoLabelHook(**arguments)
     with pytest.raises(TypeError, match='tolerance'):
@@ -239,3 +241,15 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
         PseudoLabelHook().before_train(stub_runner(plain, init_model(plain), tmp_path))
     with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
         PseudoLabelHook(source='segmentation').before_train(stub_runner(cfg, init_model(cfg), tmp_path))
+
+
+def test_the_list_itself(root: Path, tmp_path: Path):
+    cfg = Config(colour_cam_config(root))
+    steps = [dict(type='Downscale', factor=2), dict(type='ConstantBackground', low=.3, high=.6), dict(type='Softmax'),
+             dict(type='PixelAdaptiveRefinement')]
+    hook = PseudoLabelHook(label_cfg=dict(steps=steps, labeler=dict(type='MergeLevels')))
+    runner = stub_runner(cfg, init_model(cfg), tmp_path)
+    hook.before_train(runner)
+    hook.write(runner)
+    PseudoLabelHook('short', threshold=.3, high=.6, post='par').write(runner)
+    assert contents(tmp_path / 'pseudo_labels') == contents(tmp_path / 'short')

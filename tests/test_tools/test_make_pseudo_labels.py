@@ -18,6 +18,7 @@ from PIL import Image
 
 from mmwsss.apis import PseudoLabelError, init_model
 from mmwsss.datasets.map_files import read_cams, read_scores
+from mmwsss.utils import OutputError
 from tests.colour_cam import colour_cam_config
 from tests.helpers import REPO, call_tool, run_tool, write_config, write_voc_folder
 
@@ -53,8 +54,12 @@ def test_labels_and_summary(root: Path):
     values = {int(value) for name in pictures(root / 'crf') for value in np.unique(Image.open(root / 'crf' / name))}
     assert {0, 1, 2} <= values <= {0, 1, 2, 255}
     manifest = json.loads((root / 'crf/pseudo_labels.json').read_text())['settings']
-    assert (manifest['threshold'], manifest['high'], manifest['post']) == (.5, .7, 'crf')
-    assert manifest['crf']['bilateral_sxy'] == 80
+    background, crf = manifest['label_cfg']['steps']
+    assert background == {'type': 'ConstantBackground', 'levels': [.5, .7]}
+    assert (crf['type'], crf['bilateral_sxy']) == ('DenseCRF', 80)
+    assert "dict(type='ConstantBackground', low=0.5, high=0.7)," in output
+    assert "dict(type='DenseCRF', preset='mctformer_cam')," in output
+    assert '        cams=dict(steps=[]),' in output
     results = json.loads((root / 'crf/results.json').read_text())
     assert results['num_images'] == 6
     assert 0 < results['metrics']['pseudo/background_pixels'] < 100
@@ -163,7 +168,7 @@ def test_a_full_disk_and_an_unreadable_image_are_named(root: Path, tmp_path: Pat
          '--workers', '0', '--out-dir', tmp_path / 'full'], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env={**os.environ, 'PYTHONPATH': str(REPO), 'OMP_NUM_THREADS': '1'})
     assert result.returncode == 1
-    assert re.match('PseudoLabelError: the label of .*img_000.jpg could not be written .*too large.*goes on from here',
+    assert re.match('PseudoLabelError: the label of image img_000 could not be written .*too large.*goes on from here',
                     result.stderr.strip().splitlines()[-1])
     assert 'Traceback' not in result.stderr
     assert list(contents(tmp_path / 'full')) == ['pseudo_labels.json']
@@ -189,9 +194,37 @@ def test_stored_maps_are_as_large_as_asked_for(root: Path, tmp_path: Path):
         call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--source', 'segmentation')
 
 
+def test_the_list_itself_gives_the_files_of_its_short_form(root: Path, tmp_path: Path):
+    (tmp_path / 'list.py').write_text("""label_cfg = dict(
+    source=dict(type='CAMSource'),
+    steps=[dict(type='ConstantBackground', low=.5, high=.7), dict(type='DenseCRF', preset='mctformer_cam')],
+    labeler=dict(type='MergeLevels'),
+    outputs=dict(cams=dict(steps=[])))
+""")
+    common = (root / 'cfg.py', root / 'model.pth', '--workers', '0', '--label-cfg', tmp_path / 'list.py', '--out-dir')
+    call_tool(MAKE, *common, tmp_path / 'out')
+    assert contents(tmp_path / 'out') == contents(root / 'crf')
+    with pytest.raises(ValueError, match='--label-cfg says all of it: leave out --threshold, --save-cams'):
+        call_tool(MAKE, *common, tmp_path / 'x', '--threshold', '.4', '--save-cams')
+    with pytest.raises(OutputError, match='contains .*list.py'):
+        call_tool(MAKE, *common, tmp_path)
+
+
+@pytest.mark.parametrize('name', ['data/SegmentationClass', 'data/JPEGImages', 'data', '.', 'data/JPEGImages/labels'])
+def test_inputs_are_never_overwritten(root: Path, tmp_path: Path, name: str):
+    for item in ('data', 'cfg.py', 'model.pth'):
+        (shutil.copytree if item == 'data' else shutil.copyfile)(root / item, tmp_path / item)
+    before = contents(tmp_path)
+    for flags in ((), ('--overwrite', '--threshold', '.4'), ('--save-cams', )):
+        with pytest.raises(OutputError, match='which this run reads and must not overwrite'):
+            call_tool(MAKE, tmp_path / 'cfg.py', tmp_path / 'model.pth', '--out-dir', tmp_path / name, '--cfg-options',
+                      f'train_dataloader.dataset.dataset.data_root={tmp_path / "data"}', *flags)
+    assert contents(tmp_path) == before
+
+
 def test_other_settings_and_wrong_arguments_are_refused(root: Path):
     common = (root / 'cfg.py', root / 'model.pth', '--out-dir', root / 'crf')
-    with pytest.raises(ValueError, match='post is "crf" there and "none" now'):
+    with pytest.raises(ValueError, match='label_cfg.steps.0.levels is .0.5, 0.7. there and .0.5. now'):
         call_tool(MAKE, *common)
     with pytest.raises(FileNotFoundError, match='no checkpoint .*none.pth'):
         call_tool(MAKE, root / 'cfg.py', root / 'none.pth', '--out-dir', root / 'x')

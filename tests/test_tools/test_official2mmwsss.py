@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from mmwsss.apis import init_model
 from mmwsss.checkpoints import read_checkpoint
+from mmwsss.utils import OutputError
 
 from ..helpers import load_tool, run_tool
 from ..official_checkpoints import class_token_shapes, conformer_shapes, random_weights, toco_shapes, vit_shapes
@@ -135,6 +137,18 @@ def test_what_is_refused_leaves_no_file(tool, tmp_path, content):
     with pytest.raises(ValueError, match='checkpoint'):
         convert(tool, 'deit', content, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ['official.pth']
+
+
+@pytest.mark.parametrize('name', ['official.pth', './official.pth', 'sub/../official.pth', 'link.pth', 'hard.pth'])
+def test_the_authors_file_is_never_overwritten(tool, small_toco, tmp_path, name):
+    torch.save(small_toco, tmp_path / 'official.pth')
+    (tmp_path / 'sub').mkdir()
+    (tmp_path / 'link.pth').symlink_to(tmp_path / 'official.pth')
+    os.link(tmp_path / 'official.pth', tmp_path / 'hard.pth')
+    before = (tmp_path / 'official.pth').read_bytes()
+    with pytest.raises(OutputError, match='DST .* is the same as .*official.pth'):
+        tool.convert('toco', str(tmp_path / 'official.pth'), f'{tmp_path}/{name}', Console())
+    assert (tmp_path / 'official.pth').read_bytes() == before
 
 
 def test_missing_file_and_unknown_method(tool, tmp_path, monkeypatch, capsys):

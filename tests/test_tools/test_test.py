@@ -1,6 +1,7 @@
 """tools/test.py and tools/dist_test.sh on a tiny model."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS
+from mmwsss.utils import OutputError
 
-from ..helpers import load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
 
 TTA_PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -124,3 +127,30 @@ def test_show_flags(tool):
     assert cfg.default_hooks.visualization == dict(
         type='SegVisualizationHook', draw=True, interval=1, show=True, wait_time=1.5)
     assert cfg.visualizer.save_dir == 'pictures'
+
+
+@pytest.mark.parametrize('out', ['data/SegmentationClass', 'data', 'data/JPEGImages/new', '', 'foreign', 'edited'])
+def test_predictions_go_to_no_folder_of_somebody_else(plain, tmp_path, out):
+    """Masks, photographs, the checkpoint's folder, a folder that holds something, predictions that were edited."""
+    shutil.copytree(plain, tmp_path / 'all')
+    folder = tmp_path / 'all' / out
+    if out == 'foreign':
+        write_label_map(np.zeros((2, 2)), folder / 'img_006.png')
+    if out == 'edited':
+        shutil.copytree(plain / 'plain_out', folder)
+        write_label_map(np.zeros((2, 2)), folder / 'img_007.png')
+    before = {path: path.read_bytes() for path in (tmp_path / 'all').rglob('*') if path.is_file()}
+    with pytest.raises(OutputError, match='this run reads|Choose a new or an empty folder'):
+        call_tool('tools/test.py', tmp_path / 'all/tiny.py', tmp_path / 'all/model.pth', '--work-dir', tmp_path / 'work',
+                  '--out', folder, '--data-root', tmp_path / 'all/data')
+    assert {path: path.read_bytes() for path in (tmp_path / 'all').rglob('*') if path.is_file()} == before
+
+
+def test_predictions_replace_those_of_an_earlier_call(plain):
+    before = masks(plain / 'plain_out')
+    run_tool('tools/test.py', plain / 'tiny.py', plain / 'model.pth', '--work-dir', plain / 'again', '--out',
+             plain / 'plain_out', cwd=plain)
+    after = masks(plain / 'plain_out')
+    assert all(np.array_equal(mask, after[name]) for name, mask in before.items())
+    assert set(json.loads((plain / 'plain_out/mmwsss_files.json').read_text())['files']) == {
+        f'{name}.png' for name in after}

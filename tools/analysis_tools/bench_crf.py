@@ -12,14 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmwsss.apis import LabelSettings
-from mmwsss.apis.label_writer import LabelWriter
-from mmwsss.apis.labelling import LabelJob
-from mmwsss.models.refiners.dense_crf import CRF_PRESETS
+from mmwsss.apis import expand_short_forms
+from mmwsss.models.label_steps import CRF_PRESETS, LabelBatch
+from mmwsss.pseudo_labels.label_cfg import LabelOutput, build_outputs
+from mmwsss.pseudo_labels.writer import LabelJob, LabelWriter
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,26 +41,25 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], channels: int)
     return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, channels)
 
 
-def jobs(folder: Path, out: Path, args: argparse.Namespace, count: int) -> Iterator[LabelJob]:
-    """Give what the network would leave of each image, and write the image where it is missing."""
+def jobs(out: Path, args: argparse.Namespace, outputs: dict[str, LabelOutput], count: int) -> Iterator[LabelJob]:
+    """Yield what the network would leave of each image."""
     rng = np.random.default_rng(0)
     for index in range(count):
-        path = folder / f'{index}.png'
         pixels, maps = smooth_noise(rng, args.size, 3), smooth_noise(rng, args.size, args.present)
-        if not path.exists():
-            Image.fromarray((255 * pixels).astype(np.uint8)).save(path)
-        names = [f'crf_{alpha:g}' for alpha in args.crf_alphas]
-        yield LabelJob(
-            str(path), np.ascontiguousarray(maps.transpose(2, 0, 1)), list(range(args.present)), out / f'{index}.png',
-            map_paths={name: out / name / f'{index}.npz' for name in names}, num_classes=20, origin='benchmark')
+        image = torch.from_numpy((255 * pixels).astype(np.uint8)).permute(2, 0, 1)[None]
+        maps = torch.from_numpy(np.ascontiguousarray(maps.transpose(2, 0, 1)))[None]
+        batch = LabelBatch.from_maps(image, maps, torch.arange(args.present), 20)
+        paths = {name: out / name / f'{index}.{output.format}' for name, output in outputs.items()}
+        yield LabelJob(str(index), dict.fromkeys(outputs, batch), paths, 'benchmark')
 
 
 def images_per_second(folder: Path, args: argparse.Namespace, workers: int) -> float:
     """Label all images with a number of workers."""
-    settings = LabelSettings(threshold=.4, post=args.post, crf=args.preset, crf_alphas=tuple(args.crf_alphas))
+    outputs = build_outputs(
+        expand_short_forms(threshold=.4, post=args.post, crf=args.preset, crf_alphas=tuple(args.crf_alphas)))
     warm_up = max(1, workers)
-    prepared = list(jobs(folder, folder / f'labels_{workers}', args, warm_up + args.images))
-    with LabelWriter(settings, [(0, 0, 0)], workers) as writer:
+    prepared = list(jobs(folder / f'labels_{workers}', args, outputs, warm_up + args.images))
+    with LabelWriter(outputs, [(0, 0, 0)], workers) as writer:
         for job in prepared[:warm_up]:
             list(writer.write(job))
         list(writer.flush())

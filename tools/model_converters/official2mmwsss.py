@@ -33,6 +33,7 @@ from mmwsss.checkpoints import (
     read_mxnet_params,
     write_checkpoint,
 )
+from mmwsss.utils import check_output
 from mmwsss.utils.errors import run_tool
 
 PUBLISHED_DEPTHS = (12, 24)
@@ -93,8 +94,10 @@ def convert(method: str, src: str, dst: str, console: Console) -> None:
 
     Raises:
         FileNotFoundError: There is no ``src``.
+        OutputError: ``dst`` is ``src``.
         CheckpointError: ``src`` is damaged, holds more than weights, lacks a block, or is laid out in another way.
     """
+    check_output(dst, [src], name='DST')
     try:
         weights, layout = read_official(method, src)
         mapped = map_keys(weights, layout)

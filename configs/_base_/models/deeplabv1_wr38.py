@@ -33,12 +33,5 @@ tta_model = dict(
     scale_fusion='max',
     probabilities=True,
     view_resize=dict(mode='bilinear', align_corners=True),
-    post=dict(
-        type='DenseCRF',
-        num_iters=10,
-        gaussian_sxy=4,
-        gaussian_compat=3,
-        bilateral_sxy=83,
-        bilateral_srgb=5,
-        bilateral_compat=3))
+    steps=[dict(type='DenseCRF', preset='mctformer_seg')])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

@@ -37,12 +37,5 @@ tta_model = dict(
     scales=(1.0, 0.75, 0.5),
     flip=False,
     scale_fusion='max',
-    post=dict(
-        type='DenseCRF',
-        num_iters=10,
-        gaussian_sxy=1,
-        gaussian_compat=3,
-        bilateral_sxy=67,
-        bilateral_srgb=3,
-        bilateral_compat=4))
+    steps=[dict(type='DenseCRF', preset='deeplab_v2')])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

@@ -38,13 +38,7 @@ model = dict(
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(320, 320)))
 # `tools/test.py --tta`: mean probabilities of six scales and their mirror images, then dense CRF.
 tta_model = dict(
-    type='RefinedTTAModel',
-    post=dict(
-        type='DenseCRF',
-        num_iters=10,
-        gaussian_sxy=3,
-        gaussian_compat=3,
-        bilateral_sxy=83,
-        bilateral_srgb=5,
-        bilateral_compat=3))
+    type='MultiScaleTTA',
+    views='pipeline',
+    steps=[dict(type='DenseCRF', preset='weaktr_seg_voc', winners_only=True)])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

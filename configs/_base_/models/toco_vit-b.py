@@ -54,12 +54,5 @@ tta_model = dict(
     flip=True,
     flip_fusion='sum',
     scale_fusion='max',
-    post=dict(
-        type='DenseCRF',
-        num_iters=10,
-        gaussian_sxy=1,
-        gaussian_compat=1,
-        bilateral_sxy=121,
-        bilateral_srgb=5,
-        bilateral_compat=4))
+    steps=[dict(type='DenseCRF', preset='toco_seg')])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

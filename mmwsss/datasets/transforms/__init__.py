@@ -1,11 +1,12 @@
 """Transforms for data pipelines."""
 
 from .geometry import RandomPlaceCrop, RandomScale, ToCoViews
+from .keep_image import KeepImage
 from .labels import LoadAffinityScores, LoadTrueMask, PoolAffinityLabels, StrideLabels
 from .pack import PackWSSSInputs
 from .photometric import HSVShift, NoiseErasing
 
 __all__ = [
-    'HSVShift', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'PoolAffinityLabels',
-    'RandomPlaceCrop', 'RandomScale', 'StrideLabels', 'ToCoViews'
+    'HSVShift', 'KeepImage', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs',
+    'PoolAffinityLabels', 'RandomPlaceCrop', 'RandomScale', 'StrideLabels', 'ToCoViews'
 ]

@@ -13,7 +13,7 @@ from mmwsss.registry import TRANSFORMS
 __all__ = ['PackWSSSInputs']
 
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
-             'flip', 'flip_direction', 'reduce_zero_label', 'image_id', 'sample_seed', 'valid_box')
+             'flip', 'flip_direction', 'reduce_zero_label', 'image_id', 'sample_seed', 'valid_box', 'image')
 
 
 @TRANSFORMS.register_module()
@@ -25,7 +25,8 @@ class PackWSSSInputs(PackSegInputs):
     - ``gt_label`` (ndarray (C,)): becomes the float tensor ``data_sample.gt_label``.
     - ``views`` (dict of name -> uint8 ndarray (H, W, 3)): ``inputs`` is then
       ``dict(main=(3, H, W) tensor of img, **{name: (3, H, W) tensor})`` instead of one tensor.
-    - ``image_id`` (str), ``sample_seed`` (int): copied into the meta information.
+    - ``image_id`` (str), ``sample_seed`` (int), ``image`` (the decoded image, see :class:`KeepImage`): copied into the
+      meta information.
     - ``gt_true_map`` (ndarray (H, W)): becomes ``data_sample.true_sem_seg``, as ``gt_seg_map`` becomes ``gt_sem_seg``.
     - ``valid_box`` (4 ints, ``y0, y1, x0, x1``, the part of the crop that is image and not
       padding, end exclusive): copied into the meta information as a tuple of ints.

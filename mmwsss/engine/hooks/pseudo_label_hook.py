@@ -15,6 +15,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmwsss.checkpoints import weights_hash
+from mmwsss.datasets import ImageLabelDataset, config_hash, labelled_images
+from mmwsss.pseudo_labels import expand_short_forms, make_pseudo_labels
+from mmwsss.pseudo_labels.label_cfg import LabelPlan, check_keys
 from mmwsss.registry import HOOKS
 
 __all__ = ['PseudoLabelHook']
@@ -34,19 +38,20 @@ class PseudoLabelHook(Hook):
 
     Args:
         out_dir (str): Folder of the labels, relative to the run's ``work_dir``. See
-            :func:`mmwsss.apis.make_pseudo_labels` for what it gets. Labels in it that something else made are
-            replaced if the folder says how they were made, and refused otherwise.
+            :func:`mmwsss.apis.make_pseudo_labels` for what it gets. Labels in it that other settings or weights made
+            are replaced one by one; a folder that mmwsss has not written is refused.
         dataset (dict, optional): Config of an ``ImageLabelDataset``. By default that of the training data, which may
             lie inside other wrappers. The pipeline is that of the config's test data.
         interval (int, optional): Write every so many epochs or iterations of training; never by default.
         by_epoch (bool): Whether ``interval`` counts epochs.
         after_train (bool): Write at the end of training.
         workers (int): Processes that run CRF and write files beside the network, per process of the run.
-        **settings: Arguments of :class:`mmwsss.apis.LabelSettings`; ``threshold`` defaults to the model's
-            ``test_cfg.threshold``.
+        label_cfg (dict, optional): How maps become labels; see :func:`mmwsss.apis.read_label_cfg`.
+        **short_forms: In place of ``label_cfg``, arguments of :func:`mmwsss.apis.expand_short_forms`; ``threshold``
+            defaults to the model's ``test_cfg.threshold``.
 
     Raises:
-        TypeError: A setting is unknown.
+        TypeError: A short form is unknown.
         ValueError: A setting is wrong, or the hook would never write.
     """
 
@@ -60,28 +65,32 @@ class PseudoLabelHook(Hook):
                  by_epoch: bool = True,
                  after_train: bool = True,
                  workers: int = 0,
-                 **settings: Any) -> None:
-        from mmwsss.apis import LabelSettings  # the package's highest layer
-
+                 label_cfg: Optional[dict] = None,
+                 **short_forms: Any) -> None:
         if interval is not None and interval < 1:
             raise ValueError(f'interval must be 1 or more, got {interval}')
         if interval is None and not after_train:
             raise ValueError('PseudoLabelHook would never write: give interval, or after_train=True')
-        LabelSettings.from_config({'threshold': 0}, **settings)
+        if label_cfg is not None and short_forms:
+            raise ValueError('PseudoLabelHook takes label_cfg or short forms, got label_cfg and '
+                             f'{", ".join(short_forms)}')
+        check_keys(label_cfg or expand_short_forms({'threshold': 0}, **short_forms))
         self.out_dir = out_dir
         self.dataset = dataset
         self.interval = interval
         self.by_epoch = by_epoch
         self.writes_after_train = after_train
         self.workers = workers
-        self.settings = settings
+        self.label_cfg = label_cfg
+        self.short_forms = short_forms
         self._images: Any = None
         self._written: Optional[str] = None
 
     def before_train(self, runner: Runner) -> None:
         """Check settings and data; go on with the labels of the iteration that the run is resumed from."""
-        self._settings(_unwrapped(runner.model))
-        self._dataset(runner)
+        model = _unwrapped(runner.model)
+        label_cfg = self._label_cfg(model)
+        LabelPlan(label_cfg, model, len(self._dataset(runner).classes))
         done = runner.epoch if self.by_epoch else runner.iter
         if self.interval and done and done % self.interval == 0:
             self.write(runner)
@@ -112,8 +121,6 @@ class PseudoLabelHook(Hook):
             PseudoLabelError: An image cannot be read or its label not be written; the message names it.
             ValueError: The labels in the folder are of unknown origin, or the data do not fit the model.
         """
-        from mmwsss.apis import config_hash, make_pseudo_labels, weights_hash
-
         model = _unwrapped(runner.model)
         weights = [weights_hash(model)]
         broadcast_object_list(weights)  # buffers may differ between processes
@@ -122,21 +129,17 @@ class PseudoLabelHook(Hook):
         provenance = {'model': config_hash(runner.cfg), 'weights': weights[0]}
         folder = Path(runner.work_dir, self.out_dir)
         with _undisturbed(model):
-            summary = make_pseudo_labels(model, self._dataset(runner), folder, self._settings(model), provenance,
+            summary = make_pseudo_labels(model, self._dataset(runner), folder, self._label_cfg(model), provenance,
                                          self.workers, refresh=True)
         self._written = weights[0]
         print_log(f'pseudo labels in {folder}: {summary.num_written} made in {summary.seconds:.1f} s, '
                   f'{summary.num_kept} were there; background {_share(summary.pixels, 0)}, ignored '
                   f'{_share(summary.pixels, 255)}', logger='current')
 
-    def _settings(self, model: nn.Module) -> Any:
-        from mmwsss.apis import LabelSettings
+    def _label_cfg(self, model: nn.Module) -> dict:
+        return self.label_cfg or expand_short_forms(getattr(model, 'test_cfg', None), **self.short_forms)
 
-        return LabelSettings.from_config(getattr(model, 'test_cfg', None), **self.settings).for_model(model)
-
-    def _dataset(self, runner: Runner) -> Any:
-        from mmwsss.apis import labelled_images
-
+    def _dataset(self, runner: Runner) -> ImageLabelDataset:
         if self._images is None:
             self._images = labelled_images(runner.cfg, dataset=self.dataset)
         return self._images

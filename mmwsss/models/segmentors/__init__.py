@@ -5,10 +5,7 @@ from .cam_classifier import CAMClassifier
 from .cam_mixin import CAMMixin
 from .deeplab_v2 import DeepLabV2
 from .multi_scale_tta import MultiScaleTTA
-from .refined_tta import RefinedTTAModel
 from .segmenter import Segmenter
 from .toco import ToCo
 
-__all__ = [
-    'AffinityNet', 'CAMClassifier', 'CAMMixin', 'DeepLabV2', 'MultiScaleTTA', 'RefinedTTAModel', 'Segmenter', 'ToCo'
-]
+__all__ = ['AffinityNet', 'CAMClassifier', 'CAMMixin', 'DeepLabV2', 'MultiScaleTTA', 'Segmenter', 'ToCo']

@@ -134,7 +134,8 @@ class AffinityNet(BaseModel):
         return dense_affinity(self.extract_pairs(inputs), self.grid(inputs.shape[-2:]), self.radius)
 
     @torch.no_grad()
-    def walk_cams(self, inputs: Tensor, scores: Tensor) -> Tensor:
+    def walk_cams(self, inputs: Tensor, scores: Tensor, beta: Optional[float] = None,
+                  log2_steps: Optional[int] = None) -> Tensor:
         """Let the class maps of an image walk along its affinities.
 
         Maps are padded as the image is and averaged over cells; afterwards they are enlarged and cut to their size.
@@ -143,6 +144,8 @@ class AffinityNet(BaseModel):
             inputs: (1, 3, H, W) normalised image.
             scores: (K, H, W): maps of the classes that are present, and a background plane. Absent classes need none:
                 maps walk on their own.
+            beta: Exponent of the affinities, in place of ``test_cfg.beta``.
+            log2_steps: Logarithm of the number of steps, in place of ``test_cfg.log2_steps``.
 
         Returns:
             (K, H, W).
@@ -156,7 +159,9 @@ class AffinityNet(BaseModel):
         height, width = scores.shape[-2:]
         cells = F.avg_pool2d(self._padded(scores), self.stride)
         affinity = sparse_affinity(self.extract_pairs(inputs)[0], cells.shape[-2:], self.radius)
-        cells = random_walk(cells, affinity, self.test_cfg.get('beta', 8), self.test_cfg.get('log2_steps', 6))
+        beta = self.test_cfg.get('beta', 8) if beta is None else beta
+        log2_steps = self.test_cfg.get('log2_steps', 6) if log2_steps is None else log2_steps
+        cells = random_walk(cells, affinity, beta, log2_steps)
         size = [self.stride * side for side in cells.shape[-2:]]
         return resize_maps(cells[None], size)[0, :, :height, :width]
 

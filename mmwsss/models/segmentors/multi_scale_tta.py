@@ -1,17 +1,20 @@
-"""Multi-scale, mirrored and CRF-refined segmentation at test time."""
+"""Segmentation at test time: several scales, mirror images, and label steps such as a dense CRF."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import mmcv
+import numpy as np
 import torch
+from mmengine.fileio import get
 from mmengine.model import BaseTTAModel
 from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmwsss.registry import MODELS
 
+from ..label_steps import LabelBatch, LabelPipeline
 from ..utils import fuse_views, resize_maps, without_padding
 
 __all__ = ['MultiScaleTTA']
@@ -19,26 +22,36 @@ __all__ = ['MultiScaleTTA']
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Fuse the predictions of scaled and mirrored views inside the model; works around any mmseg segmentor.
+    """Fuse the predictions of scaled and mirrored views, and refine them; works around any mmseg segmentor.
 
-    mmseg's own ``SegTTAModel`` averages probabilities over views made by a pipeline. The published WSSS numbers fuse
-    logits by sum, mean or maximum, or probabilities by maximum; here these are settings. Views are resized as float
-    tensors, a view and its mirror image share a pass. Logits are enlarged to the image's size before anything else,
-    with corners aligned where the decode head aligns them.
+    With ``views='model'``, the published WSSS numbers are reproduced, which fuse logits by sum, mean or maximum, or
+    probabilities by maximum. The pipeline gives one view; the others are made in the model as float tensors, and a view
+    and its mirror image share a pass. Logits are enlarged to the image's size before anything else, with corners
+    aligned where the decode head aligns them.
+
+    With ``views='pipeline'``, views are made by ``TestTimeAug`` in the pipeline and their probabilities averaged, as
+    mmseg's ``SegTTAModel`` does.
 
     Args:
-        module: The segmentor, or its config.
-        scales: Factors of the input size.
-        flip: Whether to add mirrored views.
-        flip_fusion: ``'sum'``, ``'mean'`` or ``'max'`` over a view and its mirror image.
-        scale_fusion: ``'sum'``, ``'mean'`` or ``'max'`` over scales.
-        probabilities: Fuse the softmax of each view instead of its logits. Maxima and sums of probabilities need not
-            sum to 1; they are neither normalised nor put through a softmax again.
-        view_resize: ``mode`` and ``align_corners`` of torch's ``interpolate``, with which views are made; bilinear
-            without aligned corners unless given.
-        post: A refiner such as :class:`DenseCRF`, called with the RGB image and the softmax of the fused logits, or
-            the fused probabilities. None: no refinement.
-        data_preprocessor: As in mmengine; the module's own unless given.
+        module (dict): The segmentor, or its config.
+        scales (Sequence[float]): Factors of the input size.
+        flip (bool): Whether to add mirrored views.
+        flip_fusion (str): ``'sum'``, ``'mean'`` or ``'max'`` over a view and its mirror image.
+        scale_fusion (str): ``'sum'``, ``'mean'`` or ``'max'`` over scales.
+        probabilities (bool): Fuse the softmax of each view instead of its logits. Maxima and sums of probabilities need
+            not sum to 1; they are neither normalized nor put through a softmax again.
+        view_resize (dict, optional): ``mode`` and ``align_corners`` of torch's ``interpolate``, with which views are
+            made; bilinear without aligned corners unless given.
+        steps (Sequence[dict], optional): Label steps, such as ``[dict(type='DenseCRF', preset='toco_seg')]``, on the
+            softmax of the fused logits, or the fused probabilities, where class 0 is the background. The segmentation
+            is their largest score. The image comes from ``KeepImage`` in the pipeline, or else is read again.
+        views (str): Who makes the views, ``'model'`` or ``'pipeline'``. With the latter, the settings above but
+            ``steps`` are not used.
+        data_preprocessor (dict, optional): As in mmengine; the module's own unless given.
+
+    Raises:
+        TypeError: ``post`` is given, which has become ``steps``.
+        ValueError: ``views`` is unknown.
     """
 
     def __init__(self,
@@ -49,38 +62,60 @@ class MultiScaleTTA(BaseTTAModel):
                  scale_fusion: str = 'max',
                  probabilities: bool = False,
                  view_resize: Optional[dict] = None,
-                 post: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None) -> None:
+                 steps: Optional[Sequence[dict]] = None,
+                 views: str = 'model',
+                 data_preprocessor: Optional[dict] = None,
+                 **old: Any) -> None:
+        if old:
+            hint = f"; instead of post=..., give steps=[{old['post']}]" if 'post' in old else ''
+            raise TypeError(f'MultiScaleTTA has no {", ".join(old)}{hint}')
+        if views not in ('model', 'pipeline'):
+            raise ValueError(f"views must be 'model' or 'pipeline', got {views!r}")
         super().__init__(module, data_preprocessor)
         self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion,
                           resize=partial(resize_maps, **(view_resize or {})))
         self.probabilities = probabilities
-        self.post = MODELS.build(post) if post is not None else None
+        self.makes_views = views == 'model'
+        self.pipeline = LabelPipeline(steps, dict(type='Argmax'), ('background', ))
 
     @torch.no_grad()
     def test_step(self, data: dict) -> list:
-        """Segment a collated batch; gives data samples with ``seg_logits`` and ``pred_sem_seg`` at original sizes."""
+        """Segment a collated batch.
+
+        Args:
+            data (dict): ``inputs`` and ``data_samples`` of one view of each image; with ``views='pipeline'``, a list of
+                these for every view.
+
+        Returns:
+            list[SegDataSample]: With ``seg_logits`` (fused logits or probabilities) and ``pred_sem_seg`` at the images'
+            own sizes.
+        """
+        if not self.makes_views:
+            return super().test_step(data)
         data = self.module.data_preprocessor(data, False)
-        return [self._segment(image[None], sample) for image, sample in zip(data['inputs'], data['data_samples'])]
+        return [self._finish(self._fused(image[None], sample), sample, self.probabilities)
+                for image, sample in zip(data['inputs'], data['data_samples'])]
 
     def merge_preds(self, data_samples_list: list[list]) -> list:
-        """Give the first view's samples: the views are fused before there are predictions."""
-        return [samples[0] for samples in data_samples_list]
+        """Fuse the predictions of the pipeline's views.
 
-    def _segment(self, image: Tensor, sample):
-        """Segment one image (1, 3, H, W); what the preprocessor padded is cut off first."""
+        Args:
+            data_samples_list (list[list]): The predictions of each view, for every image.
+
+        Returns:
+            list[SegDataSample]: See :meth:`test_step`; ``seg_logits`` are mean probabilities.
+        """
+        return [self._finish(sum(view.seg_logits.data.softmax(dim=0) for view in views) / len(views), views[0], True)
+                for views in data_samples_list]
+
+    def _fused(self, image: Tensor, sample: Any) -> Tensor:
+        """Scores (K, H, W) of one image (1, 3, H, W); what the preprocessor padded is cut off first."""
         image = without_padding(image, sample.metainfo)
-        fused = fuse_views(lambda views: {'scores': self._scores(views, sample)}, image, **self.views,
-                           size=sample.metainfo['ori_shape'])['scores'][0]
-        scores = fused if self.post is None else self._refine(fused, sample)
-        sample.set_data({
-            'seg_logits': PixelData(data=fused),
-            'pred_sem_seg': PixelData(data=scores.argmax(dim=0, keepdim=True))
-        })
-        return sample
+        return fuse_views(lambda views: {'scores': self._scores(views, sample)}, image, **self.views,
+                          size=sample.metainfo['ori_shape'])['scores'][0]
 
-    def _scores(self, views: Tensor, sample) -> Tensor:
-        """Give logits or probabilities (B, K, H, W) at the image's own size."""
+    def _scores(self, views: Tensor, sample: Any) -> Tensor:
+        """Logits or probabilities (B, K, H, W) at the image's own size."""
         if self.module.test_cfg.get('mode', 'whole') == 'slide':
             logits = self.module.slide_inference(views, [sample.metainfo] * len(views))
         else:
@@ -89,6 +124,27 @@ class MultiScaleTTA(BaseTTAModel):
         logits = resize_maps(logits, sample.metainfo['ori_shape'], align_corners=align_corners)
         return logits.softmax(dim=1) if self.probabilities else logits
 
-    def _refine(self, fused: Tensor, sample) -> Tensor:
-        image = mmcv.imread(sample.metainfo['img_path'], channel_order='rgb')
-        return torch.as_tensor(self.post(image, fused if self.probabilities else fused.softmax(dim=0)))
+    def _finish(self, fused: Tensor, sample: Any, probabilities: bool) -> Any:
+        """Refine the scores (K, H, W) of an image and put them and their labels into its sample."""
+        labels = fused.argmax(dim=0, keepdim=True)
+        if self.pipeline.steps:
+            probs = fused if probabilities else fused.softmax(dim=0)
+            labels = self.pipeline(_as_batch(probs, sample))
+        sample.set_data({'seg_logits': PixelData(data=fused), 'pred_sem_seg': PixelData(data=labels)})
+        return sample
+
+
+def _as_batch(probs: Tensor, sample: Any) -> LabelBatch:
+    """Probabilities (K, H, W) as a batch of one image in which all classes are present."""
+    image = sample.metainfo.get('image')
+    if image is None:
+        path = sample.metainfo.get('img_path')
+        try:
+            image = mmcv.imfrombytes(get(path), channel_order='rgb')
+        except Exception as error:  # storages and decoders raise about anything
+            raise ValueError(f'label steps at test time need the image, and {path} cannot be read again: put KeepImage '
+                             f'behind LoadImageFromFile in the pipeline ({error})') from error
+    image = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    classes = torch.arange(len(probs) - 1, device=probs.device)[None]
+    return LabelBatch(image, probs[None, None], classes, torch.ones_like(classes, dtype=torch.bool), len(probs) - 1,
+                      has_background=True, image_ids=(str(sample.metainfo.get('img_path')), ))

@@ -1,17 +1,35 @@
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
+from mmseg.models import SegTTAModel
 from mmseg.structures import SegDataSample
 from PIL import Image
 from torch.nn import functional as F
 
-from mmwsss.models import MultiScaleTTA
+from mmwsss.models import LabelStep, MultiScaleTTA
 from mmwsss.registry import MODELS
 from tests.helpers import tiny_segmentor
 
 SIZE = (40, 48)
+
+
+@MODELS.register_module()
+class SeenStep(LabelStep):
+    """Calls a function with image (H, W, 3) and probabilities (K, H, W), and takes what it gives for scores."""
+
+    needs = ('background', )
+
+    def __init__(self, call):
+        self.call = call
+
+    def transform(self, batch):
+        scores = self.call(batch.images[0].permute(1, 2, 0).numpy(), batch.scores[0, 0])
+        return replace(batch, scores=scores[None, None].float())
 
 
 @pytest.fixture
@@ -65,13 +83,17 @@ def test_the_refiner_sees_the_image_and_probabilities(segmentor, tmp_path):
         seen.append((image, probs))
         return F.one_hot(torch.full((20, 24), 2), 3).permute(2, 0, 1)
 
-    model = MultiScaleTTA(segmentor, scales=(1.0, ))
-    model.post = last_class
-    sample, = model.test_step(batch(tmp_path / 'image.png'))
-    (image, probs), = seen
-    np.testing.assert_array_equal(image, pixels)
-    torch.testing.assert_close(probs, sample.seg_logits.data.softmax(0))
-    assert (sample.pred_sem_seg.data == 2).all()
+    model = MultiScaleTTA(segmentor, scales=(1.0, ), steps=[dict(type='SeenStep', call=last_class)])
+    kept = batch('nowhere.png')
+    kept['data_samples'][0].set_metainfo(dict(image=pixels))
+    for data in (batch(tmp_path / 'image.png'), kept):
+        sample, = model.test_step(data)
+        image, probs = seen.pop()
+        np.testing.assert_array_equal(image, pixels)
+        torch.testing.assert_close(probs, sample.seg_logits.data.softmax(0))
+        assert (sample.pred_sem_seg.data == 2).all()
+    with pytest.raises(ValueError, match='nowhere.png cannot be read again: put KeepImage behind LoadImageFromFile'):
+        model.test_step(batch('nowhere.png'))
 
 
 def logits_of(segmentor, image, scale, size, **resize):
@@ -127,8 +149,9 @@ class _TwoScales(BaseModel):
 @pytest.mark.parametrize('post', [None, 'seen'])
 def test_worked_example_of_fused_probabilities(tmp_path, post):
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / 'image.png')
-    model = MultiScaleTTA(_TwoScales(), scales=(1.0, 2.0), flip=False, scale_fusion='max', probabilities=True)
-    model.post = (lambda image, probs: probs) if post else None
+    steps = [dict(type='SeenStep', call=lambda image, probs: probs)] if post else None
+    model = MultiScaleTTA(_TwoScales(), scales=(1.0, 2.0), flip=False, scale_fusion='max', probabilities=True,
+                          steps=steps)
     sample = SegDataSample(metainfo=dict(img_path=str(tmp_path / 'image.png'), ori_shape=(2, 2), img_shape=(2, 2)))
     sample, = model.test_step(dict(inputs=torch.zeros(1, 3, 2, 2), data_samples=[sample]))
     expected = torch.tensor([.665241, .843795, .114195])
@@ -140,7 +163,37 @@ def test_worked_example_of_fused_probabilities(tmp_path, post):
 def test_the_refiner_sees_fused_probabilities_as_they_are(segmentor, tmp_path):
     Image.fromarray(np.zeros((20, 24, 3), np.uint8)).save(tmp_path / 'image.png')
     seen = []
-    model = MultiScaleTTA(segmentor, scales=(0.5, 1.0), flip=False, probabilities=True)
-    model.post = lambda image, probs: seen.append(probs) or probs
+    steps = [dict(type='SeenStep', call=lambda image, probs: seen.append(probs) or probs)]
+    model = MultiScaleTTA(segmentor, scales=(0.5, 1.0), flip=False, probabilities=True, steps=steps)
     sample, = model.test_step(batch(tmp_path / 'image.png'))
     assert torch.equal(seen[0], sample.seg_logits.data)
+
+
+def test_views_of_the_pipeline_are_averaged_as_in_mmseg(segmentor):
+    """Two views of one image, whose probabilities are averaged; the steps follow."""
+    views = [batch() for _ in range(2)]
+    views[1]['inputs'] = [views[1]['inputs'][0].flip(-1)]
+    data = {key: [view[key] for view in views] for key in ('inputs', 'data_samples')}
+    with torch.no_grad():
+        expected = SegTTAModel(segmentor).test_step(copy.deepcopy(data))[0]
+        plain = MultiScaleTTA(segmentor, views='pipeline').test_step(copy.deepcopy(data))[0]
+    assert torch.equal(plain.seg_logits.data.argmax(0)[None], plain.pred_sem_seg.data)
+    assert torch.equal(plain.pred_sem_seg.data, expected.pred_sem_seg.data)
+    for sample in (views[0]['data_samples'][0], views[1]['data_samples'][0]):
+        sample.set_metainfo(dict(image=np.zeros((20, 24, 3), np.uint8)))
+    seen = []
+    steps = [dict(type='SeenStep', call=lambda image, probs: seen.append(probs) or probs.flip(0))]
+    with torch.no_grad():
+        found = MultiScaleTTA(segmentor, views='pipeline', steps=steps).test_step(data)[0]
+    assert torch.equal(seen[0], plain.seg_logits.data)
+    torch.testing.assert_close(seen[0].sum(0), torch.ones(20, 24))
+    assert torch.equal(found.pred_sem_seg.data, seen[0].flip(0).argmax(0)[None])
+
+
+def test_old_and_wrong_settings_name_the_way_out(segmentor):
+    with pytest.raises(TypeError, match=r"no post; instead of post=..., give steps=\[{'type': 'DenseCRF'}\]"):
+        MultiScaleTTA(segmentor, post=dict(type='DenseCRF'))
+    with pytest.raises(TypeError, match='no scale'):
+        MultiScaleTTA(segmentor, scale=2)
+    with pytest.raises(ValueError, match="'loader'"):
+        MultiScaleTTA(segmentor, views='loader')

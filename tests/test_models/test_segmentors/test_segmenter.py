@@ -1,5 +1,7 @@
 """Segmenter's worked examples, its windows, and refined test-time augmentation."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -8,7 +10,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
-from mmwsss.models import AttentionViT, MaskTransformerHead, RefinedTTAModel, Segmenter
+from mmwsss.models import AttentionViT, LabelStep, MaskTransformerHead, MultiScaleTTA, Segmenter
 from mmwsss.models.segmentors.segmenter import enlarged
 from mmwsss.registry import MODELS
 
@@ -118,15 +120,16 @@ def test_windows(size, rows, cols, monkeypatch):
     assert metas == [dict(img_shape=size)], 'the caller keeps its own'
 
 
-class Brighten:
-    """A refiner that prefers the last class present."""
+class Brighten(LabelStep):
+    """A step that prefers the last class left."""
 
-    def __init__(self):
-        self.present = None
+    classes = None
 
-    def refine_present(self, image, probs, present):
-        self.present = present.tolist()
-        return torch.zeros_like(probs).index_fill_(0, present.nonzero()[-1], 1)
+    def transform(self, batch):
+        Brighten.classes = batch.classes[0].tolist()
+        scores = torch.zeros_like(batch.scores)
+        scores[:, :, -1] = 1
+        return replace(batch, scores=scores)
 
 
 def views_of_one_image(path: str) -> list:
@@ -143,13 +146,13 @@ def test_mean_of_probabilities_is_refined_among_the_winners(tmp_path):
     import numpy as np
     path = str(tmp_path / 'image.png')
     cv2.imwrite(path, np.zeros((1, 2, 3), np.uint8))
-    model = RefinedTTAModel(module=tiny_segmenter())
+    model = MultiScaleTTA(module=tiny_segmenter(), views='pipeline')
     views = views_of_one_image(path)
     expected = torch.stack([view.seg_logits.data.softmax(0) for view in views]).mean(0)
     found, = model.merge_preds([views])
     torch.testing.assert_close(found.seg_logits.data, expected)
     assert found.pred_sem_seg.data.tolist() == [[[0, 1]]]
-    model.post = Brighten()
+    model = MultiScaleTTA(module=tiny_segmenter(), views='pipeline', steps=[dict(type='KeepPresent'), Brighten()])
     found, = model.merge_preds([views_of_one_image(path)])
-    assert model.post.present == [True, True, False]
+    assert Brighten.classes == [0]
     assert found.pred_sem_seg.data.tolist() == [[[1, 1]]]

@@ -1,12 +1,18 @@
 """Pixel-adaptive refinement: score maps that follow the colours of the image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
+
+from ..utils import resize_maps
+from .base import LabelStep
+from .batch import LabelBatch
 
 __all__ = ['PixelAdaptiveRefinement']
 
@@ -59,7 +65,7 @@ class _Frame:
 
 
 @MODELS.register_module()
-class PixelAdaptiveRefinement(nn.Module):
+class PixelAdaptiveRefinement(nn.Module, LabelStep):
     r"""Pixel-adaptive refinement (PAR): diffuse score maps along the colours of an image.
 
     Every pixel :math:`i` looks at the 8 neighbours :math:`n` of a 3x3 kernel at each dilation (48 neighbours by
@@ -78,23 +84,30 @@ class PixelAdaptiveRefinement(nn.Module):
     The weights are computed once per image, whatever the number of planes and iterations, and stored once
     (48 planes); neighbours are read through slices of one framed buffer. Nothing here carries a gradient.
 
+    It is a label step, and may also be called with images and planes.
+
     Args:
         dilations (Sequence[int]): Dilations of the 3x3 kernel, positive. Defaults to (1, 2, 4, 8, 12, 24).
         num_iters (int): Number of iterations. Defaults to 10.
         color_scale (float): ``s`` of the colour term. Defaults to 0.3.
         position_scale (float): ``s`` of the position term. Defaults to 0.3.
         position_weight (float): ``w``, the weight of the position term. Defaults to 0.01.
+        keep_scale (bool): As a label step, divide by what becomes of a plane of ones, so that thresholds on the scores
+            keep their meaning. Defaults to False.
 
     Raises:
         ValueError: If a dilation is not positive, none is given or ``num_iters`` is negative.
     """
+
+    device = 'model'
 
     def __init__(self,
                  dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
                  num_iters: int = 10,
                  color_scale: float = 0.3,
                  position_scale: float = 0.3,
-                 position_weight: float = 0.01) -> None:
+                 position_weight: float = 0.01,
+                 keep_scale: bool = False) -> None:
         super().__init__()
         if not dilations or any(d < 1 for d in dilations):
             raise ValueError(f'dilations must be one or more positive integers, got {dilations!r}.')
@@ -105,6 +118,34 @@ class PixelAdaptiveRefinement(nn.Module):
         self.color_scale = color_scale
         self.position_scale = position_scale
         self.position_weight = position_weight
+        self.keep_scale = keep_scale
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides about the result; see :class:`LabelStep`."""
+        return dict(type=type(self).__name__, dilations=list(self.dilations), num_iters=self.num_iters,
+                    color_scale=self.color_scale, position_scale=self.position_scale,
+                    position_weight=self.position_weight, keep_scale=self.keep_scale)
+
+    @torch.no_grad()
+    def transform(self, batch: LabelBatch) -> LabelBatch:
+        """Refine the scores of a batch along its images, at the size that the scores have.
+
+        All planes of all images go through one call. Without a background there is none to refine.
+        """
+        images = batch.images.to(batch.scores.device)
+        images = images / 255 if images.dtype == torch.uint8 else images
+        scores = batch.scores if batch.has_background else batch.scores[:, :, 1:]
+        planes = scores.flatten(1, 2)
+        images = resize_maps(images, planes.shape[-2:])
+        if self.keep_scale:
+            refined = self(images, torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1))
+            refined = refined[:, :-1] / refined[:, -1:]
+        else:
+            refined = self(images, planes) if planes.shape[1] else planes
+        refined = refined.view_as(scores)
+        if not batch.has_background:
+            refined = torch.cat([torch.zeros_like(batch.scores[:, :, :1]), refined], dim=2)
+        return replace(batch, scores=refined)
 
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> Tensor:

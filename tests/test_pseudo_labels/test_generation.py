@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import mmcv
 import numpy as np
@@ -11,18 +12,29 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.config import Config
+from mmengine.fileio import BaseStorageBackend, register_backend
+from mmengine.fileio.backends import backends as fileio_backends
 from PIL import Image
 
-from mmwsss.apis import LabelSettings, PseudoLabelError, inference_cams, init_model, labelled_images, make_pseudo_labels
-from mmwsss.apis.pseudo_labels import estimate_map_bytes
+from mmwsss.apis import (
+    PseudoLabelError,
+    expand_short_forms,
+    inference_cams,
+    init_model,
+    labelled_images,
+    make_pseudo_labels,
+)
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import PixelAdaptiveRefinement
 from mmwsss.models.utils import refined_pseudo_labels
+from mmwsss.pseudo_labels.generation import estimate_map_bytes
+from mmwsss.pseudo_labels.label_cfg import build_outputs
+from mmwsss.utils import OutputError
 from tests.colour_cam import ColourCAM, colour_cam_config
 from tests.helpers import CLASSES, COLORS, PALETTE, write_voc_folder
 
-HALF = LabelSettings(threshold=.5)
+HALF = expand_short_forms(threshold=.5)
 TRAIN = [f'img_{i:03d}' for i in range(6)]
 LABELS = {name: ((1, 0), (0, 1), (1, 1))[i % 3] for i, name in enumerate(TRAIN)}
 
@@ -52,7 +64,7 @@ def contents(folder: Path) -> dict:
 
 
 def test_labels_equal_those_of_single_images(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
-    summary = make_pseudo_labels(model, images, tmp_path, LabelSettings(threshold=.4, save_cams=True))
+    summary = make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.4, save_cams=True))
     pixels = np.zeros(256, int)
     for name, present in LABELS.items():
         cams = inference_cams(model, root / f'JPEGImages/{name}.jpg', present)
@@ -75,7 +87,7 @@ def test_labels_equal_those_of_single_images(root: Path, model: ColourCAM, image
 @pytest.mark.parametrize('high', [None, .7])
 def test_refinement_along_the_image(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path,
                                     high: object):
-    make_pseudo_labels(model, images, tmp_path, LabelSettings(threshold=.5, high=high, post='par'))
+    make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5, high=high, post='par'))
     for name in ('img_001', 'img_002'):
         path = root / f'JPEGImages/{name}.jpg'
         present = torch.tensor([LABELS[name]], dtype=torch.float32)
@@ -148,7 +160,7 @@ def run_rank(rank: int, cfg: Config, folder: Path, queue: mp.Queue) -> None:
     images, model = labelled_images(cfg), init_model(cfg)
     summary = make_pseudo_labels(model, images, folder, HALF)
     try:
-        make_pseudo_labels(model, images, folder, LabelSettings(threshold=.6))
+        make_pseudo_labels(model, images, folder, expand_short_forms(threshold=.6))
         message = ''
     except ValueError as error:
         message = str(error)
@@ -168,7 +180,7 @@ def test_two_ranks_share_the_images(cfg: Config, model: ColourCAM, images: Image
     for written, pixels, message in found:
         assert written == 6
         assert pixels == expected.pixels.tolist()
-        assert 'threshold is 0.5 there and 0.6 now' in message
+        assert "label_cfg.steps.0.levels is [0.5] there and [0.6] now" in message
 
 
 def test_splits_by_name_and_by_list(root: Path, cfg: Config, tmp_path: Path):
@@ -190,7 +202,7 @@ def test_images_without_class_become_background(cfg: Config, root: Path, model: 
     (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
     some = Config(colour_cam_config(root))
     some.train_dataloader.dataset.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
-    make_pseudo_labels(model, labelled_images(some), tmp_path / 'out', LabelSettings(threshold=.5, post='par'))
+    make_pseudo_labels(model, labelled_images(some), tmp_path / 'out', expand_short_forms(threshold=.5, post='par'))
     assert not read_label_map(tmp_path / 'out/img_003.png').any()
     assert read_label_map(tmp_path / 'out/img_000.png').any()
 
@@ -212,7 +224,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColourCAM, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, 'save', save_half)
-        with pytest.raises(PseudoLabelError, match='img_000.jpg could not be written .*No space left.*goes on'):
+        with pytest.raises(PseudoLabelError, match='img_000 could not be written .*No space left.*goes on'):
             make_pseudo_labels(model, images, tmp_path, HALF)
     assert [path.name for path in tmp_path.iterdir()] == ['pseudo_labels.json']
     assert make_pseudo_labels(model, images, tmp_path, HALF).num_written == 6
@@ -226,7 +238,7 @@ def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: Colou
     three.dataset_meta = {}
     with pytest.raises(ValueError, match='maps of 3 classes, the data set has 2'):
         make_pseudo_labels(three, images, tmp_path, HALF)
-    with pytest.raises(TypeError, match='multi_scale_cams'):
+    with pytest.raises(TypeError, match='predict_cams'):
         make_pseudo_labels(torch.nn.Linear(1, 1), images, tmp_path, HALF)
     with pytest.raises(TypeError, match='image labels'):
         make_pseudo_labels(model, images.dataset, tmp_path, HALF)
@@ -234,9 +246,110 @@ def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: Colou
 
 def test_size_of_class_maps_is_estimated(images: ImageLabelDataset):
     def estimate(**settings: object) -> int:
-        return estimate_map_bytes(images, range(6), LabelSettings(threshold=.5, **settings))
+        return estimate_map_bytes(images, range(6), build_outputs(expand_short_forms(threshold=.5, **settings)))
 
     assert estimate(save_cams=True) == 8 * 40 * 56 * 2
     assert estimate(save_cams=True, cam_stride=4) == 8 * 10 * 14 * 2
     assert estimate(save_cams=True, crf_alphas=(1, 12), cam_format='npy') == (8 + 2 * (8 + 6)) * 40 * 56 * 4
-    assert estimate() == estimate_map_bytes(images, [], LabelSettings(threshold=.5, save_cams=True)) == 0
+    assert estimate() == estimate_map_bytes(images, [], build_outputs(expand_short_forms(threshold=.5, save_cams=True))) == 0
+
+
+def safe_cases() -> list:
+    """Output folders, as parts below a folder with data and maps, and what the refusal says."""
+    return [('voc', 'contains'), ('voc/JPEGImages', 'is the same as'), ('voc/SegmentationClass', 'is the same as'),
+            ('voc/JPEGImages/masks', 'lies inside'), ('voc/SegmentationClass/a/b', 'lies inside'), ('', 'contains'),
+            ('voc/ImageSets', 'contains'), ('voc/ImageSets/Segmentation', 'contains'), ('model', 'contains'),
+            ('link', 'is the same as'), ('link/new', 'lies inside'), ('voc/new/../JPEGImages', 'is the same as'),
+            ('voc/./SegmentationClass/', 'is the same as'), ('root/JPEGImages', 'is the same as'), ('root', 'contains')]
+
+
+@pytest.mark.parametrize('overwrite', [False, True])
+@pytest.mark.parametrize(('name', 'message'), safe_cases())
+def test_a_folder_that_overlaps_with_an_input_is_refused(root: Path, model: ColourCAM, tmp_path: Path, name: str,
+                                                         message: str, overwrite: bool):
+    shutil.copytree(root, tmp_path / 'voc')
+    (tmp_path / 'link').symlink_to(tmp_path / 'voc/JPEGImages')
+    (tmp_path / 'root').symlink_to(tmp_path / 'voc')
+    (tmp_path / 'voc/new').mkdir()
+    (tmp_path / 'model').mkdir()
+    (tmp_path / 'model/epoch_1.pth').write_bytes(b'weights')
+    before = contents(tmp_path)
+    images = labelled_images(Config(colour_cam_config(tmp_path / 'voc')))
+    with pytest.raises(OutputError, match=f'{message} .*which this run reads'):
+        make_pseudo_labels(model, images, tmp_path / name, HALF, overwrite=overwrite,
+                           inputs=[tmp_path / 'model/epoch_1.pth', None, 'https://host/file.pth', tmp_path / 'missing'])
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize('overwrite', [False, True])
+@pytest.mark.parametrize('foreign', ['img_000.png', 'photo.jpg', 'sub/notes.txt', '.hidden', 'cams/img_000.npz'])
+def test_a_folder_that_is_not_ours_is_refused(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path, foreign: str,
+                                              overwrite: bool):
+    (tmp_path / foreign).parent.mkdir(exist_ok=True)
+    (tmp_path / foreign).write_bytes(b'mine')
+    with pytest.raises(OutputError, match='no pseudo_labels.json that says mmwsss has written them.*an empty folder'):
+        make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5, save_cams=True),
+                           overwrite=overwrite)
+    assert contents(tmp_path) == {foreign: b'mine'}
+
+
+def test_foreign_files_in_a_folder_of_ours_stay(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+    make_pseudo_labels(model, images, tmp_path, HALF)
+    (tmp_path / 'mine.png').write_bytes(b'mine')
+    make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.6), overwrite=True)
+    assert (tmp_path / 'mine.png').read_bytes() == b'mine'
+    edited = Image.open(tmp_path / 'img_000.png')
+    edited.putpixel((3, 3), 1 - edited.getpixel((3, 3)))
+    edited.save(tmp_path / 'img_000.png')
+    by_hand = (tmp_path / 'img_000.png').read_bytes()
+    for arguments in (dict(label_cfg=HALF, overwrite=True), dict(label_cfg=expand_short_forms(threshold=.6)),
+                      dict(label_cfg=HALF, refresh=True)):
+        with pytest.raises(OutputError, match='img_000.png.*'):
+            make_pseudo_labels(model, images, tmp_path, **arguments)
+        assert (tmp_path / 'img_000.png').read_bytes() == by_hand
+
+
+def test_maps_that_are_not_numbers_are_named(cfg: Config, images: ImageLabelDataset, tmp_path: Path):
+    broken = init_model(cfg)
+    broken.extract_cams = lambda inputs: {'logits': torch.zeros(1, 2)}
+    broken.predict_cams = lambda inputs, classes: {'cams': torch.full((1, len(classes), *inputs.shape[-2:]), torch.nan)}
+    with pytest.raises(PseudoLabelError, match='class maps of image img_000 are NaN or infinite'):
+        make_pseudo_labels(broken, images, tmp_path, HALF)
+
+
+class MemoryBackend(BaseStorageBackend):
+    """Files that exist in memory only."""
+
+    files: ClassVar[dict] = {}
+
+    def get(self, filepath: str) -> bytes:
+        return self.files[filepath.split('://')[1]]
+
+    def get_text(self, filepath: str, encoding: str = 'utf-8') -> str:
+        return self.get(filepath).decode(encoding)
+
+
+def test_images_come_from_any_storage_and_are_read_once(root: Path, model: ColourCAM, images: ImageLabelDataset,
+                                                        tmp_path: Path):
+    """All steps that look at the image work on data that are on no disk."""
+    if 'memory' not in fileio_backends:
+        register_backend('memory', MemoryBackend, prefixes='memory')
+    MemoryBackend.files = {f'img/{name}.jpg': (root / f'JPEGImages/{name}.jpg').read_bytes() for name in TRAIN}
+    labels = {name: [c for c, shown in zip(CLASSES, present) if shown] for name, present in LABELS.items()}
+    (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
+    (tmp_path / 'ids.txt').write_text('\n'.join(TRAIN))
+    stored = Config(colour_cam_config(root, size=(64, 48)))
+    node = stored.train_dataloader.dataset
+    node.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
+    node.pipeline[0].backend_args = dict(backend='memory')
+    node.dataset.update(data_root=None, data_prefix=dict(img_path='memory://img'), ann_file=str(tmp_path / 'ids.txt'),
+                        backend_args=dict(backend='local'))
+    stored.test_dataloader.dataset.pipeline[0].backend_args = dict(backend='memory')
+    reads = []
+    MemoryBackend.get = lambda self, path, get=MemoryBackend.get: reads.append(path) or get(self, path)
+    for post in ('par', 'crf'):
+        label_cfg = expand_short_forms(threshold=.4, high=.6, post=post, crf_alphas=(1, ))
+        make_pseudo_labels(model, labelled_images(stored), tmp_path / f'memory_{post}', label_cfg, workers=0)
+        make_pseudo_labels(model, images, tmp_path / f'disk_{post}', label_cfg, workers=0)
+        assert contents(tmp_path / f'memory_{post}') == contents(tmp_path / f'disk_{post}')
+    assert len(reads) == 12

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmwsss.models import DenseCRF
-from mmwsss.models.refiners import CRF_PRESETS, label_probabilities
+from mmwsss.models.label_steps import CRF_PRESETS, label_probabilities
 from mmwsss.registry import MODELS
 
 pytest.importorskip('pydensecrf.densecrf', reason='the optional pydensecrf2 is not installed')
@@ -171,9 +171,9 @@ def test_present_channels_only():
 
 
 def test_presets_and_registry():
-    assert vars(DenseCRF()) == {**CRF_PRESETS['toco_seg'], 'stride': 1}
+    assert vars(DenseCRF()) == {**CRF_PRESETS['toco_seg'], 'stride': 1, 'winners_only': False}
     for name in CRF_PRESETS:
-        assert vars(DenseCRF.from_preset(name)) == {**CRF_PRESETS[name], 'stride': 1}
+        assert vars(DenseCRF.from_preset(name)) == {**CRF_PRESETS[name], 'stride': 1, 'winners_only': False}
     with pytest.raises(ValueError, match="'toko'.*toco_seg"):
         DenseCRF.from_preset('toko')
     crf = MODELS.build(dict(type='DenseCRF', num_iters=3))

@@ -8,15 +8,22 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmwsss.apis import LabelSettings, SavedMaps, init_model, labelled_images, make_pseudo_labels
+from mmwsss.apis import expand_short_forms, init_model, labelled_images, make_pseudo_labels
 from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams
 from mmwsss.models import DenseCRF
-from mmwsss.models.refiners.dense_crf import label_probabilities
+from mmwsss.models.label_steps import label_probabilities
+from mmwsss.pseudo_labels import MapFolder
+from mmwsss.registry import MODELS
+from mmwsss.utils import OutputError
 from tests.colour_cam import colour_cam_config
-from tests.helpers import write_voc_folder
+from tests.helpers import write_config, write_voc_folder
 
 SIZE = (44, 74)
-WALK = LabelSettings(threshold=.2, post='random-walk')
+
+
+def walk(cams, **short_forms):
+    """The list of a random walk of saved maps."""
+    return expand_short_forms(**{'threshold': .2, 'post': 'random-walk', 'cams': cams, **short_forms})
 
 
 @pytest.fixture(scope='module')
@@ -33,7 +40,7 @@ def images(cfg):
 def seeds(cfg, images, tmp_path_factory):
     """A folder of labels and maps."""
     folder = tmp_path_factory.mktemp('seeds')
-    make_pseudo_labels(init_model(cfg), images, folder, LabelSettings(threshold=.5, save_cams=True))
+    make_pseudo_labels(init_model(cfg), images, folder, expand_short_forms(threshold=.5, save_cams=True))
     return folder
 
 
@@ -65,11 +72,10 @@ def walked(net, images, index, seeds, background):
 
 
 @pytest.mark.parametrize(('settings', 'background'), [
-    (WALK, lambda cams: torch.full_like(cams[:1], .2)),
-    (LabelSettings(threshold=None, background_alpha=30, post='random-walk'),
-     lambda cams: (1 - cams.amax(0, keepdim=True))**30)])
+    ({}, lambda cams: torch.full_like(cams[:1], .2)),
+    ({'threshold': None, 'background_alpha': 30}, lambda cams: (1 - cams.amax(0, keepdim=True))**30)])
 def test_labels_are_the_best_planes_after_the_walk(net, images, seeds, tmp_path, settings, background):
-    summary = make_pseudo_labels(net, images, tmp_path, settings, cams=seeds)
+    summary = make_pseudo_labels(net, images, tmp_path, walk(seeds, **settings))
     assert summary.num_written == 6
     seen, moved = set(), 0
     for index, image_id in enumerate(images.image_ids):
@@ -84,14 +90,12 @@ def test_labels_are_the_best_planes_after_the_walk(net, images, seeds, tmp_path,
 
 def test_dense_crf_of_the_labels_follows(net, images, seeds, tmp_path):
     pytest.importorskip('pydensecrf', reason='needs the optional dense CRF')
-    settings = LabelSettings.from_config(net.test_cfg, post='random-walk-crf')
-    make_pseudo_labels(net, images, tmp_path, settings, cams=seeds)
-    from mmwsss.apis.labelling import read_image
+    make_pseudo_labels(net, images, tmp_path, expand_short_forms(net.test_cfg, post='random-walk-crf', cams=seeds))
     crf = DenseCRF.from_preset('transcam_label')
     for index in (0, 2):
         planes, values = walked(net, images, index, seeds, lambda cams: torch.full_like(cams[:1], .2))
         labels = label_probabilities(values[planes.argmax(0)], 3)
-        expected = crf(read_image(images.get_data_info(index)['img_path']), labels).argmax(0)
+        expected = crf(images[index]['data_samples'].metainfo['image'], labels).argmax(0)
         np.testing.assert_array_equal(read_label_map(tmp_path / f'{images.image_ids[index]}.png'), expected)
 
 
@@ -102,8 +106,8 @@ def test_folders_of_other_code_bases_without_images_that_have_no_label(net, cfg,
         cams, channels = read_cams(seeds / f'cams/{image_id}.npz')
         write_cams(cams, channels, SIZE, foreign / f'{image_id}.npy')
     for name, folder in (('own', seeds), ('cams', seeds / 'cams'), ('foreign', foreign)):
-        make_pseudo_labels(net, images, tmp_path / name, WALK, cams=folder)
-    labels = [[read_label_map(tmp_path / name / f'{image_id}.png') for image_id in images.image_ids]
+        make_pseudo_labels(net, images, tmp_path / f'labels/{name}', walk(folder))
+    labels = [[read_label_map(tmp_path / f'labels/{name}/{image_id}.png') for image_id in images.image_ids]
               for name in ('own', 'cams', 'foreign')]
     np.testing.assert_array_equal(labels[0], labels[1])
     np.testing.assert_array_equal(labels[0], labels[2])
@@ -111,17 +115,17 @@ def test_folders_of_other_code_bases_without_images_that_have_no_label(net, cfg,
     unlabelled = labelled_images(cfg)
     unlabelled._labels[1] = 0
     (foreign / f'{images.image_ids[1]}.npy').unlink()
-    make_pseudo_labels(net, unlabelled, tmp_path / 'unlabelled', WALK, cams=foreign)
+    make_pseudo_labels(net, unlabelled, tmp_path / 'unlabelled', walk(foreign))
     assert not read_label_map(tmp_path / f'unlabelled/{images.image_ids[1]}.png').any()
 
 
 def test_a_restarted_run_keeps_what_is_finished_and_ends_the_same(net, images, seeds, tmp_path):
-    make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds)
+    make_pseudo_labels(net, images, tmp_path, walk(seeds))
     whole = contents(tmp_path)
     assert len(whole) == 7
     (tmp_path / 'img_001.png').unlink()
     (tmp_path / 'img_003.png').write_bytes(b'cut short')
-    summary = make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds)
+    summary = make_pseudo_labels(net, images, tmp_path, walk(seeds))
     assert (summary.num_written, summary.num_kept) == (2, 4)
     assert contents(tmp_path) == whole
 
@@ -129,51 +133,99 @@ def test_a_restarted_run_keeps_what_is_finished_and_ends_the_same(net, images, s
 def test_labels_of_other_maps_are_refused(net, images, seeds, tmp_path):
     other, labels = tmp_path / 'other', tmp_path / 'labels'
     shutil.copytree(seeds, other)
-    make_pseudo_labels(net, images, labels, WALK, cams=other)
-    assert len(json.loads((labels / 'pseudo_labels.json').read_text())['settings']['cams']) == 64
+    make_pseudo_labels(net, images, labels, walk(other))
+    assert len(json.loads((labels / 'pseudo_labels.json').read_text())['settings']['label_cfg']['source']['maps']) == 64
     manifest = json.loads((other / 'pseudo_labels.json').read_text())
     manifest['settings']['checkpoint'] = 'another'
     (other / 'pseudo_labels.json').write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match='made with other settings: cams is'):
-        make_pseudo_labels(net, images, labels, WALK, cams=other)
+    with pytest.raises(ValueError, match='made with other settings: label_cfg.source.maps is'):
+        make_pseudo_labels(net, images, labels, walk(other))
 
 
 def test_maps_without_manifest_are_told_apart_by_content(seeds, tmp_path):
     shutil.copytree(seeds / 'cams', tmp_path / 'maps')
-    maps = SavedMaps(tmp_path / 'maps')
+    maps = MapFolder(tmp_path / 'maps')
     before = maps.identity()
-    assert before == SavedMaps(tmp_path / 'maps').identity()
-    assert before != SavedMaps(seeds).identity()
+    assert before == MapFolder(tmp_path / 'maps').identity()
+    assert before != MapFolder(seeds).identity()
     write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'maps/img_000.npz')
     assert maps.identity() != before
 
 
 def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_path):
-    with pytest.raises(ValueError, match=r"AffinityNet has no class maps of its own.*--post random-walk.*--cams"):
-        make_pseudo_labels(net, images, tmp_path, LabelSettings(threshold=.5))
+    with pytest.raises(ValueError, match=r"AffinityNet has no class maps of its own.*--cams.*--post random-walk"):
+        make_pseudo_labels(net, images, tmp_path, expand_short_forms(threshold=.5))
     with pytest.raises(ValueError, match=r"needs an AffinityNet \(configs/psa\).*ColourCAM is none"):
-        make_pseudo_labels(init_model(cfg), images, tmp_path, WALK, cams=seeds)
-    with pytest.raises(ValueError, match=r"post='random-walk' needs class maps.*--cams FOLDER"):
-        make_pseudo_labels(net, images, tmp_path, WALK)
-    with pytest.raises(ValueError, match="are for a random walk, got post='none'"):
-        make_pseudo_labels(init_model(cfg), images, tmp_path, LabelSettings(threshold=.5), cams=seeds)
+        make_pseudo_labels(init_model(cfg), images, tmp_path, walk(seeds))
+    with pytest.raises(ValueError, match=r"RandomWalk needs an AffinityNet.*--cams FOLDER"):
+        make_pseudo_labels(init_model(cfg), images, tmp_path, walk(None))
+    with pytest.raises(ValueError, match='config and checkpoint of an AffinityNet together'):
+        MODELS.build(dict(type='RandomWalk', config='configs/psa/psa_wr38_voc.py'))
     assert not list(tmp_path.iterdir())
+
+
+def test_saved_maps_are_labelled_without_a_walk_too(cfg, images, seeds, tmp_path):
+    """The same labels as from the model itself, whatever the flags; two backgrounds may walk."""
+    make_pseudo_labels(init_model(cfg), images, tmp_path / 'own', expand_short_forms(threshold=.4, high=.6))
+    make_pseudo_labels(init_model(cfg), images, tmp_path / 'saved',
+                       expand_short_forms(threshold=.4, high=.6, cams=seeds))
+    differs = [read_label_map(tmp_path / f'own/{one}.png') != read_label_map(tmp_path / f'saved/{one}.png')
+               for one in images.image_ids]
+    assert np.mean(differs) < .01, 'but for half precision'
+
+
+def test_two_backgrounds_walk_side_by_side(net, images, seeds, tmp_path):
+    make_pseudo_labels(net, images, tmp_path, walk(seeds, threshold=.1, high=.3))
+    for index in (0, 2):
+        labels = []
+        for threshold in (.1, .3):
+            planes, values = walked(net, images, index, seeds, lambda cams, t=threshold: torch.full_like(cams[:1], t))
+            labels.append(values[planes.argmax(0)])
+        expected = np.where(labels[1] > 0, labels[1], np.where(labels[0] > 0, 255, 0))
+        np.testing.assert_array_equal(read_label_map(tmp_path / f'{images.image_ids[index]}.png'), expected)
+
+
+def test_maps_walk_in_the_pass_that_makes_them(net, cfg, images, tmp_path):
+    """With a network of its own, the step needs no saved maps; its weights are part of the manifest."""
+    write_config(net.cfg.to_dict(), tmp_path / 'net.py')
+    torch.save({'state_dict': net.state_dict()}, tmp_path / 'net.pth')
+    model = init_model(cfg)
+    make_pseudo_labels(model, images, tmp_path / 'maps', expand_short_forms(threshold=.5, save_cams=True, cam_format='npy'))
+    make_pseudo_labels(net, images, tmp_path / 'two', walk(tmp_path / 'maps'))
+    own = dict(type='RandomWalk', config=str(tmp_path / 'net.py'), checkpoint=str(tmp_path / 'net.pth'))
+    label_cfg = dict(steps=[dict(type='ConstantBackground', threshold=.2), own], labeler=dict(type='Argmax'))
+    make_pseudo_labels(model, images, tmp_path / 'one', label_cfg, workers=1)
+    for image_id in images.image_ids:
+        one, two = (read_label_map(tmp_path / f'{name}/{image_id}.png') for name in ('one', 'two'))
+        np.testing.assert_array_equal(one, two)
+    manifest = json.loads((tmp_path / 'one/pseudo_labels.json').read_text())['settings']['label_cfg']
+    assert len(manifest['steps'][1]['weights']) == 64
+    assert manifest['steps'][1]['beta'] == 60
+
+
+@pytest.mark.parametrize('name', ['', 'cams', 'new', 'cams/new'])
+def test_labels_do_not_go_where_the_maps_are(net, images, seeds, tmp_path, name):
+    shutil.copytree(seeds, tmp_path / 'maps')
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match='is the same as|lies inside'):
+        make_pseudo_labels(net, images, tmp_path / 'maps' / name, walk(tmp_path / 'maps'), overwrite=True)
+    assert contents(tmp_path) == before
 
 
 def test_the_network_s_own_classes_do_not_matter(net, images, seeds, tmp_path):
     meta = net.dataset_meta
     net.dataset_meta = dict(classes=('background', 'cat', 'dog', 'cow'))
-    assert make_pseudo_labels(net, images, tmp_path, WALK, cams=seeds).num_written == 6
+    assert make_pseudo_labels(net, images, tmp_path, walk(seeds)).num_written == 6
     net.dataset_meta = meta
 
 
 def test_maps_that_are_not_there(net, images, seeds, tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere does not exist; .*--save-cams'):
-        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'nowhere')
+        make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'nowhere'))
     shutil.copytree(seeds / 'cams', tmp_path / 'maps')
     (tmp_path / 'maps/img_004.npz').unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of 6 images have no class maps in .*'img_004.npz'. Make them with"):
-        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+        make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'maps'))
     assert not (tmp_path / 'out').exists()
 
 
@@ -183,11 +235,11 @@ def test_maps_of_other_classes(net, images, seeds, tmp_path):
     manifest['settings']['classes'] = ['disc', 'bar', 'ring']
     (tmp_path / 'maps/pseudo_labels.json').write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"of 3 classes \('disc', 'bar', 'ring'\), the data have 2"):
-        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+        make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'maps'))
     (tmp_path / 'maps/pseudo_labels.json').unlink()
     write_cams(np.zeros((2, *SIZE)), [0, 7], SIZE, tmp_path / 'maps/cams/img_002.npz')
     with pytest.raises(ValueError, match=r'img_002.npz has a map of class 8, the data have 2'):
-        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps')
+        make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'maps'))
     write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'maps/cams/img_002.npz')
     with pytest.raises(ValueError, match=r'img_002.npz has maps of the classes \[1\], the image labels name \[2\]'):
-        make_pseudo_labels(net, images, tmp_path / 'out', WALK, cams=tmp_path / 'maps', overwrite=True)
+        make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'maps'), overwrite=True)

@@ -1,0 +1,118 @@
+"""A list of label steps and a labeler."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmwsss.registry import MODELS
+
+from ..utils import mask_outside_boxes
+from .base import Labeler, LabelStep
+from .batch import LabelBatch
+
+__all__ = ['LabelPipeline']
+
+_WAYS_OUT = dict(
+    background='put ConstantBackground or AlphaBackground before it',
+    inputs='it works on batches that carry the input of a network',
+    affinity='it works on batches that carry an affinity')
+
+
+@MODELS.register_module()
+class LabelPipeline:
+    """Make pseudo labels of class maps: a list of steps, then a labeler.
+
+    The same object serves training (ToCo's iteration), testing and the making of label folders. It is no module: the
+    weights of a step's own network belong to no checkpoint and are not trained.
+
+    Args:
+        steps (Sequence[dict or LabelStep]): Steps or their configs, in order.
+        labeler (dict or Labeler, optional): Labeler or its config; without one the result is class maps.
+        given (Collection[str]): What batches may have before the first step; see :meth:`check`.
+
+    Raises:
+        TypeError: A part is no step, or no labeler.
+        ValueError: A part needs what no part before it gives; the message names it and the way out.
+    """
+
+    def __init__(self,
+                 steps: Optional[Sequence[Union[dict, LabelStep]]] = (),
+                 labeler: Union[dict, Labeler, None] = None,
+                 given: Collection[str] = ('inputs', 'affinity')) -> None:
+        self.steps = [_built(step, LabelStep, 'label step') for step in steps or ()]
+        self.labeler = None if labeler is None else _built(labeler, Labeler, 'labeler')
+        self.check(given)
+
+    def check(self, given: Collection[str]) -> None:
+        """Check the order of the parts.
+
+        Args:
+            given (Collection[str]): What the batches have before the first step: of ``'background'``, ``'inputs'`` and
+                ``'affinity'``.
+
+        Raises:
+            ValueError: A part needs what no part before it gives.
+        """
+        found = set(given)
+        for position, part in enumerate([*self.steps, *([self.labeler] if self.labeler else [])]):
+            missing = [need for need in part.needs if need not in found]
+            if missing:
+                role = 'the labeler' if part is self.labeler else f'step {position + 1}'
+                way_out = _WAYS_OUT.get(missing[0], 'put a step before it that gives it')
+                raise ValueError(f'{role}, {type(part).__name__}, needs {missing[0]}, which nothing before it gives: '
+                                 f'{way_out}')
+            found |= set(getattr(part, 'gives', ()))
+
+    def bind(self, model: nn.Module) -> 'LabelPipeline':
+        """Let every step take what it needs of the model of the run."""
+        for step in self.steps:
+            step.bind(model)
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides about the result, as JSON values."""
+        return {'steps': [step.identity() for step in self.steps],
+                'labeler': None if self.labeler is None else self.labeler.identity()}
+
+    @property
+    def num_model_steps(self) -> int:
+        """Steps up to the last one that has to run on the device of the model."""
+        return max((k + 1 for k, step in enumerate(self.steps) if step.device == 'model'), default=0)
+
+    @torch.no_grad()
+    def run(self, batch: LabelBatch, start: int = 0, stop: Optional[int] = None) -> LabelBatch:
+        """Run the steps ``start`` to ``stop`` (exclusive; by default all)."""
+        for step in self.steps[start:stop]:
+            batch = step.transform(batch)
+        return batch
+
+    @torch.no_grad()
+    def label(self, batch: LabelBatch) -> Tensor:
+        """Run the labeler alone.
+
+        Returns:
+            Tensor: (B, H, W) long: 0, class + 1, or 255, also outside of ``batch.boxes``.
+
+        Raises:
+            ValueError: There is no labeler.
+        """
+        if self.labeler is None:
+            raise ValueError("there is no labeler: give one, such as labeler=dict(type='Argmax')")
+        labels = self.labeler(batch)
+        return labels if batch.boxes is None else mask_outside_boxes(labels, batch.boxes)
+
+    def __call__(self, batch: LabelBatch) -> Tensor:
+        """Run all steps and the labeler; see :meth:`label`."""
+        return self.label(self.run(batch))
+
+
+def _built(part: Any, kind: type, name: str) -> Any:
+    """Build a part from its config, and check that it is of a kind."""
+    # Names are ours also where the default scope of a run is mmseg's.
+    found = MODELS.build({'_scope_': 'mmwsss', **part}) if isinstance(part, dict) else part
+    if not isinstance(found, kind):
+        raise TypeError(f'{type(found).__name__} is no {name}: it does not derive from '
+                        f'mmwsss.models.label_steps.{kind.__name__}')
+    return found

@@ -1,0 +1,121 @@
+"""Scores that walk along the affinities of an AffinityNet."""
+
+from dataclasses import replace
+from typing import Any, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from mmwsss.checkpoints import weights_hash
+from mmwsss.registry import MODELS
+from mmwsss.utils.cli import find_config
+
+from ..utils import resize_maps
+from .base import LabelStep
+from .batch import LabelBatch
+from .scores import resized_scores
+
+__all__ = ['RandomWalk']
+
+
+@MODELS.register_module()
+class RandomWalk(LabelStep):
+    """Let every plane walk along the affinities of pixels that an AffinityNet sees (PSA, CVPR 2018, Sec. 3.3).
+
+    Without ``config`` the network is the model of the run, which then is an :class:`~mmwsss.models.AffinityNet`, and
+    the scores come from a folder of maps that were saved before. With it the step brings its own network, and follows
+    the maps of any model in the same pass.
+
+    Args:
+        beta (float, optional): Exponent of the affinities; by default the network's ``test_cfg.beta``.
+        log2_steps (int, optional): Logarithm of the number of steps; by default the network's ``test_cfg.log2_steps``.
+        config (str, optional): Config of an AffinityNet.
+        checkpoint (str, optional): Its weights; goes with ``config``.
+
+    Raises:
+        ValueError: Only one of ``config`` and ``checkpoint`` is given.
+    """
+
+    device = 'model'
+
+    def __init__(self,
+                 beta: Optional[float] = None,
+                 log2_steps: Optional[int] = None,
+                 config: Optional[str] = None,
+                 checkpoint: Optional[str] = None) -> None:
+        if (config is None) != (checkpoint is None):
+            raise ValueError('RandomWalk takes config and checkpoint of an AffinityNet together, got '
+                             f'config={config!r} and checkpoint={checkpoint!r}')
+        self.beta = beta
+        self.log2_steps = log2_steps
+        self.needs = ('background', 'inputs') if config is None else ('background', )
+        self._config = config
+        self._checkpoint = checkpoint
+        self._network: Optional[nn.Module] = None
+
+    def bind(self, model: nn.Module) -> None:
+        """Take the model of the run as the network, or load the step's own.
+
+        Raises:
+            ValueError: The network is no AffinityNet.
+        """
+        if self._network is not None:
+            return
+        network = model if self._config is None else _load(self._config, self._checkpoint)
+        if not hasattr(network, 'walk_cams'):
+            raise ValueError(f'RandomWalk needs an AffinityNet (configs/psa) and its checkpoint, '
+                             f'{type(network).__name__} is none: the maps of this model are saved first (--save-cams), '
+                             'and walk in a run with the AffinityNet (--cams FOLDER); or give the step config and '
+                             'checkpoint')
+        self._network = network
+        cfg = network.test_cfg
+        self.beta = cfg.get('beta', 8) if self.beta is None else self.beta
+        self.log2_steps = cfg.get('log2_steps', 6) if self.log2_steps is None else self.log2_steps
+
+    def identity(self) -> dict[str, Any]:
+        """Return exponent, steps and the hash of the network's weights."""
+        weights = {} if self._network is None else {'weights': weights_hash(self._network)}
+        return dict(type=type(self).__name__, beta=self.beta, log2_steps=self.log2_steps, **weights)
+
+    def transform(self, batch: LabelBatch) -> LabelBatch:
+        """Walk at the size of the network's input; the result has the size of the images.
+
+        Raises:
+            ValueError: The step has no network yet; see :meth:`bind`.
+        """
+        if self._network is None:
+            if self._config is None:
+                raise ValueError('RandomWalk has no network: give it config and checkpoint of an AffinityNet')
+            self.bind(None)
+        inputs = batch.inputs if self._config is None else self._normalized(batch)
+        planes = resized_scores(batch, inputs.shape[-2:]).flatten(1, 2)
+        # Each image has a sparse affinity matrix of its own.
+        walked = torch.stack([
+            self._network.walk_cams(one[None], scores.to(one), self.beta, self.log2_steps)
+            for one, scores in zip(inputs, planes)])
+        walked = resize_maps(walked, batch.size).view(*batch.scores.shape[:3], *batch.size)
+        return replace(batch, scores=walked)
+
+    def __getstate__(self) -> dict:
+        """Leave the network behind: worker processes do not walk."""
+        return {**vars(self), '_network': None}
+
+    def _normalized(self, batch: LabelBatch) -> Tensor:
+        """The images as the step's own network sees them."""
+        self._network.to(batch.scores.device)
+        colors = batch.images if batch.images.dtype == torch.uint8 else (batch.images * 255).round().to(torch.uint8)
+        samples = [SegDataSample(metainfo=dict(img_shape=batch.size)) for _ in colors]
+        return torch.cat([self._network.data_preprocessor(dict(inputs=[one.flip(0)], data_samples=[sample]))['inputs']
+                          for one, sample in zip(colors, samples)])
+
+
+def _load(config: str, checkpoint: str) -> nn.Module:
+    """Build a network from a config file and load its weights."""
+    cfg = Config.fromfile(find_config(config)).model
+    cfg.backbone.init_cfg = None
+    network = MODELS.build(cfg)
+    load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,320 @@
+"""Pseudo labels of a whole data set, from image labels and class maps."""
+
+import copy
+import logging
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_info, get_rank
+from mmengine.logging import print_log
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from mmwsss.datasets import ImageLabelDataset
+from mmwsss.models.label_steps import LabelBatch
+from mmwsss.utils import check_output
+
+from .folder import MANIFEST, LabelFolder
+from .label_cfg import LabelOutput, LabelPlan
+from .writer import LabelJob, LabelWriter, PseudoLabelError, as_labels
+
+__all__ = ['LabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
+
+PathLike = Union[str, os.PathLike]
+
+
+@dataclass
+class LabelSummary:
+    """What a run did, added up over processes.
+
+    Attributes:
+        num_written (int): Label maps made by this run.
+        num_kept (int): Finished ones that were there before.
+        seconds (float): Duration.
+        pixels (np.ndarray): (256,) int64, pixels of each value over all label maps of the data set.
+        images (np.ndarray): (256,) int64, label maps in which each value occurs.
+    """
+
+    num_written: int = 0
+    num_kept: int = 0
+    seconds: float = 0.
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    images: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+
+    def count(self, pixels: np.ndarray, written: bool) -> None:
+        """Add a label map by its pixels of each value, (256,)."""
+        self.num_written += written
+        self.num_kept += not written
+        self.pixels += pixels
+        self.images += pixels > 0
+
+    def merge(self, other: 'LabelSummary') -> None:
+        """Add the share of another process."""
+        self.num_written += other.num_written
+        self.num_kept += other.num_kept
+        self.seconds = max(self.seconds, other.seconds)
+        self.pixels += other.pixels
+        self.images += other.images
+
+    def over_processes(self) -> 'LabelSummary':
+        """Return the sum over all processes, the same in each; waits for the last one."""
+        total = copy.deepcopy(self)
+        for rank, other in enumerate(all_gather_object(self)):
+            if rank != get_rank():
+                total.merge(other)
+        return total
+
+
+def make_pseudo_labels(model: nn.Module,
+                       dataset: ImageLabelDataset,
+                       out_dir: PathLike,
+                       label_cfg: Mapping,
+                       provenance: Optional[dict] = None,
+                       workers: int = 0,
+                       overwrite: bool = False,
+                       refresh: bool = False,
+                       inputs: Iterable[PathLike] = ()) -> LabelSummary:
+    """Write the pseudo label of every image of a data set.
+
+    Only image labels are looked at, never masks. Finished label maps are kept, so an interrupted run goes
+    on where it stopped; files appear whole or not at all, and damaged ones are made again. In a distributed
+    run every process calls this and takes its share of the images.
+
+    Args:
+        model (nn.Module): In eval mode: a CAM model, as from :func:`mmwsss.apis.init_model`, or an mmseg segmentor;
+            for a random walk of saved maps an :class:`~mmwsss.models.AffinityNet`.
+        dataset (ImageLabelDataset): The images and their labels, with an inference pipeline; see
+            :func:`mmwsss.apis.labelled_images`.
+        out_dir (str or PathLike): Gets ``<image id>.png`` (palette PNG: 0 background, c + 1 class, 255
+            ignored) at the size of the image, ``pseudo_labels.json`` and, for every further output of ``label_cfg``,
+            ``<output>/<image id>.npz``.
+        label_cfg (Mapping): How maps become labels; see :func:`~mmwsss.pseudo_labels.read_label_cfg` and, for the
+            flags of the tool, :func:`~mmwsss.pseudo_labels.expand_short_forms`.
+        provenance (dict, optional): What else decides about the labels, such as the hash of the checkpoint;
+            a folder made with other settings or another provenance is refused.
+        workers (int): Processes that run CRF and write files beside the network; 0 for none.
+        overwrite (bool): Remove labels made with other settings, rather than refuse.
+        refresh (bool): Replace labels made with other settings one by one, so that readers of the folder always find
+            a whole one.
+        inputs (Iterable[str or PathLike]): Files and folders that the run reads beside the data, such as the
+            checkpoint; ``out_dir`` must not overlap with them.
+
+    Returns:
+        LabelSummary: The same in every process.
+
+    Raises:
+        FileNotFoundError: Class maps of a folder are missing.
+        OutputError: The folder overlaps with an input, or holds files that are not proven to be ours.
+        TypeError: The model gives no maps, or the data set no image labels.
+        ValueError: The folder holds labels made with other settings; model or maps and data differ in the number
+            of classes; or ``label_cfg`` is wrong.
+        PseudoLabelError: An image cannot be read or its label not be written; the message names it.
+    """
+    start = time.perf_counter()
+    _check_data(dataset)
+    plan = LabelPlan(label_cfg, model, len(dataset.classes))
+    _check_classes(model, dataset, plan)
+    image_ids, (rank, world_size) = dataset.image_ids, get_dist_info()
+    plan.source.check(dataset.classes, [image_ids[k] for k in np.flatnonzero(dataset.gt_labels.any(1))])
+    decisive = {'label_cfg': plan.identity(), 'classes': list(dataset.classes), **(provenance or {})}
+    folder = LabelFolder(out_dir, decisive, plan.map_formats)
+
+    def prepare() -> None:
+        read = [*_paths_of(dataset), *plan.source.paths, *inputs]
+        check_output(out_dir, read, MANIFEST, 'the folder for pseudo labels')
+        folder.prepare(image_ids, overwrite, refresh)
+
+    _on_first_rank(prepare)
+    own = range(rank, len(image_ids), world_size)
+    summary, pending = _find_pending(folder, image_ids, own)
+    if plan.map_formats and rank == 0:
+        _announce_maps(dataset, pending, plan.outputs, world_size, folder)
+    palette = dataset.metainfo.get('palette') or ()
+    with _progress(rank == 0) as bar, LabelWriter(plan.outputs, palette, workers) as writer:
+        task = bar.add_task('pseudo labels', total=len(own), completed=summary.num_kept)
+        for pixels in writer.run(_jobs(plan, dataset, pending, folder, image_ids)):
+            summary.count(pixels, written=True)
+            bar.advance(task)
+    summary.seconds = time.perf_counter() - start
+    total = summary.over_processes()
+    _on_first_rank(folder.finish)
+    return total
+
+
+def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outputs: Mapping[str, LabelOutput],
+                       sample: int = 100) -> Optional[int]:
+    """Estimate from the sizes of some images what stored class maps take at most.
+
+    Args:
+        dataset (ImageLabelDataset): The images and their labels.
+        indices (Sequence[int]): Those whose maps will be stored.
+        outputs (Mapping[str, LabelOutput]): Outputs by name; those with labels do not count.
+        sample (int): How many images to look at, spread evenly.
+
+    Returns:
+        int: Bytes before compression; None where the images are on no disk of this machine.
+    """
+    stored = [output for output in outputs.values() if output.pipeline.labeler is None]
+    if not len(indices) or not stored:
+        return 0
+    classes = dataset.gt_labels.sum(1)
+    chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, min(sample, len(indices))).astype(int)]
+    total = 0
+    for index in chosen:
+        path = dataset.get_data_info(index)['img_path']
+        if not os.path.isfile(path):
+            return None
+        with Image.open(path) as image:
+            width, height = image.size
+        for output in stored:
+            planes = int(classes[index]) + any('background' in step.gives for step in output.pipeline.steps)
+            bytes_each = 2 if output.format == 'npz' else 4
+            total += bytes_each * planes * -(-height // output.stride) * -(-width // output.stride)
+    return total * len(indices) // len(chosen)
+
+
+def _check_data(dataset: Any) -> None:
+    if not isinstance(dataset, ImageLabelDataset):
+        raise TypeError('pseudo labels need image labels: wrap the data set into an ImageLabelDataset, got '
+                        f'{type(dataset).__name__}')
+
+
+def _check_classes(model: nn.Module, dataset: ImageLabelDataset, plan: LabelPlan) -> None:
+    """Compare the classes of a model whose maps are labelled with those of the data."""
+    if not plan.source.uses_model:
+        return
+    trained = list((getattr(model, 'dataset_meta', None) or {}).get('classes') or ())[1:]
+    if trained and trained != list(dataset.classes):
+        differing = [f'{a!r} and {b!r}' for a, b in zip(trained, dataset.classes) if a != b]
+        counts = f'{len(trained)} classes against {len(dataset.classes)}'
+        message = f"the model's classes are not those of the data: {counts}, {', '.join(differing[:3])}"
+        if len(trained) != len(dataset.classes):
+            raise ValueError(message)
+        print_log(message, logger='current', level=logging.WARNING)
+
+
+def _paths_of(dataset: Any) -> Iterator[str]:
+    """Files and folders that a data set and those inside it read."""
+    for name in ('ann_file', 'label_file'):
+        if isinstance(getattr(dataset, name, None), (str, os.PathLike)):
+            yield str(getattr(dataset, name))
+    prefixes = getattr(dataset, 'data_prefix', None) or {}
+    yield from (value for value in prefixes.values() if isinstance(value, str) and value)
+    inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else [])
+    for part in inner:
+        yield from _paths_of(part)
+
+
+def _on_first_rank(action: Callable[[], None]) -> None:
+    """Let the first process act and all wait for it; if it fails, all raise its error."""
+    outcome: list[Optional[Exception]] = [None]
+    if get_dist_info()[0] == 0:
+        try:
+            action()
+        except Exception as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if outcome[0] is not None:
+        raise outcome[0]
+
+
+def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
+                  own: Iterable[int]) -> tuple[LabelSummary, list[int]]:
+    """Count the finished label maps among ``own`` and list the others."""
+    summary, pending = LabelSummary(), []
+    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+        for index, pixels in zip(own, pool.map(lambda i: folder.pixel_counts(image_ids[i]), own)):
+            if pixels is None:
+                pending.append(index)
+            else:
+                summary.count(pixels, written=False)
+    return summary, pending
+
+
+def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: Mapping[str, LabelOutput],
+                   world_size: int, folder: LabelFolder) -> None:
+    """Say how large the class maps become, and warn where the disk is smaller."""
+    size = estimate_map_bytes(dataset, pending, outputs)
+    if size is None:
+        return
+    size *= world_size
+    free = shutil.disk_usage(folder.path).free
+    compressed = any(output.format == 'npz' for output in outputs.values())
+    form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'
+    print_log(f'the class maps take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are '
+              'free; --cam-stride makes them smaller', logger='current',
+              level=logging.WARNING if size > free else logging.INFO)
+
+
+def _jobs(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], folder: LabelFolder,
+          image_ids: Sequence[str]) -> Iterator[LabelJob]:
+    """Run the network and the steps on its device over the pending images."""
+    image_labels = dataset.gt_labels
+    for index, data in _prefetched(dataset, pending):
+        image_id = image_ids[index]
+        batch = plan.source(data, np.flatnonzero(image_labels[index]), image_id)
+        if not torch.isfinite(batch.scores).all():
+            raise PseudoLabelError(f'the class maps of image {image_id} are NaN or infinite: has the training '
+                                   'diverged, or is the checkpoint damaged?')
+        batches, labels = _on_device(plan.outputs, batch)
+        paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
+        yield LabelJob(image_id, batches, paths, folder.origin, labels)
+
+
+def _on_device(outputs: Mapping[str, LabelOutput],
+               batch: LabelBatch) -> tuple[dict[str, LabelBatch], dict[str, np.ndarray]]:
+    """Run the first steps of every output; give the batches on the CPU, and the labels that are finished."""
+    batches, labels = {}, {}
+    untouched = LabelBatch(**{**vars(batch), 'inputs': None}).to('cpu')
+    for name, output in outputs.items():
+        pipeline, count = output.pipeline, output.pipeline.num_model_steps
+        if not count or (not len(batch.classes[0]) and pipeline.labeler is not None):
+            batches[name] = untouched
+            continue
+        found = pipeline.run(batch, 0, count)
+        if pipeline.labeler is not None and count == len(pipeline.steps):
+            labels[name] = as_labels(pipeline.label(found))
+        else:
+            batches[name] = LabelBatch(**{**vars(found), 'inputs': None}).to('cpu')
+    return batches, labels
+
+
+def _prefetched(dataset: ImageLabelDataset, indices: Sequence[int], depth: int = 4) -> Iterator[tuple[int, dict]]:
+    """Yield (index, collated sample), reading a few samples ahead in threads."""
+    with ThreadPoolExecutor(2) as pool:
+        ahead: deque = deque()
+        rest = iter(indices)
+        try:
+            while True:
+                while len(ahead) < depth and (index := next(rest, None)) is not None:
+                    ahead.append((index, pool.submit(dataset.__getitem__, index)))
+                if not ahead:
+                    return
+                index, sample = ahead.popleft()
+                yield index, pseudo_collate([_loaded(sample)])
+        finally:
+            for _, sample in ahead:
+                sample.cancel()
+
+
+def _loaded(sample: Future) -> Any:
+    """Wait for a sample of the data set, which names the image that it cannot process."""
+    try:
+        return sample.result()
+    except RuntimeError as error:
+        raise PseudoLabelError(str(error)) from error
+
+
+def _progress(enabled: bool) -> Progress:
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, disable=not enabled)

@@ -1,0 +1,250 @@
+"""Worker processes that finish labels and write them beside the network."""
+
+import multiprocessing
+import os
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
+from mmwsss.models.label_steps import LabelBatch
+from mmwsss.models.label_steps.scores import resized_scores
+
+from .folder import label_note
+from .label_cfg import LabelOutput
+
+__all__ = ['LabelJob', 'LabelMaker', 'LabelWriter', 'PseudoLabelError']
+
+
+class PseudoLabelError(RuntimeError):
+    """An image cannot be read, a label not be written, or a process was ended; the message says which."""
+
+
+@dataclass(frozen=True)
+class LabelJob:
+    """One image on its way from the network to the disk.
+
+    Attributes:
+        image_id (str): The image.
+        batches (dict[str, LabelBatch]): By output, the image after the steps that ran on the device of the model.
+        paths (dict[str, Path]): By output, the file to write; those of ``'labels'`` and of the others.
+        origin (str): What made the files, for :func:`~mmwsss.pseudo_labels.folder.label_note`.
+        labels (dict[str, np.ndarray]): By output, labels (H, W) that are finished already.
+    """
+
+    image_id: str
+    batches: dict[str, LabelBatch]
+    paths: dict[str, Path]
+    origin: str = ''
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class LabelMaker:
+    """Finishes and writes the files of jobs.
+
+    Args:
+        outputs (Mapping[str, LabelOutput]): What to make; ``'labels'`` is one of them.
+        palette (Sequence): RGB colors of the label maps.
+    """
+
+    def __init__(self, outputs: Mapping[str, LabelOutput], palette: Sequence) -> None:
+        self.outputs = dict(outputs)
+        self.palette = palette
+
+    def __call__(self, job: LabelJob) -> np.ndarray:
+        """Make and write the files of a job.
+
+        Args:
+            job (LabelJob): The image.
+
+        Returns:
+            np.ndarray: (256,) int64, pixels of each value in the label map.
+
+        Raises:
+            PseudoLabelError: A file cannot be written.
+        """
+        labels = self._labels('labels', job)
+        others = {name: self._result(name, job) for name in self.outputs if name != 'labels'}
+        try:
+            checksums = [self._write(name, result, labels.shape, job.paths[name]) for name, result in others.items()]
+            # Last: it marks the image as finished.
+            note = label_note(job.origin, labels, checksums)
+            write_label_map(labels, job.paths['labels'], self.palette, note)
+        except OSError as error:
+            raise PseudoLabelError(
+                f'the label of image {job.image_id} could not be written to {job.paths["labels"]}: {error}. '
+                'Nothing half-written is left; the same command goes on from here') from error
+        return np.bincount(labels.ravel(), minlength=256)
+
+    def _result(self, name: str, job: LabelJob) -> Any:
+        """Labels (H, W), or a batch whose scores are the class maps."""
+        if self.outputs[name].pipeline.labeler is not None:
+            return self._labels(name, job)
+        pipeline, batch = self.outputs[name].pipeline, job.batches[name]
+        return pipeline.run(batch, pipeline.num_model_steps)
+
+    def _labels(self, name: str, job: LabelJob) -> np.ndarray:
+        """The labels (H, W) uint8 of an output; an image without classes is background."""
+        if name in job.labels:
+            return job.labels[name]
+        batch, pipeline = job.batches[name], self.outputs[name].pipeline
+        if not batch.present.any():
+            return np.zeros(batch.size, np.uint8)
+        return as_labels(pipeline.label(pipeline.run(batch, pipeline.num_model_steps)))
+
+    def _write(self, name: str, result: Any, size: Sequence[int], path: Path) -> int:
+        """Write one file beside the label map.
+
+        Returns:
+            int: The checksum of its bytes.
+        """
+        if isinstance(result, np.ndarray):
+            write_label_map(result, path, self.palette)
+        else:
+            planes, channels = _planes(name, result)
+            write_cams(_reduced(planes, self.outputs[name].stride), channels, size, path)
+        return zlib.crc32(path.read_bytes())
+
+
+class LabelWriter:
+    """Finishes jobs, in worker processes beside the caller or at once.
+
+    A context manager; on an error, jobs not yet begun are dropped.
+
+    Args:
+        outputs (Mapping[str, LabelOutput]): What to make; see :class:`LabelMaker`.
+        palette (Sequence): RGB colors of the label maps.
+        workers (int): Worker processes; with 0, the caller does the work.
+    """
+
+    def __init__(self, outputs: Mapping[str, LabelOutput], palette: Sequence, workers: int = 0) -> None:
+        self._make = LabelMaker(outputs, palette)
+        self._workers = workers
+        self._pool: Optional[ProcessPoolExecutor] = None
+        self._pending: deque[Future] = deque()
+
+    def __enter__(self) -> 'LabelWriter':
+        if self._workers:
+            self._pool = ProcessPoolExecutor(self._workers, _worker_context(), _start_worker, (self._make, ))
+            self._pool.submit(os.getpid)  # workers start while the caller makes the first maps
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+    def run(self, jobs: Iterable[LabelJob]) -> Iterator[np.ndarray]:
+        """Take jobs as they come; yield the pixel counts (256,) of each as it is finished, in order.
+
+        Raises:
+            PseudoLabelError: See :meth:`write`.
+        """
+        for job in jobs:
+            yield from self.write(job)
+        yield from self.flush()
+
+    def write(self, job: LabelJob) -> Iterator[np.ndarray]:
+        """Take a job; yield the pixel counts (256,) of the jobs that are finished by now, in order.
+
+        Raises:
+            PseudoLabelError: A file could not be written, or a worker was killed; the message says which.
+        """
+        if not self._pool:
+            yield self._make(job)
+            return
+        self._pending.append(self._submit(job))
+        while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
+            yield self._next()
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """Wait for the jobs under way; yield their pixel counts (256,)."""
+        while self._pending:
+            yield self._next()
+
+    def _submit(self, job: LabelJob) -> Future:
+        try:
+            return self._pool.submit(_work, job)
+        except BrokenProcessPool as error:
+            raise _worker_died() from error
+
+    def _next(self) -> np.ndarray:
+        try:
+            return self._pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise _worker_died() from error
+
+
+def as_labels(labels: Tensor) -> np.ndarray:
+    """Turn labels (1, H, W) into an array (H, W) uint8."""
+    return labels[0].to(torch.uint8).cpu().numpy()
+
+
+def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:
+    """Planes (P or 1 + P, H, W) to save, and their channels.
+
+    Raises:
+        ValueError: There are several background levels.
+    """
+    if batch.scores.shape[1] != 1:
+        raise ValueError(f'output {name!r} has {batch.scores.shape[1]} background levels, its file takes one: give '
+                         'ConstantBackground a threshold, or the output a labeler')
+    first = 0 if batch.has_background else 1
+    planes = resized_scores(batch, batch.size)[0, 0, first:].float().cpu().numpy()
+    return planes, [BACKGROUND, *batch.classes[0].tolist()][first:]
+
+
+def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
+    """Maps (P, H, W) averaged down to a fraction of their size, rounded up."""
+    if stride == 1 or not len(cams):
+        return cams
+    size = [-(-side // stride) for side in cams.shape[1:]]
+    return torch.nn.functional.interpolate(torch.from_numpy(cams)[None], size, mode='area')[0].numpy()
+
+
+def _worker_died() -> PseudoLabelError:
+    return PseudoLabelError('a labelling process was ended from outside, perhaps for want of memory: the same '
+                            'command goes on from here, with --workers 1 or 0 it needs less')
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """Fresh processes: forking one that has threads or a GPU context is not safe."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
+    if 'forkserver' in methods:
+        context.set_forkserver_preload([__name__])
+    return context
+
+
+_worker_make: Optional[LabelMaker] = None
+
+
+def _start_worker(make: LabelMaker) -> None:
+    """Set up a worker process; each uses one core."""
+    global _worker_make
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    _worker_make = make
+
+
+def _end_with_parent() -> None:
+    """End this process when the one it works for is gone: a killed one cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(job: LabelJob) -> np.ndarray:
+    return _worker_make(job)

@@ -1,0 +1,159 @@
+"""Where files may be written: never over, around or inside what a run reads."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Optional, Union
+
+from .files import write_json
+from .messages import first_few
+
+__all__ = ['FILES', 'OutputError', 'check_output', 'claim_folder', 'path_inside', 'seal_folder']
+
+PathLike = Union[str, os.PathLike]
+_DRIVE = re.compile('[A-Za-z]:')
+FILES = 'mmwsss_files.json'
+"""str: Manifest of a folder whose files do not prove by themselves who has written them."""
+
+
+class OutputError(ValueError):
+    """Writing there could destroy what somebody else has written; the message says what and the way out."""
+
+
+def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifest: Optional[str] = None,
+                 name: str = 'the output') -> None:
+    """Refuse an output that is, contains or lies inside an input, or a folder that is not ours.
+
+    Paths are compared by what they lead to: through symbolic links and ``..``, and by the identity of files and folders
+    on the disk.
+
+    Args:
+        output (str or PathLike): The file or folder that will be written; need not exist.
+        inputs (Iterable[str or PathLike]): Files and folders that the run reads, such as photographs, masks, lists,
+            class maps and checkpoints. None, web addresses and what does not exist are skipped.
+        manifest (str, optional): For folders: a file of this name marks a folder as written by us. Without it in the
+            folder, a folder that holds anything is refused.
+        name (str): What messages call the output, such as ``'--out-dir'``.
+
+    Raises:
+        NotADirectoryError: ``manifest`` is given, and a file stands in the folder's place.
+        OutputError: The output overlaps with an input, or the folder holds what nobody can prove to be ours.
+    """
+    for path in inputs:
+        if path is None or '://' in str(path) or not os.path.exists(path):
+            continue
+        relation = _relation(output, path)
+        if relation:
+            raise OutputError(f'{name} {output} {relation} {path}, which this run reads and must not overwrite: choose '
+                              'another folder')
+    if manifest is not None:
+        _require_own_folder(Path(output), manifest, name)
+
+
+def claim_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> None:
+    """Check that a folder may be written to: new, empty, or with nothing in it but what an earlier run has sealed.
+
+    Nothing is changed. For folders that others fill, such as the predictions of mmseg's metric; :func:`seal_folder`
+    follows when the files are written.
+
+    Args:
+        folder (str or PathLike): The folder.
+        inputs (Iterable[str or PathLike]): See :func:`check_output`.
+        name (str): What messages call the folder.
+
+    Raises:
+        NotADirectoryError: A file stands in the folder's place.
+        OutputError: It overlaps with an input, or holds files that are not as an earlier run has left them.
+    """
+    folder = Path(folder)
+    check_output(folder, inputs, FILES, name)
+    if not folder.is_dir():
+        return
+    try:
+        sealed = json.loads((folder / FILES).read_text(encoding='utf-8'))['files'] if any(folder.iterdir()) else {}
+        foreign = [file for file, digest in _hashes(folder).items() if sealed.get(file) != digest]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f'{folder / FILES} is damaged: choose another folder for {name}') from error
+    if foreign:
+        raise OutputError(f'{name} {folder} holds {len(foreign)} files that are not as mmwsss has written them: '
+                          f'{first_few(foreign, 3)}. Choose a new or an empty folder')
+
+
+def seal_folder(folder: PathLike) -> None:
+    """List all files of a folder with their hashes, so that :func:`claim_folder` knows them for ours.
+
+    Args:
+        folder (str or PathLike): A folder that was claimed before.
+    """
+    write_json({'files': _hashes(Path(folder))}, Path(folder) / FILES)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of all files below a folder but the manifest, by relative path."""
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob('*')) if path.is_file() and path != folder / FILES}
+
+
+def path_inside(folder: PathLike, name: str, suffix: str = '') -> Path:
+    """Return the path of a file below a folder, and refuse names that lead out of it.
+
+    Args:
+        folder (str or PathLike): The folder.
+        name (str): Name of the file without its suffix, such as an image id; may have subfolders (``a/b``).
+        suffix (str): Added to the name, with its dot.
+
+    Returns:
+        Path: ``folder / (name + suffix)``.
+
+    Raises:
+        OutputError: The name is empty, absolute, has a part ``.`` or ``..``, a backslash, a drive or a NUL, or a
+            symbolic link leads out of the folder.
+    """
+    parts = str(name).split('/')
+    if '\\' in name or '\0' in name or any(part in ('', '.', '..') or _DRIVE.match(part) for part in parts):
+        raise OutputError(f'{name!r} cannot be the name of a file in {folder}: it is empty or leads out of the folder. '
+                          'Image ids are relative paths without . and .. and backslashes')
+    path = Path(folder, f'{name}{suffix}')
+    root, parent = os.path.realpath(folder), os.path.realpath(path.parent)
+    if parent != root and not parent.startswith(root.rstrip(os.sep) + os.sep):
+        raise OutputError(f'{path} is not inside {folder}: a symbolic link leads to {parent}. Choose another folder')
+    return path
+
+
+def _relation(output: PathLike, path: PathLike) -> str:
+    """How an output relates to an existing input, in words; empty if they have nothing in common."""
+    own, other = _identities(output), _identities(path)
+    if own[0] is not None and own[0] == other[0]:
+        return 'is the same as'
+    if own[0] is not None and own[0] in other[1:]:
+        return 'contains'
+    if os.path.isdir(path) and other[0] in own[1:]:
+        return 'lies inside'
+    return ''
+
+
+def _identities(path: PathLike) -> list[Optional[tuple[int, int]]]:
+    """Device and inode of what a path leads to and of the folders around it, from the inside; None for missing ones."""
+    real = Path(os.path.realpath(path))
+    found: list[Optional[tuple[int, int]]] = []
+    for place in (real, *real.parents):
+        try:
+            status = os.stat(place)
+            found.append((status.st_dev, status.st_ino))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _require_own_folder(folder: Path, manifest: str, name: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f'{name} {folder} is a file, not a folder')
+    if not folder.is_dir() or (folder / manifest).is_file():
+        return
+    foreign = sorted(path.name for path in folder.iterdir())
+    if foreign:
+        raise OutputError(f'{name} {folder} already holds {len(foreign)} files or folders, but no {manifest} that says '
+                          f'mmwsss has written them: {first_few(foreign, 3)}. Choose a new or an empty folder')

@@ -20,7 +20,16 @@ model = dict(
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=classes, in_channels=width, num_layers=6),
     # Begins after a third of the epochs; the reach of the refinement shrinks with the images.
-    auxiliary=dict(reactivation=dict(begin=3, refiner=dict(dilations=(1, 2, 4, 6)))),
+    auxiliary=dict(
+        reactivation=dict(
+            begin=3,
+            label_cfg=dict(
+                steps=[
+                    dict(type='Downscale', factor=2),
+                    dict(type='ConstantBackground'),
+                    dict(type='Softmax'),
+                    dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 6))
+                ]))),
     # Table I's first two rows come from one network: its maps without and with affinity.
     test_cfg=dict(map_names=('cams', 'raw_cams')))
 # Images are a third of VOC's in size; a few hundred iterations leave no time to get used to changes of colour.

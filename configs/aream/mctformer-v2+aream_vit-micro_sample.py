@@ -6,4 +6,10 @@ model = dict(
             _base_.reactivation,
             map_name='fused_cams',
             begin=4,
-            refiner=dict(_base_.reactivation.refiner, dilations=(1, 2, 4, 6)))))
+            label_cfg=dict(
+                steps=[
+                    dict(type='Downscale', factor=2),
+                    dict(type='ConstantBackground'),
+                    dict(type='Softmax'),
+                    dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 6))
+                ]))))

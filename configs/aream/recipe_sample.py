@@ -7,7 +7,7 @@ stages = [
     dict(name='classification', kind='train', title='CAM', config='configs/aream/aream_vit-micro_sample.py',
          cfg_options={'model.auxiliary': None}),
     dict(name='aream', kind='train', title='+ AReAM', config='configs/aream/aream_vit-micro_sample.py',
-         cfg_options={'model.auxiliary.reactivation.refiner.num_iters': 0}),
+         cfg_options={'model.auxiliary.reactivation.label_cfg.steps.3.num_iters': 0}),
     dict(name='aream-par', kind='train', title='+ PAR', config='configs/aream/aream_vit-micro_sample.py'),
     # Figures 1 and 6, Table III: each layer, and the first layers together.
     dict(name='maps-classification', kind='cam-table', title='without AReAM', checkpoint='classification',

@@ -27,7 +27,7 @@ from mmwsss.apis import (
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import PixelAdaptiveRefinement
-from mmwsss.models.utils import refined_pseudo_labels
+from mmwsss.models.label_steps import ConstantBackground, Downscale, LabelBatch, LabelPipeline, MergeLevels, Softmax
 from mmwsss.pseudo_labels.generation import estimate_map_bytes
 from mmwsss.pseudo_labels.label_cfg import build_outputs
 from mmwsss.utils import OutputError
@@ -93,7 +93,8 @@ def test_refinement_along_the_image(root: Path, model: ColourCAM, images: ImageL
         present = torch.tensor([LABELS[name]], dtype=torch.float32)
         cams = torch.from_numpy(inference_cams(model, path, LABELS[name]))[None]
         image = torch.from_numpy(mmcv.imread(path, channel_order='rgb').transpose(2, 0, 1).copy())[None] / 255
-        expected = refined_pseudo_labels(PixelAdaptiveRefinement(), image, cams, present, high or .5, .5)[0]
+        steps = [Downscale(), ConstantBackground(low=.5, high=high or .5), Softmax(), PixelAdaptiveRefinement()]
+        expected = LabelPipeline(steps, MergeLevels())(LabelBatch.from_cams(image, cams, present))[0]
         np.testing.assert_array_equal(read_label_map(tmp_path / f'{name}.png'), expected)
 
 

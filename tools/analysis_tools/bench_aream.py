@@ -20,13 +20,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmwsss.models import CAMClassifier, Request, extract_features
+from mmwsss.models import CAMClassifier, LabelBatch, Request, extract_features
 from mmwsss.models.backbones import QueryKeys
 from mmwsss.models.utils import (
     normalize_cams,
     reactivated_cams,
     reactivation_weights,
-    refined_pseudo_labels,
     resize_maps,
     token_affinity_labels,
     valid_boxes,
@@ -79,8 +78,7 @@ def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[st
     mirrored, _ = plain_view(model, images.flip(-1), labels)
     model.train()
     cams = normalize_cams(resize_maps(maps, size) + resize_maps(mirrored, size).flip(-1), 'minmax', eps=1e-6)
-    pseudo = refined_pseudo_labels(mechanism.refiner, images, cams, labels, mechanism.high, mechanism.low,
-                                   valid_boxes(samples, images))
+    pseudo = mechanism.label_pipeline(LabelBatch.from_cams(images, cams, labels, valid_boxes(samples, images)))
     tokens = F.interpolate(pseudo[:, None].float(), size=maps.shape[-2:], mode='nearest')[:, 0]
     pairs = token_affinity_labels(tokens.long(), include_diagonal=True)
     losses = {f'loss_{term}': value for term, value in model.classification_losses(scores, labels).items()}

@@ -8,7 +8,8 @@ threshold and image, and copies neighbours 48-fold.
 import argparse
 import copy
 import time
-from functools import partial
+from dataclasses import replace
+from typing import Optional
 
 import torch
 from bench_par import refine_copies, stack_slices
@@ -21,14 +22,15 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmwsss.models import ToCo, extract_features
+from mmwsss.models import LabelBatch, LabelPipeline, LabelStep, PixelAdaptiveRefinement, ToCo, extract_features
 from mmwsss.models.utils import (
     cams_to_labels,
     cams_to_roi,
     crop_windows,
     mask_outside_boxes,
     normalize_cams,
-    refined_pseudo_labels,
+    quantize_colors,
+    resize_maps,
     sample_local_windows,
     token_affinity_labels,
 )
@@ -47,14 +49,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def plain_losses(model: ToCo, views: dict[str, Tensor], samples: list, refine=None) -> dict[str, Tensor]:
+def plain_losses(model: ToCo, views: dict[str, Tensor], samples: list,
+                 pipeline: Optional[LabelPipeline] = None) -> dict[str, Tensor]:
     """Compute ToCo's losses, unweighted, with every pass on its own, all classes, and no result used twice.
 
     Args:
         model: The model, in a phase in which all terms count.
         views: ``main``, ``global2`` and ``local``, each (B, 3, S, S).
         samples: With ``gt_label``, and ``valid_box`` and ``sample_seed`` in the metainfo.
-        refine: Called as the refiner is, in its place.
+        pipeline: In place of the model's own for pseudo labels.
 
     Returns:
         ``cls``, ``aux``, ``ctc``, ``ptc``, ``seg`` and ``reg``.
@@ -84,7 +87,7 @@ def plain_losses(model: ToCo, views: dict[str, Tensor], samples: list, refine=No
     losses['ptc'] = model.loss_ptc(features, token_affinity_labels(token_labels))
     rgb = model.data_preprocessor.denormalize(images)
     masked = cams * labels[:, :, None, None]
-    pseudo = plain_pseudo_labels(refine or model.refiner, rgb, masked, labels, high, low, boxes)
+    pseudo = plain_pseudo_labels(pipeline or model.label_pipeline, rgb, masked, labels, boxes)
     seg_logits = resize(model.decode_head([features]), images.shape[-2:])
     losses['seg'] = model.decode_head.loss_decode(seg_logits, pseudo)
     rois = mask_outside_boxes(torch.ones_like(images[:, 0]), boxes, 0)
@@ -119,18 +122,32 @@ def plain_cams(model: ToCo, images: Tensor) -> list[Tensor]:
     return [normalize_cams(maps, 'minmax') for maps in sums]
 
 
-def plain_pseudo_labels(refine, rgb: Tensor, cams: Tensor, labels: Tensor, high: float, low: float,
-                        boxes: Tensor) -> Tensor:
-    """Refine pseudo labels image by image, (B, H, W)."""
-    image = rgb.clamp(0, 255).floor() / 255
-    single = [refined_pseudo_labels(refine, image[i:i + 1], cams[i:i + 1], labels[i:i + 1], high, low, boxes[i:i + 1])
-              for i in range(len(image))]
-    return torch.cat(single)
+def plain_pseudo_labels(pipeline: LabelPipeline, rgb: Tensor, cams: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+    """Make pseudo labels (B, H, W) image by image."""
+    images = quantize_colors(rgb)
+    ones = (slice(i, i + 1) for i in range(len(images)))
+    return torch.cat([pipeline(LabelBatch.from_cams(images[i], cams[i], labels[i], boxes[i])) for i in ones])
 
 
-def refine_by_threshold(images: Tensor, masks: Tensor, iters: int = 10) -> Tensor:
-    """Refine the planes of the two thresholds one after the other with all neighbours copied."""
-    return torch.cat([refine_copies(images, half, iters, stack_slices) for half in masks.chunk(2, dim=1)], dim=1)
+class PlainRefinement(LabelStep):
+    """Refine the planes of the two background levels one after the other, with all neighbors copied."""
+
+    def __init__(self, num_iters: int) -> None:
+        self.num_iters = num_iters
+
+    def transform(self, batch: LabelBatch) -> LabelBatch:
+        """Return the batch with refined scores."""
+        images = resize_maps(batch.images, batch.scores.shape[-2:])
+        levels = [refine_copies(images, level, self.num_iters, stack_slices) for level in batch.scores.unbind(1)]
+        return replace(batch, scores=torch.stack(levels, dim=1))
+
+
+def plain_pipeline(model: ToCo) -> LabelPipeline:
+    """Build the label pipeline of a model with :class:`PlainRefinement` in place of its own."""
+    own = model.label_pipeline
+    steps = [PlainRefinement(step.num_iters) if isinstance(step, PixelAdaptiveRefinement) else step
+             for step in own.steps]
+    return LabelPipeline(steps, own.labeler)
 
 
 def example(cfg: dict, size: int, batch: int, device: str) -> tuple[dict[str, Tensor], list]:
@@ -176,7 +193,7 @@ def main() -> None:
         return {name: value for name, value in model.loss(views, samples).items() if name.startswith('loss')}
 
     def plain() -> dict[str, Tensor]:
-        bare = plain_losses(twin, views, samples, partial(refine_by_threshold, iters=model.refiner.num_iters))
+        bare = plain_losses(twin, views, samples, plain_pipeline(twin))
         return {f'loss_{name}': weights[name] * value for name, value in bare.items()}
 
     with torch.no_grad():

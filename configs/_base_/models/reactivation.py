@@ -4,7 +4,15 @@
 reactivation = dict(
     type='AffinityReactivation',
     weight=0.2,
+    loss=dict(type='AffinityLoss', pair_weight=1.0, layer_reduction='sum', scope='image'),
+    # Pseudo labels of re-activated maps, at half size.
     low=0.25,
     high=0.7,
-    loss=dict(type='AffinityLoss', pair_weight=1.0, layer_reduction='sum', scope='image'),
-    refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10))
+    label_cfg=dict(
+        steps=[
+            dict(type='Downscale', factor=2),
+            dict(type='ConstantBackground'),
+            dict(type='Softmax'),
+            dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
+        ],
+        labeler=dict(type='MergeLevels')))

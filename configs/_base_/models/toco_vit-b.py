@@ -30,7 +30,15 @@ model = dict(
         loss_decode=dict(type='BalancedCrossEntropyLoss')),
     projector=dict(
         type='ProjectionHead', in_channels=768, hidden_channels=2048, bottleneck_channels=256, out_channels=1024),
-    refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10),
+    # Pseudo labels of the decoder (Sec. 4.4): the background scores are low and high of train_cfg; at half size.
+    label_cfg=dict(
+        steps=[
+            dict(type='Downscale', factor=2),
+            dict(type='ConstantBackground'),
+            dict(type='Softmax'),
+            dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
+        ],
+        labeler=dict(type='MergeLevels')),
     loss_ptc=dict(type='PatchTokenContrastLoss', similarity='abs'),
     loss_ctc=dict(type='ClassTokenContrastLoss', temperature=0.5),
     loss_reg=dict(type='DenseEnergyLoss', weight=1e-7, sigma_rgb=15, sigma_xy=100, scale_factor=0.5),

@@ -9,19 +9,19 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
+from mmwsss.utils import first_few, refuse_old_keys
 
 from ..backbones.attention import ScoreFactors
 from ..backbones.features import Features, Request, extract_features
 from ..backbones.observations import PatchAttention, PatchScores
+from ..label_steps import LabelBatch, LabelPipeline, with_thresholds
 from ..utils import (
     IGNORE_INDEX,
-    direct_pseudo_labels,
     fuse_views,
     normalize_cams,
     present_classes,
     reactivated_cams,
     reactivation_weights,
-    refined_pseudo_labels,
     resize_maps,
     token_affinity_labels,
 )
@@ -33,8 +33,7 @@ _CHOICES = dict(
     entropy_mode=('online', 'offline', 'uniform'),
     weight_scope=('image', 'batch'),
     affinity_keys=('all', 'patches'),
-    cam_pass=('eval', 'train', 'reuse'),
-    pseudo_label=('two-pass', 'direct'))
+    cam_pass=('eval', 'train', 'reuse'))
 
 
 class AffinityTargets(NamedTuple):
@@ -62,7 +61,8 @@ class AffinityReactivation(BaseAuxiliary):
         map_name: The map before refinement: ``'fused_cams'`` of MCTformer-V2, ``'attention'`` of -V1, ``'raw_cams'`` of
             AReAM, ``'cams'`` or ``'aux_cams'`` of ToCo.
         loss: :class:`AffinityLoss`.
-        refiner: :class:`PixelAdaptiveRefinement`; ``num_iters=0`` for none.
+        label_cfg: ``steps`` and ``labeler`` of the :class:`LabelPipeline` that makes pseudo labels of re-activated
+            maps. A ``ConstantBackground`` or ``ThresholdLabels`` without scores gets ``low`` and ``high``.
         weight: Factor of the affinity loss (lambda of Eq. 20).
         begin: Epoch, counted from 0, or iteration with which the mechanism begins to work.
         by_epoch: What ``begin`` counts.
@@ -80,8 +80,6 @@ class AffinityReactivation(BaseAuxiliary):
         affinity_keys: Softmax over ``'all'`` tokens, so that rows sum to less than 1, or over ``'patches'``.
         cam_pass: The pass without gradient runs in ``'eval'`` or ``'train'`` mode; ``'reuse'`` takes map and affinity
             from the training pass, without mirror image and scales.
-        pseudo_label: ``'two-pass'``: see :func:`refined_pseudo_labels`; ``'direct'``: see
-            :func:`direct_pseudo_labels` (Eq. 16).
 
     Raises:
         ValueError: On an unknown choice, or one that lacks what it needs.
@@ -90,7 +88,7 @@ class AffinityReactivation(BaseAuxiliary):
     def __init__(self,
                  map_name: str,
                  loss: dict,
-                 refiner: dict,
+                 label_cfg: Optional[dict] = None,
                  weight: float = 0.2,
                  begin: int = 0,
                  by_epoch: bool = True,
@@ -105,23 +103,24 @@ class AffinityReactivation(BaseAuxiliary):
                  normalize_refined: bool = False,
                  affinity_keys: str = 'all',
                  cam_pass: str = 'eval',
-                 pseudo_label: str = 'two-pass') -> None:
+                 **old) -> None:
         super().__init__()
+        refuse_old_keys('AffinityReactivation', old, dict.fromkeys(
+            ('refiner', 'pseudo_label'), 'label_cfg=dict(steps=[...], labeler=...)'))
+        if old:
+            raise TypeError(f'AffinityReactivation has no {first_few(old)}')
         _check_choices(entropy_mode=entropy_mode, weight_scope=weight_scope, affinity_keys=affinity_keys,
-                       cam_pass=cam_pass, pseudo_label=pseudo_label)
+                       cam_pass=cam_pass)
         if 1 not in scales:
             raise ValueError(f'scales must hold 1, the size at which affinity is supervised, got {tuple(scales)}')
-        if high < low:
-            raise ValueError(f'high ({high}) must not be below low ({low})')
         if (entropy_mode == 'offline') != (counterparts is not None):
             raise ValueError("counterparts and entropy_mode='offline' belong together")
         self.map_name = map_name
         self.loss = MODELS.build(loss)
-        self.refiner = MODELS.build(refiner)
+        self.label_pipeline = LabelPipeline(**with_thresholds(label_cfg, low, high))
         self.weight = weight
         self.begin = begin
         self.by_epoch = by_epoch
-        self.low, self.high = low, high
         self.scales = tuple(scales)
         self.entropy_mode = entropy_mode
         self.counterparts = counterparts
@@ -131,7 +130,6 @@ class AffinityReactivation(BaseAuxiliary):
         self.normalize_refined = normalize_refined
         self.affinity_keys = affinity_keys
         self.cam_pass = cam_pass
-        self.pseudo_label = pseudo_label
 
     @property
     def active(self) -> bool:
@@ -247,10 +245,9 @@ class AffinityReactivation(BaseAuxiliary):
         """Turn maps (B, P, H, W) of any range into labels (B, h, w) of tokens, from the corners of their patches."""
         with torch.autocast(maps.device.type, enabled=False):
             cams = normalize_cams(maps.relu(), 'minmax', eps=1e-6)
-            make = refined_pseudo_labels if self.pseudo_label == 'two-pass' else direct_pseudo_labels
             # Refinement divides colors by their local spread: normalized images serve as well as any.
-            labels = make(self.refiner, batch.images.float(), cams, batch.image_labels[:, present], self.high, self.low,
-                          batch.boxes)
+            labels = self.label_pipeline(LabelBatch.from_cams(
+                batch.images.float(), cams, batch.image_labels[:, present], batch.boxes, inputs=batch.images))
         steps = [size // cells for size, cells in zip(labels.shape[1:], grid)]
         return labels[:, ::steps[0], ::steps[1]][:, :grid[0], :grid[1]]
 

@@ -7,12 +7,13 @@ from .crf_presets import CRF_PRESETS, HARD_LABEL_CRFS
 from .dense_crf import DenseCRF, label_probabilities
 from .labelers import Argmax, MergeLevels, ThresholdLabels
 from .par import PixelAdaptiveRefinement
-from .pipeline import LabelPipeline
+from .pipeline import LabelPipeline, with_thresholds
 from .random_walk import RandomWalk
 from .scores import AffinityRefinement, Downscale, HardLabels, KeepPresent, Softmax
 
 __all__ = [
     'AffinityRefinement', 'AlphaBackground', 'Argmax', 'CRF_PRESETS', 'ConstantBackground', 'DenseCRF', 'Downscale',
     'HARD_LABEL_CRFS', 'HardLabels', 'KeepPresent', 'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler',
-    'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk', 'Softmax', 'ThresholdLabels', 'label_probabilities'
+    'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk', 'Softmax', 'ThresholdLabels', 'label_probabilities',
+    'with_thresholds'
 ]

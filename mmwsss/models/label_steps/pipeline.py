@@ -1,6 +1,6 @@
 """A list of label steps and a labeler."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional, Union
 
 import torch
@@ -12,7 +12,7 @@ from ..utils import mask_outside_boxes
 from .base import Labeler, LabelStep
 from .batch import LabelBatch
 
-__all__ = ['LabelPipeline']
+__all__ = ['LabelPipeline', 'with_thresholds']
 
 _WAYS_OUT = dict(
     background='put ConstantBackground or AlphaBackground before it',
@@ -106,6 +106,28 @@ class LabelPipeline:
     def __call__(self, batch: LabelBatch) -> Tensor:
         """Run all steps and the labeler; see :meth:`label`."""
         return self.label(self.run(batch))
+
+
+def with_thresholds(label_cfg: Optional[Mapping], low: float, high: float) -> dict[str, Any]:
+    """Complete the ``label_cfg`` of a model that states its two background scores elsewhere.
+
+    Args:
+        label_cfg (Mapping, optional): ``steps`` and ``labeler``; :class:`MergeLevels` unless given.
+        low (float): Lower background score.
+        high (float): Higher background score.
+
+    Returns:
+        dict[str, Any]: The same, with ``low`` and ``high`` in each part of type ``ConstantBackground`` or
+        ``ThresholdLabels`` that names no score.
+    """
+    parts = {'ConstantBackground', 'ThresholdLabels'}
+
+    def completed(part: Any) -> Any:
+        bare = isinstance(part, Mapping) and set(part) == {'type'} and str(part['type']).split('.')[-1] in parts
+        return {**part, 'low': low, 'high': high} if bare else part
+
+    found = {'steps': (), 'labeler': dict(type='MergeLevels'), **(label_cfg or {})}
+    return {**found, 'steps': [completed(step) for step in found['steps']], 'labeler': completed(found['labeler'])}
 
 
 def _built(part: Any, kind: type, name: str) -> Any:

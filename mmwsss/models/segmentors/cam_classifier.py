@@ -12,7 +12,9 @@ from mmwsss.utils import refuse_old_keys
 
 from ..auxiliaries import Auxiliaries, TrainingBatch
 from ..backbones.features import extract_features
-from ..utils import refined_maps, valid_boxes
+from ..data_preprocessor import denormalize
+from ..label_steps import LabelBatch, LabelPipeline
+from ..utils import quantize_colors, resize_maps, valid_boxes
 from .cam_mixin import CAMMixin
 
 __all__ = ['CAMClassifier']
@@ -31,7 +33,7 @@ class CAMClassifier(CAMMixin, BaseModel):
             by name.
         test_cfg: ``cams``: how views are fused (see :class:`CAMMixin`); ``threshold``: the background score of pseudo
             labels and pictures; ``map_names``: the maps that are fused and evaluated, ``('cams', )`` unless given;
-            ``refiner``: of fused maps in :meth:`predict`, such as :class:`PixelAdaptiveRefinement`; none unless given.
+            ``steps``: label steps that refine fused maps in :meth:`predict`; none unless given.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Raises:
@@ -56,8 +58,9 @@ class CAMClassifier(CAMMixin, BaseModel):
         self.loss_weights = loss_weights or {}
         self.auxiliary = Auxiliaries(auxiliary)
         self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
-        refiner = self.test_cfg.get('refiner')
-        self.test_refiner = None if refiner is None else MODELS.build(refiner)
+        refuse_old_keys('test_cfg of CAMClassifier', self.test_cfg, {
+            'refiner': "steps=[dict(type='Downscale'), dict(type='PixelAdaptiveRefinement', keep_scale=True)]"})
+        self.test_steps = LabelPipeline(self.test_cfg.get('steps'))
         self.map_names = tuple(self.test_cfg.get('map_names', ('cams', )))
         self.cam_head.check_maps(self.map_names)
 
@@ -101,6 +104,13 @@ class CAMClassifier(CAMMixin, BaseModel):
     def predict(self, inputs: Tensor, data_samples: list) -> list:
         """Add the maps of ``map_names``, (C, H, W) in [0, 1] at their own sizes, and ``cls_logits`` to samples."""
         cams = self.predict_cams(inputs)
-        if self.test_refiner is not None:
-            cams.update({name: refined_maps(self.test_refiner, inputs, cams[name]) for name in self.map_names})
+        if self.test_steps.steps:
+            cams.update({name: self._refined(inputs, cams[name]) for name in self.map_names})
         return self.attach_cams(cams, data_samples)
+
+    def _refined(self, inputs: Tensor, cams: Tensor) -> Tensor:
+        """Run the label steps of ``test_cfg`` on maps (B, C, H, W) of all classes."""
+        images = quantize_colors(denormalize(self.data_preprocessor, inputs))
+        classes = torch.arange(self.cam_head.num_classes, device=cams.device)
+        batch = self.test_steps.run(LabelBatch.from_maps(images, cams, classes, len(classes), inputs=inputs))
+        return resize_maps(batch.scores[:, 0, 1:], cams.shape[-2:])

@@ -13,6 +13,7 @@ from mmwsss.utils import refuse_old_keys
 
 from ..auxiliaries import Auxiliaries, TrainingBatch
 from ..backbones.features import Features, Request, extract_features
+from ..label_steps import LabelBatch, LabelPipeline, with_thresholds
 from ..utils import (
     cams_to_labels,
     cams_to_roi,
@@ -20,7 +21,6 @@ from ..utils import (
     mask_outside_boxes,
     present_classes,
     quantize_colors,
-    refined_pseudo_labels,
     resize_maps,
     sample_local_windows,
     token_affinity_labels,
@@ -72,7 +72,8 @@ class ToCo(CAMMixin, EncoderDecoder):
         cam_head: :class:`ToCoHead`, or another :class:`BaseCAMHead` with two maps that serve: ``train_cfg.aux_map`` for
             the contrasts, and ``cams``.
         projector: :class:`ProjectionHead`; its exponential moving average is the teacher.
-        refiner: :class:`PixelAdaptiveRefinement`.
+        label_cfg: ``steps`` and ``labeler`` of the :class:`LabelPipeline` that makes the pseudo labels of the decoder.
+            A ``ConstantBackground`` without scores gets ``low`` and ``high`` of ``train_cfg``.
         loss_ptc: :class:`PatchTokenContrastLoss`.
         loss_ctc: :class:`ClassTokenContrastLoss`.
         loss_reg: :class:`DenseEnergyLoss`.
@@ -89,10 +90,13 @@ class ToCo(CAMMixin, EncoderDecoder):
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
 
-    def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, refiner: dict,
-                 loss_ptc: dict, loss_ctc: dict, loss_reg: dict, train_cfg: dict, loss_cls: Optional[dict] = None,
+    def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, loss_ptc: dict,
+                 loss_ctc: dict, loss_reg: dict, train_cfg: dict, label_cfg: Optional[dict] = None,
+                 loss_cls: Optional[dict] = None,
                  auxiliary: Union[Sequence[dict], Mapping[str, dict], None] = None, **kwargs) -> None:
-        refuse_old_keys('ToCo', kwargs, {'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]"})
+        refuse_old_keys('ToCo', kwargs, {
+            'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]",
+            'refiner': "label_cfg=dict(steps=[..., dict(type='PixelAdaptiveRefinement')], ...)"})
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
         if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
             raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
@@ -100,7 +104,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         self.projector = MODELS.build(projector)
         self.teacher_projector = MODELS.build(projector).requires_grad_(False)
         self.teacher_projector.load_state_dict(self.projector.state_dict())
-        self.refiner = MODELS.build(refiner)
+        self.label_pipeline = LabelPipeline(**with_thresholds(label_cfg, train_cfg['low'], train_cfg['high']))
         self.loss_ptc = MODELS.build(loss_ptc)
         self.loss_ctc = MODELS.build(loss_ctc)
         self.loss_reg = MODELS.build(loss_reg)
@@ -250,9 +254,9 @@ class ToCo(CAMMixin, EncoderDecoder):
         """Train the decoder on the refined pseudo label and, if asked, regularize its output (ToCo, Sec. 4.4)."""
         images, boxes = batch.images, batch.boxes
         rgb = self.data_preprocessor.denormalize(images)
-        pseudo = refined_pseudo_labels(self.refiner, quantize_colors(rgb), cams, batch.image_labels[:, present],
-                                       self.train_cfg['high'], self.train_cfg['low'], boxes)
-        pseudo = _class_ids(present)[pseudo]
+        pseudo = self.label_pipeline(LabelBatch.from_cams(
+            quantize_colors(rgb), cams, batch.image_labels[:, present], boxes, present, inputs=images,
+            num_classes=self.cam_head.num_classes))
         seg_logits = resize_maps(self.decode_head(features.maps), images.shape[-2:])
         terms = dict(seg=self.decode_head.loss_decode(seg_logits, pseudo))
         if regularize:
@@ -265,13 +269,6 @@ class ToCo(CAMMixin, EncoderDecoder):
         momentum = self.train_cfg.get('ema_momentum', 0.9)
         for teacher, student in zip(self.teacher_projector.parameters(), self.projector.parameters()):
             teacher.lerp_(student, 1 - momentum)
-
-
-def _class_ids(present: Tensor) -> Tensor:
-    """Table (256,) from labels that count the present classes to labels that count all."""
-    table = torch.arange(256, device=present.device)
-    table[1:len(present) + 1] = present + 1
-    return table
 
 
 def _box_masks(boxes: Tensor, images: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-__all__ = ['IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'mask_outside_boxes', 'normalize_cams']
+__all__ = ['IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'mask_outside_boxes', 'normalize_cams', 'quantize_colors']
 
 IGNORE_INDEX = 255
 
@@ -98,3 +98,15 @@ def cams_to_roi(cams: Tensor, image_labels: Tensor, low: float, high: float) -> 
     """
     scores = (cams * image_labels[:, :, None, None].to(cams)).amax(dim=1)
     return (scores > low).to(torch.uint8) + ((scores >= high) & (scores > low)).to(torch.uint8)
+
+
+def quantize_colors(images: Tensor) -> Tensor:
+    """Round colors down to whole 8-bit levels and scale them to [0, 1], as a cast to uint8 does.
+
+    Args:
+        images (Tensor): Colors, 0 to 255. (..., H, W).
+
+    Returns:
+        Tensor: Same shape, multiples of 1/255 in [0, 1].
+    """
+    return images.clamp(0, 255).floor() / 255

@@ -1,6 +1,8 @@
 """The documentation: its Python blocks run, its links lead somewhere, its commands name what exists."""
 
 import importlib
+import json
+import os
 import re
 import shlex
 import shutil
@@ -20,10 +22,13 @@ from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.datasets.map_files import write_cams, write_label_map
 from mmwsss.models import AttentionViT, Request, extract_features
+from mmwsss.pseudo_labels.label_cfg import check_keys
 from mmwsss.recipes import STAGES, RecipeContext, read_recipe
+from mmwsss.registry import MODELS
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, run_command
 
+from .colour_cam import colour_cam_config
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
 PAGES = sorted(page for pattern in ('docs/*.md', 'configs/**/*.md', 'projects/**/*.md', '*.md')
@@ -163,6 +168,15 @@ def test_crf_block():
     assert space['marginals'].shape == (4, 60, 80)
     assert space['refined'].shape == (60, 80)
     assert 'toco_label' in space['CRF_PRESETS']
+
+
+def test_label_cfg_blocks():
+    pytest.importorskip('pydensecrf', reason='the list has a dense CRF')
+    space = {}
+    exec(compile(SNIPPETS['label_cfg'], 'label_cfg', 'exec'), space)
+    exec(compile(SNIPPETS['own_walk'], 'own_walk', 'exec'), space)
+    check_keys(space['label_cfg'])
+    check_keys(dict(steps=space['steps']))
 
 
 # Recipes
@@ -317,6 +331,60 @@ def test_tta_block(child_runner):
     runner = child_runner('tta', as_mmseg_does)
     assert type(runner.model).__name__ == 'MultiScaleTTA'
     assert 'seg/mIoU' in runner.test()
+
+
+@pytest.fixture
+def my_steps(mmseg_folder, monkeypatch):
+    """The user's step as a module that can be imported."""
+    (mmseg_folder / 'my_steps.py').write_text(SNIPPETS['label_step'])
+    monkeypatch.syspath_prepend(mmseg_folder)
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(mmseg_folder), str(REPO)]))
+    yield importlib.import_module('my_steps')
+    MODELS.module_dict.pop('Blur', None)
+    del sys.modules['my_steps']
+
+
+def test_a_label_step_is_short():
+    assert len(SNIPPETS['label_step'].splitlines()) < 30
+
+
+def test_label_step_offline(my_steps, tmp_path):
+    root = write_voc_folder(tmp_path / 'data')
+    cfg = Config(colour_cam_config(root))
+    cfg.custom_imports.imports.append('my_steps')
+    write_config(cfg._cfg_dict.to_dict(), tmp_path / 'my_config.py')
+    torch.save(dict(state_dict=init_model(cfg).state_dict()), tmp_path / 'model.pth')
+    (tmp_path / 'list').mkdir()
+    (tmp_path / 'list/my_labels.py').write_text(SNIPPETS['label_step_list'])
+    call_tool('tools/make_pseudo_labels.py', tmp_path / 'my_config.py', tmp_path / 'model.pth', '--out-dir',
+              tmp_path / 'out', '--label-cfg', tmp_path / 'list/my_labels.py', '--workers', 1)
+    assert len(list((tmp_path / 'out').glob('*.png'))) == len(list((tmp_path / 'out/cams').glob('*.npz'))) == 6
+    assert json.loads((tmp_path / 'out/pseudo_labels.json').read_text())['settings']['label_cfg']['steps'][0] == dict(
+        type='Blur', size=5)
+
+
+def test_label_step_in_the_hook(my_steps, child_runner, mmseg_folder):
+    shutil.rmtree(mmseg_folder / 'work/pseudo_labels', ignore_errors=True)
+    trained_loss(child_runner('label_step_hook'))
+    assert len(list((mmseg_folder / 'work/pseudo_labels').glob('*.png'))) == 6
+
+
+def test_label_step_at_test_time(my_steps, child_runner):
+    def as_mmseg_does(cfg):
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+
+    runner = child_runner('label_step_tta', as_mmseg_does)
+    assert type(runner.model.pipeline.steps[0]).__name__ == 'Blur'
+    assert 'seg/mIoU' in runner.test()
+
+
+def test_label_step_online(my_steps):
+    space = {}
+    exec(compile(SNIPPETS['label_step_online'], 'label_step_online', 'exec'), space)
+    assert space['labels'].shape == (2, 96, 128)
+    assert set(space['labels'].unique().tolist()) <= {0, 4, 8, 255}
 
 
 # What needs the sample set

@@ -95,7 +95,7 @@ BACKGROUND = dict(type='ConstantBackground', threshold=.5)
     (dict(step=[BACKGROUND]), "unknown key 'step' .did you mean 'steps'"),
     (dict(steps=[]), 'the labeler, MergeLevels, needs background, .*put ConstantBackground or AlphaBackground'),
     (dict(steps=[dict(type='DenseCRF'), BACKGROUND]), 'step 1, DenseCRF, needs background'),
-    (dict(steps=[BACKGROUND], outputs=dict(crf=dict(steps=[dict(type='Softmax')]))), 'step 1, Softmax, needs background'),
+    (dict(steps=[BACKGROUND], outputs=dict(crf=dict(steps=[dict(type='Softmax')]))), 'step 1, Softmax, needs back'),
     (dict(steps=[BACKGROUND], outputs={'../x': dict(steps=[])}), 'leads out of the folder'),
     (dict(steps=[BACKGROUND], outputs={'a/b': dict(steps=[])}), "cannot be called 'a/b'"),
     (dict(steps=[BACKGROUND], outputs=dict(labels=dict(steps=[]))), "cannot be called 'labels'"),

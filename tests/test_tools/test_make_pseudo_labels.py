@@ -189,7 +189,8 @@ def test_stored_maps_are_as_large_as_asked_for(root: Path, tmp_path: Path):
         assert cams.shape == (2, *shape)
         assert channels.tolist() == [0, 1]
     with pytest.raises(ValueError, match="patches are.*'tokens'"):
-        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--cam-stride', 'tokens')
+        call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--save-cams',
+                  '--cam-stride', 'tokens')
     with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
         call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--source', 'segmentation')
 

@@ -141,8 +141,8 @@ def test_predictions_go_to_no_folder_of_somebody_else(plain, tmp_path, out):
         write_label_map(np.zeros((2, 2)), folder / 'img_007.png')
     before = {path: path.read_bytes() for path in (tmp_path / 'all').rglob('*') if path.is_file()}
     with pytest.raises(OutputError, match='this run reads|Choose a new or an empty folder'):
-        call_tool('tools/test.py', tmp_path / 'all/tiny.py', tmp_path / 'all/model.pth', '--work-dir', tmp_path / 'work',
-                  '--out', folder, '--data-root', tmp_path / 'all/data')
+        call_tool('tools/test.py', tmp_path / 'all/tiny.py', tmp_path / 'all/model.pth', '--work-dir',
+                  tmp_path / 'work', '--out', folder, '--data-root', tmp_path / 'all/data')
     assert {path: path.read_bytes() for path in (tmp_path / 'all').rglob('*') if path.is_file()} == before
 
 

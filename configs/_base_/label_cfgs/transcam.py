@@ -1,5 +1,5 @@
-# TransCAM (JVCIR 2023), its published code for PSA's AffinityNet: a dense CRF of hard labels over all classes, at a low and
-# a high background score; pixels between them are ignored. The maps walk afterwards: transcam_walk.py.
+# TransCAM (JVCIR 2023), its published code for PSA's AffinityNet: a dense CRF of hard labels over all classes, at a low
+# and a high background score; pixels between them are ignored. The maps walk afterwards: transcam_walk.py.
 label_cfg = dict(
     source=dict(type='CAMSource'),
     steps=[

@@ -183,7 +183,8 @@ def test_hard_labels_are_probabilities(over: str):
             plain = cams_to_labels(cams[index:index + 1], labels[index:index + 1], threshold)[0].numpy()
             found = batch.scores[index, level, :len(values)].numpy()
             if len(values) > 1:
-                np.testing.assert_array_equal(found, label_probabilities(np.searchsorted(values, plain), len(values), .8))
+                expected = label_probabilities(np.searchsorted(values, plain), len(values), .8)
+                np.testing.assert_array_equal(found, expected)
             assert not batch.scores[index, level, len(values):].any()
     assert batch.classes.shape[1] == (NUM if over == 'all' else 2)
 

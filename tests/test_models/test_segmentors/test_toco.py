@@ -31,7 +31,9 @@ def model_cfg(**train_cfg):
             loss_decode=dict(type='BalancedCrossEntropyLoss')),
         projector=dict(
             type='ProjectionHead', in_channels=32, hidden_channels=24, bottleneck_channels=16, out_channels=20),
-        refiner=dict(type='PixelAdaptiveRefinement', num_iters=2),
+        label_cfg=dict(steps=[
+            dict(type='Downscale'), dict(type='ConstantBackground'), dict(type='Softmax'),
+            dict(type='PixelAdaptiveRefinement', num_iters=2)]),
         loss_ptc=dict(type='PatchTokenContrastLoss'),
         loss_ctc=dict(type='ClassTokenContrastLoss'),
         loss_reg=dict(type='DenseEnergyLoss', weight=1e-3, sigma_rgb=15, sigma_xy=100, scale_factor=0.5),

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner, save_checkpoint
 from mmseg.datasets import PascalVOCDataset
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmwsss.apis import inference_cams, init_model
@@ -385,6 +387,29 @@ def test_label_step_online(my_steps):
     exec(compile(SNIPPETS['label_step_online'], 'label_step_online', 'exec'), space)
     assert space['labels'].shape == (2, 96, 128)
     assert set(space['labels'].unique().tolist()) <= {0, 4, 8, 255}
+
+
+@pytest.mark.parametrize(('name', 'attribute'), [('label_step_toco', 'label_pipeline'),
+                                                 ('label_step_cams', 'test_steps')])
+def test_label_step_inside_of_models(my_steps, tmp_path, name, attribute):
+    """In ToCo's iteration, and on the maps that a CAM model predicts."""
+    config = tmp_path / 'config.py'
+    config.write_text(SNIPPETS[name].replace("'configs/", f"'{REPO}/configs/"))
+    model = init_model(config, cfg_options={'model.backbone.init_cfg': None})
+    seen = []
+    blur = next(step for step in getattr(model, attribute).steps if type(step).__name__ == 'Blur')
+    blur.transform = lambda batch: seen.append(batch.scores.shape) or type(blur).transform(blur, batch)
+    samples = [SegDataSample(metainfo=dict(ori_shape=(64, 64), img_shape=(64, 64), sample_seed=0)) for _ in range(2)]
+    for sample in samples:
+        sample.gt_label = torch.tensor([1., 0, 0, 1, 0, 0, 0, 0])
+    images = torch.rand(2, 3, 64, 64)
+    if name == 'label_step_toco':
+        MessageHub.get_current_instance().update_info('iter', 10**6)
+        losses = model.train()(dict(main=images, global2=images, local=images), samples, mode='loss')
+        assert losses['loss_seg'].isfinite()
+    else:
+        assert model(images, samples, mode='predict')[0].cams.data.shape == (8, 64, 64)
+    assert seen == [(2, 1, 3, 32, 32) if name == 'label_step_toco' else (2, 1, 9, 64, 64)]
 
 
 # What needs the sample set

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Optional
 
-import mmwsss  # noqa: F401, I001  # first: makes torchvision importable beside any torch build
-
 import numpy as np
 import torch
 from PIL import Image

@@ -83,8 +83,9 @@ class ToCo(CAMMixin, EncoderDecoder):
             seg, reg, and such as patch where the head has ``patch_logits`` (1 unless given); ``phases`` (see
             :class:`LossSchedule`); ``aux_map``, the head's map that serves the contrasts, ``'aux_cams'`` unless given;
             ``final_cam_begin``: iteration from which ``cams`` instead of the auxiliary map makes the pseudo label;
-            ``ema_momentum``; ``num_local_crops``, ``local_crop_size``, ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in
-            pixels to the token grid, as the published numbers did, ``'scaled'`` divides it by the patch size.
+            ``ema_momentum``; ``num_local_crops``, ``local_crop_size``, ``local_min_foreground``; ``ptc_box``:
+            ``'reference'`` applies the valid region in pixels to the token grid, as the published numbers did,
+            ``'scaled'`` divides it by the patch size.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
 

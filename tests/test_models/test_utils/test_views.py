@@ -21,10 +21,10 @@ THREE_SCALES = [[[0, .195312, .679686, .999997], [0, .232910, .657225, .843748],
                 [[.666658, 0, 0, 0], [.729157, 0, 0, 0], [.937488, .020833, 0, 0], [.999987, .249997, 0, 0]]]
 
 
-@pytest.mark.parametrize('own_view_is_known', [False, True])
-def test_multi_scale_cam(own_view_is_known):
+@pytest.mark.parametrize('own_view', [None, fake_maps(IMAGE)], ids=['computed', 'given'])
+def test_multi_scale_cam(own_view):
     def normalized(scales):
-        fused = fuse_views(fake_maps, IMAGE, scales, relu=True, own_view=fake_maps(IMAGE) if own_view_is_known else None)
+        fused = fuse_views(fake_maps, IMAGE, scales, relu=True, own_view=own_view)
         return normalize_cams(fused['cams'], 'minmax')[0]
 
     torch.testing.assert_close(normalized((1.0, ))[0], torch.tensor(ONE_SCALE), atol=2e-6, rtol=0)
@@ -104,3 +104,20 @@ def test_photos_are_resized_as_pillow_does(size):
     assert gap.mean() < 0.01
     plain = resize_maps(image, size)
     assert (plain[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs().max() > 20
+
+
+def test_own_view_is_taken_as_given_and_its_mirror_image_is_not():
+    """At its own size alone: the mirror image there, and both at other sizes, are computed."""
+    seen = []
+
+    def record(images):
+        seen.append(images)
+        return fake_maps(images)
+
+    given = {'cams': torch.full((1, 2, 2, 2), 7.)}
+    images = IMAGE.contiguous()
+    fused = fuse_views(record, images, (1.0, 0.5), flip_fusion='max', own_view=given)
+    assert torch.equal(seen[0], images.flip(-1))
+    assert [len(views) for views in seen] == [1, 2]
+    half = fuse_views(fake_maps, images, (0.5, ), flip_fusion='max')
+    torch.testing.assert_close(fused['cams'], 7 + half['cams'])

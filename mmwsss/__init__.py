@@ -1,10 +1,13 @@
 """mmwsss: weakly supervised semantic segmentation for MMSegmentation."""
 
-from .compat import allow_checkpoint_globals, check_stack, declare_torchvision_schemas
+from .compat import check_stack, declare_torchvision_schemas
 from .version import __version__
 
 check_stack()
 declare_torchvision_schemas()
-allow_checkpoint_globals()
+
+from .checkpoints import install_safe_loader  # noqa: E402  # mmengine is imported once the stack has been checked
+
+install_safe_loader()
 
 __all__ = ['__version__', 'check_stack']

@@ -1,25 +1,18 @@
 """The only module that knows about versions of the dependencies.
 
-Three things live here: the check that the packages mmwsss stands on are there and new enough, the
-declaration of torchvision's operator schemas beside a torch build they were not compiled for, and
-the list of classes that torch may unpickle from mmengine's own checkpoints. All of them do nothing
-where nothing is wrong, and may be called again.
+Two things live here: the check that the packages mmwsss stands on are there and new enough, and the
+declaration of torchvision's operator schemas beside a torch build they were not compiled for. Both do
+nothing where nothing is wrong, and may be called again.
 """
 
 import importlib.metadata
 import importlib.util
 import re
-import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
-__all__ = [
-    'REQUIREMENTS', 'allow_checkpoint_globals', 'check_stack', 'checkpoint_globals',
-    'declare_torchvision_schemas', 'installed_version', 'mmengine_reads'
-]
+__all__ = ['REQUIREMENTS', 'check_stack', 'declare_torchvision_schemas', 'installed_version']
 
 
 class Requirement(NamedTuple):
@@ -165,87 +158,3 @@ def _declare(schema: str) -> None:
     library = torch.library.Library('torchvision', 'FRAGMENT')
     library.define(schema)
     _libraries.append(library)
-
-
-def mmengine_reads(content: Any) -> bool:
-    """Tell whether the installed mmengine and torch read ``content`` back from a checkpoint file.
-
-    Args:
-        content (Any): What :func:`torch.save` takes.
-
-    Returns:
-        bool: False where loading is refused, or no temporary file can be written to find out.
-    """
-    import torch
-    from mmengine.runner.checkpoint import load_from_local
-
-    try:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            path = str(Path(folder, 'probe.pth'))
-            torch.save(content, path)
-            load_from_local(path, map_location='cpu')
-    except (UnpicklingError, OSError):
-        return False
-    return True
-
-
-def allow_checkpoint_globals(reads: Callable[[Any], bool] = mmengine_reads) -> bool:
-    """Let torch >= 2.6 load the training state that mmengine puts into its own checkpoints.
-
-    mmengine saves the history of the logged scalars, an object with numpy arrays and references to
-    its own methods. Since 2.6, torch unpickles listed classes only, and mmengine up to 0.10.7 lists
-    none, so that it cannot resume its own checkpoints. This lists what such a history consists of
-    and nothing more; ``weights_only`` stays on.
-
-    Args:
-        reads (Callable): Tells whether content is read back from a checkpoint. Defaults to
-            :func:`mmengine_reads`, a real attempt.
-
-    Returns:
-        bool: Whether classes had to be listed.
-    """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
-    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
-    history = HistoryBuffer([1.0], [1])
-    if add_safe_globals is None or reads({'scalars': history, 'number': np.float64(0)}):
-        return False
-    add_safe_globals(checkpoint_globals())
-    return True
-
-
-def checkpoint_globals() -> list:
-    """List what a checkpoint of mmengine holds besides tensors, for ``torch.serialization.safe_globals``.
-
-    Returns:
-        list: Classes and functions, some with the name under which pickles know them.
-    """
-    from mmengine.logging import HistoryBuffer
-
-    return [HistoryBuffer, (_history_method, 'builtins.getattr'), *_numpy_globals()]
-
-
-def _history_method(owner: type, name: str) -> Callable:
-    """Stand in for ``getattr`` in unpickling: gives public methods of ``HistoryBuffer`` only."""
-    from mmengine.logging import HistoryBuffer
-
-    method = vars(HistoryBuffer).get(name)
-    if owner is not HistoryBuffer or name.startswith('_') or not callable(method):
-        raise UnpicklingError(f'refused to look up {name!r} of {owner!r}: a checkpoint may refer to '
-                              'public methods of HistoryBuffer only')
-    return method
-
-
-def _numpy_globals() -> list:
-    """List what pickled numpy arrays and scalars are made of, under their old and new names."""
-    import numpy as np
-
-    core = np._core if hasattr(np, '_core') else np.core
-    functions = (core.multiarray._reconstruct, core.multiarray.scalar)
-    named = [(function, f'{module}.multiarray.{function.__name__}') for function in functions
-             for module in ('numpy.core', 'numpy._core')]
-    dtypes = {type(np.dtype(code)) for code in ('?', 'u1', 'i4', 'i8', 'f2', 'f4', 'f8')}
-    return [np.ndarray, np.dtype, *named, *dtypes]

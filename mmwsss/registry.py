@@ -4,6 +4,8 @@ Each registry lists both packages as locations: looking a name up imports mmseg'
 makes ``type='FCNHead'`` work in a config whose ``default_scope`` is ``mmwsss`` before anything of mmseg was used.
 """
 
+from typing import Optional
+
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
@@ -14,13 +16,20 @@ __all__ = [
 ]
 
 
-def _child(name: str, parent: Registry, subpackage: str) -> Registry:
-    """Make the mmwsss child of an mmseg registry, found in the same subpackage of both."""
+def _child(name: str, parent: Registry, subpackage: str, own: Optional[str] = None) -> Registry:
+    """Make the mmwsss child of an mmseg registry.
+
+    Args:
+        name: Name of the registry.
+        parent: Registry of mmseg.
+        subpackage: Subpackage of mmseg that defines the parts.
+        own: Subpackage of mmwsss that does; the same name by default.
+    """
     return Registry(
         name,
         parent=parent,
         scope='mmwsss',
-        locations=[f'mmseg.{subpackage}', f'mmwsss.{subpackage}'])
+        locations=[f'mmseg.{subpackage}', f'mmwsss.{own or subpackage}'])
 
 
 DATASETS = _child('dataset', mmseg_registry.DATASETS, 'datasets')
@@ -37,5 +46,5 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer wrapper constructor',
                                     mmseg_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 PARAM_SCHEDULERS = _child('parameter scheduler', mmseg_registry.PARAM_SCHEDULERS, 'engine')
 METRICS = _child('metric', mmseg_registry.METRICS, 'evaluation')
-VISUALIZERS = _child('visualizer', mmseg_registry.VISUALIZERS, 'visualization')
-VISBACKENDS = _child('vis_backend', mmseg_registry.VISBACKENDS, 'visualization')
+VISUALIZERS = _child('visualizer', mmseg_registry.VISUALIZERS, 'visualization', own='analysis')
+VISBACKENDS = _child('vis_backend', mmseg_registry.VISBACKENDS, 'visualization', own='analysis')

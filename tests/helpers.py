@@ -126,7 +126,7 @@ def tiny_dataloader(data_root: Path, split: str, batch_size: int = 2) -> dict:
 
 def tiny_runner_cfg(data_root: Path, work_dir: Path, scope: str = 'mmwsss', model: Optional[dict] = None,
                     max_iters: int = 2) -> dict:
-    """Return everything a ``Runner`` needs: it trains ``max_iters`` iterations, validates, saves once."""
+    """Return the config of a run that trains ``max_iters`` iterations, validates, saves once."""
     return dict(
         default_scope=scope,
         work_dir=str(work_dir),

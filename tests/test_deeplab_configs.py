@@ -10,10 +10,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
+from mmwsss.datasets.config import override_data
 from mmwsss.engine.schedulers import warmup_poly
 from mmwsss.models.refiners.dense_crf import CRF_PRESETS
 from mmwsss.registry import MODELS
-from mmwsss.utils.config import override_data
 
 from .helpers import REPO, read_scalars, run_tool, write_voc_folder
 

@@ -9,21 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, save_checkpoint
 from mmseg.datasets import PascalVOCDataset
 from PIL import Image
 
 from mmwsss.apis import inference_cams, init_model
-from mmwsss.assets import list_assets
+from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
-from mmwsss.recipes import STAGE_KINDS, Place, Tools, read_recipe
-from mmwsss.recipes.launch import run_command
+from mmwsss.datasets.map_files import write_cams, write_label_map
+from mmwsss.models import AttentionViT, Request, extract_features
+from mmwsss.recipes import STAGES, RecipeContext, read_recipe
 from mmwsss.utils.cli import find_config
+from mmwsss.utils.commands import ToolCommands, run_command
 
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
-PAGES = sorted([*REPO.glob('docs/*.md'), *REPO.glob('configs/**/*.md'), *REPO.glob('*.md')])
+PAGES = sorted(page for pattern in ('docs/*.md', 'configs/**/*.md', 'projects/**/*.md', '*.md')
+               for page in REPO.glob(pattern))
 DOCS = [page for page in PAGES if page.parent.name == 'docs']
 BLOCK = re.compile(r'^(?:<!-- test: (?P<name>\w+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```',
                    re.M | re.S)
@@ -117,7 +121,7 @@ def test_commands_name_what_exists(page):
         flags = {word.split('=')[0] for word in rest if word.startswith('--')}
         assert flags <= known_flags(script) | ({'--launcher'} if 'dist' in script else set()), words
         configs = [word for word in rest if word.startswith('configs/') and word.endswith('.py')]
-        configs = [config for config in configs if '{' not in config and 'linear_cam' not in config]
+        configs = [config for config in configs if '{' not in config and 'affinity_cam' not in config]
         for config in configs:
             cfg = Config.fromfile(find_config(config), format_python_code=False)
             for key in (word.split('=')[0] for word in rest if re.match(r'[a-z_]+(\.\w+)+=', word)):
@@ -133,7 +137,7 @@ def test_the_commands_are_found():
 # Blocks that run by themselves
 
 
-@pytest.mark.parametrize('name', ['backbone', 'affinity', 'par', 'refined_labels', 'sweep'])
+@pytest.mark.parametrize('name', ['backbone', 'affinity', 'observation', 'par', 'refined_labels', 'sweep'])
 def test_block_runs(name):
     space = {}
     exec(compile(SNIPPETS[name], name, 'exec'), space)
@@ -141,6 +145,13 @@ def test_block_runs(name):
         assert space['refined'].shape == (2, 5, 96, 128)
     elif name == 'affinity':
         assert space['refined'].shape == (2, 20, 8, 12)
+    elif name == 'observation':
+        arch = dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=8)
+        similarity = space['TokenSimilarity']()
+        features = extract_features(AttentionViT(arch=arch, img_size=16, patch_size=8), torch.rand(2, 3, 16, 16),
+                                    Request(observations=(similarity, )))
+        assert features[similarity].shape == (2, 3)
+        assert features[similarity].max() <= 1 + 1e-6
     elif name == 'refined_labels':
         assert set(space['plain'].unique().tolist()) | set(space['refined'].unique().tolist()) <= {0, 4, 8, 255}
 
@@ -160,29 +171,27 @@ def test_crf_block():
 def test_recipe_block(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'recipe.py').write_text(SNIPPETS['recipe'])
-    place = Place(read_recipe('recipe.py'), tmp_path / 'out', Tools(REPO))
-    shown = [' '.join(words) for stage in place.recipe.stages
-             for words in STAGE_KINDS[stage.kind].commands(stage, place)]
-    assert len(shown) == 6
-    for command in shown:
-        script = next(word for word in command.split() if word.startswith(str(REPO)))
-        assert set(re.findall(r' (--[\w-]+)', command)) <= known_flags(str(Path(script).relative_to(REPO))), command
+    context = RecipeContext(read_recipe('recipe.py'), tmp_path / 'out', ToolCommands(REPO))
+    lines = [' '.join(stage.command(context)) for stage in context.recipe.stages]
+    assert len(lines) == 6
+    for line in lines:
+        script = next(word for word in line.split() if word.startswith(str(REPO)))
+        assert set(re.findall(r' (--[\w-]+)', line)) <= known_flags(str(Path(script).relative_to(REPO))), line
 
 
 def test_stage_kind_block(tmp_path, monkeypatch):
-    monkeypatch.setitem(STAGE_KINDS, 'count-labels', None)
-    exec(compile(SNIPPETS['stage_kind'], 'stage_kind', 'exec'), {})
+    monkeypatch.setattr(STAGES, '_module_dict', dict(STAGES.module_dict))
+    exec(compile(SNIPPETS['stage_kind'], 'stage_kind', 'exec'), {'__name__': 'stage_kind'})
     stages = [dict(name='cam', kind='train', config='configs/toco/toco_vit-micro_sample.py'),
               dict(name='labels', kind='pseudo-labels', checkpoint='cam'),
               dict(name='count', kind='count-labels', labels='labels')]
     recipe = read_recipe(write_config(dict(title='Some', stages=stages), tmp_path / 'recipe.py'))
-    place, kind, stage = Place(recipe, tmp_path, Tools(REPO)), STAGE_KINDS['count-labels'], recipe.stage('count')
+    context, stage = RecipeContext(recipe, tmp_path, ToolCommands(REPO)), recipe.stage('count')
     for name in ('labels/labels/a.png', 'labels/labels/b.png', 'count/started.json'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (words, ) = kind.commands(stage, place)
-    assert run_command(words) == 0
-    assert kind.results(stage, place) == {'files': 2.0}
+    assert run_command(stage.command(context)) == 0
+    assert stage.results(context) == {'files': 2.0}
 
 
 # Configs that inherit from an mmseg config
@@ -357,6 +366,20 @@ def test_both_label_kinds_block(sample_folder):
     assert metrics[2]._full_name('mIoU') == 'predicted_mIoU'
 
 
+def test_evaluation_result_block(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for index in range(2):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[:3, :4] = index + 1
+        write_label_map(mask, f'SegmentationClass/{index}.png')
+        write_cams((mask > 0)[None] * .45, [index], mask.shape, f'cams/{index}.npz')
+    space = {'ids': ['0', '1']}
+    exec(compile(SNIPPETS['evaluation_result'], 'evaluation_result', 'exec'), space)
+    assert space['best'] == 0
+    output = capsys.readouterr().out
+    assert all(word in output for word in ('precision', 'disc', 'oracle_mIoU'))
+
+
 def test_data_sets_block(mmseg_folder, monkeypatch):
     monkeypatch.chdir(mmseg_folder)
     space = {}
@@ -367,42 +390,42 @@ def test_data_sets_block(mmseg_folder, monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def linear_cam(sample_folder):
-    """The worked example as files: linear_cam.py beside its config."""
-    (sample_folder / 'linear_cam.py').write_text(SNIPPETS['linear_cam'])
-    config = sample_folder / 'configs/linear_cam/linear-cam_vit-micro_sample.py'
+def affinity_cam(sample_folder):
+    """The worked example as files: affinity_cam.py beside its config."""
+    (sample_folder / 'affinity_cam.py').write_text(SNIPPETS['affinity_cam'])
+    config = sample_folder / 'configs/affinity_cam/affinity-cam_vit-micro_sample.py'
     config.parent.mkdir()
-    config.write_text(SNIPPETS['linear_cam_config'])
+    config.write_text(SNIPPETS['affinity_cam_config'])
     sys.path.insert(0, str(sample_folder))
-    importlib.import_module('linear_cam')
+    importlib.import_module('affinity_cam')
     yield config
     sys.path.remove(str(sample_folder))
 
 
-def test_the_example_trains_and_the_tools_know_it(linear_cam, sample_folder, monkeypatch):
+def test_the_example_trains_and_the_tools_know_it(affinity_cam, sample_folder, monkeypatch):
     monkeypatch.chdir(sample_folder)
-    changes = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2',
+    changes = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
                'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
-               'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1', 'log_level=WARNING']
+               'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1', 'log_level=WARNING']
     changes += [] if list_assets() else ['model.backbone.init_cfg=None']
-    call_tool('tools/train.py', linear_cam, '--work-dir', 'work_dirs/linear', '--cfg-options', *changes)
-    checkpoint = sample_folder / 'work_dirs/linear/iter_2.pth'
-    log = next((sample_folder / 'work_dirs/linear').glob('*/vis_data/scalars.json')).read_text()
+    call_tool('tools/train.py', affinity_cam, '--work-dir', 'work_dirs/affinity', '--cfg-options', *changes)
+    checkpoint = sample_folder / 'work_dirs/affinity/epoch_1.pth'
+    log = next((sample_folder / 'work_dirs/affinity').glob('*/vis_data/scalars.json')).read_text()
     assert all(name in log for name in ('loss_cls', 'cam/mIoU', 'cam/oracle_mIoU', 'cam/cls_F1'))
-    assert list((sample_folder / 'work_dirs/linear/vis_data').glob('val_*.png'))
+    assert list((sample_folder / 'work_dirs/affinity/vis_data').glob('val_*.png'))
 
-    model = init_model(linear_cam, checkpoint)
+    model = init_model(affinity_cam, checkpoint)
     image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
     cams = inference_cams(model, image)
     assert cams.shape == (8, *Image.open(image).size[::-1])
     assert 0 <= cams.min() < cams.max() <= 1
-    call_tool('tools/make_pseudo_labels.py', linear_cam, checkpoint, '--out-dir', 'work_dirs/linear_labels')
-    assert len(list((sample_folder / 'work_dirs/linear_labels').glob('*.png'))) == 6
+    call_tool('tools/make_pseudo_labels.py', affinity_cam, checkpoint, '--out-dir', 'work_dirs/affinity_labels')
+    assert len(list((sample_folder / 'work_dirs/affinity_labels').glob('*.png'))) == 6
 
 
-def test_the_example_s_own_tests_pass(linear_cam):
+def test_the_example_s_own_tests_pass(affinity_cam):
     space = {}
-    exec(compile(SNIPPETS['linear_cam_test'], 'linear_cam_test', 'exec'), space)
+    exec(compile(SNIPPETS['affinity_cam_test'], 'affinity_cam_test', 'exec'), space)
     tests = [function for name, function in space.items() if name.startswith('test_')]
     assert len(tests) == 3
     for test in tests:

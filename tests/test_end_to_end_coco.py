@@ -2,18 +2,21 @@
 
 import io
 import json
+from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from mmwsss.datasets.coco2014 import COCO2014Dataset
-from mmwsss.recipes import Place, RecipeRunner, Tools, read_recipe
-from mmwsss.recipes.recipe import shortened
+from mmwsss.datasets.coco import COCO2014Dataset
+from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
+from mmwsss.utils.commands import ToolCommands
+from mmwsss.visualization import CAMVisualizer
 
-from .helpers import REPO
+from .helpers import REPO, call_tool
 from .test_tools.test_dataset_converters.loading import run_converter
 
 pytest.importorskip('pycocotools', reason='COCO annotations need pycocotools')
@@ -51,17 +54,25 @@ def small(recipe):
     loaders = {'train_dataloader.batch_size': 2, 'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0}
     stages = [replace(stage, cfg_options={**stage.cfg_options, **OVERRIDES[stage.name], **loaders})
               if stage.name in OVERRIDES else stage for stage in recipe.stages if stage.name in STAGES]
-    return shortened(replace(recipe, stages=tuple(stages)))
+    return shorten_recipe(replace(recipe, stages=tuple(stages)))
+
+
+def run_here(command, log_file, stream, pass_fds):
+    """Run the tool of a command in this process, which saves the time of its imports."""
+    assert command[0] == 'python'
+    call_tool(str(Path(command[1]).relative_to(REPO)), *command[2:])
+    return 0
 
 
 def test_every_stage(tmp_path, monkeypatch):
     root = write_coco(tmp_path / 'coco')
     run_converter('coco2014', root, '--nproc', 1)
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    monkeypatch.setattr('mmwsss.recipes.runner.run_command', run_here)
+    monkeypatch.setattr(CAMVisualizer, '_instance_dict', OrderedDict())  # shared by all runs of a process
     monkeypatch.chdir(tmp_path)
     recipe = small(read_recipe('configs/mctformer/recipe_coco.py'))
-    place = Place(recipe, tmp_path / 'out', Tools(REPO), str(root))
-    records = {record['name']: record for record in RecipeRunner(place, Console(file=io.StringIO())).run()}
+    context = RecipeContext(recipe, tmp_path / 'out', ToolCommands(REPO), str(root))
+    records = {record['name']: record for record in RecipeRunner(context, Console(file=io.StringIO())).run()}
     assert tuple(records) == STAGES
 
     labels = tmp_path / 'out/walk/labels'

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 
 from mmwsss.apis import init_model
 from mmwsss.apis.labelling import alpha_scores
+from mmwsss.datasets.config import override_data
 from mmwsss.datasets.map_files import read_label_map, write_cams, write_label_map
-from mmwsss.utils.config import override_data
 
 from .helpers import REPO, assert_same_state, call_tool, read_scalars, run_tool, train_and_kill, write_voc_folder
 

@@ -53,7 +53,7 @@ def build(checkout, what):
 
 @needs_setuptools
 def test_wheel_carries_configs_tools_and_assets(checkout):
-    asset = checkout / 'mmwsss/assets/deep/some.pth'
+    asset = checkout / 'mmwsss/checkpoints/assets/deep/some.pth'
     asset.parent.mkdir(parents=True)
     asset.write_bytes(b'weights')
     names = zipfile.ZipFile(build(checkout, 'wheel')).namelist()
@@ -61,7 +61,7 @@ def test_wheel_carries_configs_tools_and_assets(checkout):
     assert configs
     assert {f'mmwsss/.mim/{config}' for config in configs} <= set(names)
     for name in ('mmwsss/.mim/model-index.yml', 'mmwsss/.mim/tools/train.py', 'mmwsss/.mim/tools/dist_train.sh',
-                 'mmwsss/assets/deep/some.pth', 'mmwsss/models/utils/cam.py'):
+                 'mmwsss/checkpoints/assets/deep/some.pth', 'mmwsss/models/utils/cam.py'):
         assert name in names
     assert not [name for name in names if name.startswith(('tests/', 'configs/', 'tools/')) or 'pycache' in name]
     assert not (checkout / 'mmwsss/.mim').exists(), 'the source tree stays clean'

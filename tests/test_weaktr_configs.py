@@ -6,9 +6,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from mmwsss.datasets import COCO2014SlotDataset
+from mmwsss.datasets.config import override_data
 from mmwsss.engine.schedulers import lagged_cosine
 from mmwsss.registry import DATASETS, MODELS
-from mmwsss.utils.config import override_data
 
 from .helpers import REPO, write_voc_folder
 

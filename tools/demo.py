@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """From image tags to masks on the sample set, with a report: ``python tools/demo.py``.
 
-Every step is the ordinary command a user would type, and is printed. A demo that was stopped goes on where it was.
+Each step is an ordinary command, which is printed. An interrupted demo resumes.
 """
 
 import argparse
-import json
+import shlex
 import shutil
 import sys
 import time
@@ -17,9 +17,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from mmwsss.recipes import Tools, num_processes
-from mmwsss.recipes.launch import cfg_option_words, run_command, shown_command
 from mmwsss.utils import atomic_path
+from mmwsss.utils.commands import ToolCommands, cfg_options_arguments, default_num_processes, run_command
+from mmwsss.utils.results import RESULTS_FILE, read_results, write_results
 
 REPO = Path(__file__).resolve().parents[1]
 PLAIN, TOCO = 'configs/toco/plain_vit-micro_sample.py', 'configs/toco/toco_vit-micro_sample.py'
@@ -41,39 +41,25 @@ def parse_args() -> argparse.Namespace:
 
 
 class Steps:
-    """Runs commands, says which, and remembers how long each took."""
+    """Run and print commands, and record how long each takes."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.rows: list[tuple[str, str, float]] = []
 
-    def run(self, name: str, words: list[str]) -> None:
+    def run(self, name: str, command: list[str]) -> None:
         """Run a command; a failure ends the demo."""
         self.console.rule(f'[bold]{name}')
-        self.console.print(shown_command(words), style='cyan', soft_wrap=True)
+        self.console.print(shlex.join(command), style='cyan', soft_wrap=True)
         began = time.perf_counter()
-        code = run_command(words)
+        code = run_command(command)
         if code:
             sys.exit(f'{name} failed with exit code {code}; the command is printed above')
-        self.rows.append((name, shown_command(words), time.perf_counter() - began))
-
-
-def last_metrics(work_dir: Path) -> dict[str, float]:
-    """Read the metrics of the latest validation of a training run.
-
-    Raises:
-        FileNotFoundError: If the run has not validated.
-    """
-    for log in sorted(work_dir.glob('*/vis_data/scalars.json'), reverse=True):
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
-        lines = [line for line in lines if 'cam/mIoU' in line]
-        if lines:
-            return lines[-1]
-    raise FileNotFoundError(f'no validation found in {work_dir}')
+        self.rows.append((name, shlex.join(command), time.perf_counter() - began))
 
 
 def all_background(data: Path) -> float:
-    """mIoU in percent of calling every pixel of the validation masks background; the classes are those of the set."""
+    """Return the mIoU in percent on the validation masks if every pixel is predicted as background."""
     background = valid = 0
     for name in list_from_file(str(data / 'ImageSets/Segmentation/val.txt')):
         mask = np.asarray(Image.open(data / f'SegmentationClass/{name}.png'))
@@ -96,8 +82,7 @@ def report(out: Path, results: list[tuple[str, float]], sheet: Path, steps: Step
     lines += [f'| {name} | {seconds:.0f} | `{command}` |' for name, command, seconds in steps.rows]
     with atomic_path(out / 'report.md') as path:
         Path(path).write_text('\n'.join(lines) + '\n')
-    with atomic_path(out / 'results.json') as path:
-        Path(path).write_text(json.dumps(dict(results), indent=1) + '\n')
+    write_results(out / RESULTS_FILE, 'demo.py', dict(results), TOCO)
     with atomic_path(out / 'pictures.png') as path:
         shutil.copyfile(sheet, path)
     steps.console.print(table)
@@ -110,24 +95,24 @@ def main() -> None:
     args = parse_args()
     out = Path(args.out).resolve()
     data = Path(args.data or (out / 'sample' if args.short else REPO / 'data/sample')).resolve()
-    steps, tools = Steps(Console()), Tools(REPO, num_processes())
-    options = {**tools.batch_options(8), **(SHORT_TRAINING if args.short else {})}
+    steps, tools = Steps(Console()), ToolCommands(REPO, default_num_processes())
+    options = {**tools.batch_size_options(8), **(SHORT_TRAINING if args.short else {})}
     phases = SHORT_PHASES if args.short else {}
     shared = ['--resume', '--data-root', data]
     size = ['--num-train', SHORT_IMAGES, '--num-val', SHORT_IMAGES] if args.short else []
-    steps.run('sample data', tools.single('dataset_converters/make_sample.py', data, *size))
-    steps.run('plain CAM', tools.train(PLAIN, '--work-dir', out / 'plain', *shared, *cfg_option_words(options)))
-    steps.run('ToCo', tools.train(TOCO, '--work-dir', out / 'toco', *shared, *cfg_option_words({**options, **phases})))
+    steps.run('sample data', tools.command('dataset_converters/make_sample.py', data, flags=size))
+    for name, config, folder, extra in (('plain CAM', PLAIN, 'plain', {}), ('ToCo', TOCO, 'toco', phases)):
+        flags = ['--work-dir', out / folder, *shared, *cfg_options_arguments({**options, **extra})]
+        steps.run(name, tools.command('train.py', config, flags=flags, distributed=True))
     checkpoint = (out / 'toco/last_checkpoint').read_text().strip()
-    steps.run('test', tools.single('test.py', TOCO, checkpoint, '--work-dir', out / 'test', '--out',
-                                   out / 'predictions', '--data-root', data))
-    steps.run('pseudo labels', tools.spread('make_pseudo_labels.py', TOCO, checkpoint, '--out-dir',
-                                            out / 'pseudo_labels', '--post', 'par', '--overwrite', '--data-root', data))
-    steps.run('pseudo label quality', tools.single(
-        'eval_pseudo_labels.py', '--gt-dir', data / 'SegmentationClass', '--split',
-        data / 'ImageSets/Segmentation/train.txt', '--label-dir', out / 'pseudo_labels', '--classes',
-        data / 'classes.txt', '--json', out / 'pseudo_labels.json'))
-    plain, toco = last_metrics(out / 'plain'), last_metrics(out / 'toco')
+    steps.run('test', tools.command('test.py', TOCO, checkpoint, flags=[
+        '--work-dir', out / 'test', '--out', out / 'predictions', '--data-root', data]))
+    steps.run('pseudo labels', tools.command('make_pseudo_labels.py', TOCO, checkpoint, flags=[
+        '--out-dir', out / 'pseudo_labels', '--post', 'par', '--overwrite', '--data-root', data], distributed=True))
+    steps.run('pseudo label quality', tools.command('eval_pseudo_labels.py', flags=[
+        '--gt-dir', data / 'SegmentationClass', '--split', data / 'ImageSets/Segmentation/train.txt', '--label-dir',
+        out / 'pseudo_labels', '--classes', data / 'classes.txt', '--json', out / 'pseudo_labels.json']))
+    plain, toco = (read_results(out / name / RESULTS_FILE)['metrics'] for name in ('plain', 'toco'))
     results = [('all background', all_background(data)), ('plain CAM', plain['cam/mIoU']),
                ('ToCo CAM', toco['cam/mIoU']), ('ToCo segmentation', toco['seg/mIoU'])]
     sheet = max((out / 'test').rglob('*.png'), key=lambda path: path.stat().st_mtime)

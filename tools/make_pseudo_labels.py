@@ -31,9 +31,11 @@ from mmwsss.apis import (
     make_pseudo_labels,
 )
 from mmwsss.apis.label_settings import POSTS
+from mmwsss.datasets.config import load_config
 from mmwsss.models.refiners.dense_crf import CRF_PRESETS
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.results import RESULTS_FILE, write_results
 
 
 def parse_args() -> argparse.Namespace:
@@ -127,6 +129,16 @@ def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
                   f'{summary.seconds:.1f} s, {summary.num_kept} were there', soft_wrap=True)
 
 
+def write_summary(summary: LabelSummary, classes: list, args: argparse.Namespace) -> None:
+    """Write ``results.json`` into the folder of labels: shares of pixels in percent, and counts for each class."""
+    shares = 100 * summary.pixels / max(int(summary.pixels.sum()), 1)
+    counts = {name: {'images': summary.images[value], 'pixels': summary.pixels[value]}
+              for value, name in enumerate(['background', *classes])}
+    write_results(Path(args.out_dir, RESULTS_FILE), 'make_pseudo_labels.py',
+                  {'pseudo/background_pixels': shares[0], 'pseudo/ignored_pixels': shares[255]}, args.config,
+                  args.checkpoint, num_images=summary.num_written + summary.num_kept, classes=counts)
+
+
 def main() -> None:
     """Write what the command line describes."""
     args = parse_args()
@@ -148,6 +160,7 @@ def main() -> None:
                                  workers, args.overwrite, cams=args.cams)
     if is_main_process():
         print_summary(summary, images.classes, args.out_dir)
+        write_summary(summary, images.classes, args)
 
 
 if __name__ == '__main__':

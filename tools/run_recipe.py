@@ -1,7 +1,9 @@
 #!/usr/bin/env python
 """Run all stages of a recipe: ``python tools/run_recipe.py RECIPE``.
 
-Every stage is an ordinary command, and is printed. What is done is skipped; what was stopped goes on where it was.
+Each stage is an ordinary command, which is printed. Finished stages are skipped; interrupted stages resume. The exit
+code is 0 on success, 1 if the command of a stage failed, 2 if the recipe or the command line is wrong, and 130 or 143
+after SIGINT or SIGTERM.
 """
 
 import argparse
@@ -16,64 +18,71 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 from rich.console import Console
 
 from mmwsss.recipes import (
-    Place,
+    RecipeContext,
     RecipeError,
     RecipeRunner,
-    Tools,
-    num_processes,
+    StageError,
     read_recipe,
-    rich_table,
-    shortened,
+    results_table,
+    shorten_recipe,
 )
+from mmwsss.utils.commands import ToolCommands, default_num_processes
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Run all stages of a recipe and write a report')
-    parser.add_argument('recipe', help='recipe file; one of mmwsss may be named as configs/... from any folder')
-    parser.add_argument('--data-root', metavar='DIR', help="data set in place of the configs' own")
-    parser.add_argument('--out', metavar='DIR', help='folder for everything (default: work_dirs/<method>_<recipe>)')
+    parser.add_argument('recipe', help='recipe file; a recipe of mmwsss may be named as configs/... from any folder')
+    parser.add_argument('--data-root', metavar='DIR', help='data set that replaces that of the configs')
+    parser.add_argument('--out', metavar='DIR', help='folder of all outputs (default: work_dirs/<method>_<recipe>)')
     parser.add_argument('--gpus', type=int, metavar='N',
-                        help='processes of every training, one per GPU; the global batch stays (default: 1, and 2 on '
-                        'a CPU with several cores)')
-    parser.add_argument('--from', dest='start', metavar='STAGE', help='do this stage and all that follow anew')
-    parser.add_argument('--only', nargs='+', default=[], metavar='STAGE', help='run these stages and no others')
+                        help='number of processes, one per GPU; the total batch size stays the same (default: 1, or 2 '
+                        'on a CPU with several cores)')
+    parser.add_argument('--from', dest='start', metavar='STAGE', help='run this stage and all later ones again')
+    parser.add_argument('--only', nargs='+', default=[], metavar='STAGE', help='run only these stages')
     parser.add_argument('--short', action='store_true',
-                        help='a few images and iterations where the recipe says so, to see that all of it runs')
-    parser.add_argument('--dry-run', action='store_true', help='print stages and commands, run nothing')
+                        help='train for one epoch or four iterations on a few images, to check that everything runs')
+    parser.add_argument('--dry-run', action='store_true', help='print stages and commands without running them')
     return parser.parse_args()
 
 
-def make_place(args: argparse.Namespace) -> Place:
-    """Collect what the stages share."""
+def build_context(args: argparse.Namespace) -> RecipeContext:
+    """Read the recipe, and collect what its stages share."""
     recipe = read_recipe(args.recipe)
     if args.short:
-        recipe = shortened(recipe)
-    out = Path(args.out or Path('work_dirs', recipe.name + ('_short' if args.short else '')))
-    root = Path(__file__).resolve().parents[1]
-    data_root = args.data_root or (str(out / 'sample') if args.short else None)
-    return Place(recipe, out.absolute(), Tools(root, num_processes(args.gpus)), data_root)
+        recipe = shorten_recipe(recipe)
+    work_dir = Path(args.out or Path('work_dirs', recipe.name + ('_short' if args.short else '')))
+    tools = ToolCommands(Path(__file__).resolve().parents[1], default_num_processes(args.gpus))
+    data_root = args.data_root or (str(work_dir / 'sample') if args.short else None)
+    return RecipeContext(recipe, work_dir.absolute(), tools, data_root)
 
 
-def main() -> None:
-    """Run what the command line describes."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
+    """Run the recipe that the command line names."""
     console = Console()
-    place = make_place(args)
-    runner = RecipeRunner(place, console)
+    context = build_context(args)
+    runner = RecipeRunner(context, console)
     if args.dry_run:
         runner.preview(args.start, args.only)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that commands are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the running command
     records = runner.run(args.start, args.only)
-    console.print(rich_table(place.recipe, records))
-    console.print(f'report: {place.out / "report.md"}, {place.out / "report.html"}', soft_wrap=True)
+    console.print(results_table(context.recipe, records))
+    console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
+
+
+def main() -> int:
+    """Run the command line, and return the exit code."""
+    args = parse_args()
+    try:
+        run(args)
+    except (RecipeError, ValueError, FileNotFoundError) as error:  # anything else keeps its traceback
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 1 if isinstance(error, StageError) else 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (RecipeError, ValueError, FileNotFoundError) as error:  # of the command line or the recipe
-        sys.exit(f'{type(error).__name__}: {error}')
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

@@ -9,11 +9,18 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmseg.evaluation import IoUMetric
 
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config, replace_pipelines
+from mmwsss.checkpoints import local_path
+from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.registry import METRICS
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import run_tool
+from mmwsss.utils.results import RESULTS_FILE, write_results
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,7 +76,7 @@ def write_predictions(cfg: Config, out: str) -> None:
     """Let the segmentation metric of the test evaluator write what was predicted to ``out``."""
     Path(out).mkdir(parents=True, exist_ok=True)  # every process; the metric makes it in one of them only
     metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    writers = [metric for metric in metrics if metric.get('type', '').split('.')[-1] == 'IoUMetric']
+    writers = [metric for metric in metrics if issubclass(METRICS.get(metric.get('type', '')) or object, IoUMetric)]
     if not writers:
         writers = [dict(type='mmseg.IoUMetric', format_only=True)]
         metrics = [*metrics, *writers]
@@ -80,7 +87,8 @@ def write_predictions(cfg: Config, out: str) -> None:
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
-    if not (Path(args.checkpoint).is_file() or '://' in args.checkpoint):
+    file = local_path(args.checkpoint)
+    if file is not None and not file.exists():
         raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
@@ -92,8 +100,10 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.test()
+    metrics = runner.test()
+    if is_main_process():
+        write_results(Path(cfg.work_dir, RESULTS_FILE), 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

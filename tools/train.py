@@ -14,8 +14,12 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
+from mmwsss.datasets.config import load_config
+from mmwsss.engine.hooks import ResultsHook
+from mmwsss.utils import first_few
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import UserError, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,6 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='continue a run: from this checkpoint or, without one, from the latest in the work dir')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='start a new run in a work dir that holds checkpoints of another one')
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     return parser.parse_args()
 
@@ -50,7 +56,7 @@ def turn_on_amp(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str) -> None:
-    """Choose the checkpoint to continue from; with none in the work dir, the run starts anew.
+    """Choose the checkpoint to continue from; with none in the work dir, a new run starts.
 
     Args:
         cfg: The run's config, changed in place.
@@ -73,6 +79,22 @@ def set_resume(cfg: Config, resume: str) -> None:
         print_log(f'no checkpoint in {cfg.work_dir}, the run starts anew', logger='current')
 
 
+def check_work_dir(work_dir: str) -> None:
+    """Refuse a work dir in which a new run would write over the checkpoints of another one.
+
+    Args:
+        work_dir: The folder of the new run, which need not exist.
+
+    Raises:
+        UserError: It holds checkpoints of iterations or epochs.
+    """
+    folder = Path(work_dir)
+    found = [path.name for pattern in ('iter_*.pth', 'epoch_*.pth') for path in sorted(folder.glob(pattern))]
+    if found:
+        raise UserError(f'{work_dir} holds checkpoints of another run: {first_few(found, 3)}. Add --resume to continue '
+                        'that run, name another folder by --work-dir, or add --overwrite to start anew in this one')
+
+
 def main() -> None:
     """Train what the command line describes."""
     args = parse_args()
@@ -81,10 +103,13 @@ def main() -> None:
         turn_on_amp(cfg)
     if args.resume:
         set_resume(cfg, args.resume)
+    if not (cfg.get('resume') or args.overwrite):
+        check_work_dir(cfg.work_dir)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(ResultsHook(args.config))
     runner.train()
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,7 +7,7 @@ train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pi
 val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = [
-    dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+    dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
 ]

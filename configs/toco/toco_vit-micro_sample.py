@@ -12,7 +12,7 @@ model = dict(
         arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
         img_size=64,
         patch_size=8,
-        # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
+        # Pretrained by projects/sample_backbones/configs/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=classes, in_channels=width, aux_layer=-2),
     decode_head=dict(
@@ -53,7 +53,7 @@ val_pipeline = [
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 val_evaluator = [
-    dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg'),
+    dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam'),
     dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
 ]

@@ -15,7 +15,7 @@ model = dict(
         # Copies of one token take thousands of iterations to part; noise lets them begin apart.
         class_token_std=0.5,
         drop_path_rate=0.,
-        # Pretrained by configs/pretrain/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
+        # Pretrained by projects/sample_backbones/configs/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
         init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
     cam_head=dict(num_classes=num_classes, in_channels=width, num_layers=6, num_heads=4))
 val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]

@@ -1,6 +1,7 @@
 """What other programs call: models, class activation maps of images, pseudo labels of data sets."""
 
-from .checkpoints import checkpoint_hash, load_weights, read_checkpoint, weights_hash
+from mmwsss.checkpoints import checkpoint_hash, load_weights, read_checkpoint, weights_hash
+
 from .configs import config_hash, inference_pipeline, labelled_images
 from .inference import cams_at_image_size, inference_cams, init_model
 from .label_settings import LabelSettings

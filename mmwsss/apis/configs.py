@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmwsss.assets import asset_path
+from mmwsss.checkpoints import CheckpointError, local_path
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import find_config
@@ -46,6 +46,9 @@ def strip_pretrained(node: Any, keep_local: bool) -> None:
     Args:
         node (Any): The config or a part of it; changed in place.
         keep_local (bool): Keep files on this machine and in the package; warn of what is dropped.
+
+    Raises:
+        CheckpointError: With ``keep_local``, a file on this machine is named that does not exist.
     """
     if isinstance(node, (list, tuple)):
         for item in node:
@@ -161,12 +164,14 @@ def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
 
 def _is_local(path: str) -> bool:
     """Whether weights are a file here, or come with the package."""
-    if not path.startswith('mmwsss://'):
-        return Path(path).expanduser().is_file()
     try:
-        return asset_path(path).is_file()
-    except FileNotFoundError:
-        return False
+        file = local_path(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f'init_cfg names a checkpoint that is not there: {error}') from error
+    if file is not None and not file.is_file():
+        raise CheckpointError(f'init_cfg names the checkpoint {path}, and there is no such file: correct the path, or '
+                              'set init_cfg=None to start from random weights')
+    return file is not None
 
 
 def _leaf_meta(leaf: dict) -> dict:

@@ -12,11 +12,11 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from mmwsss.checkpoints import load_weights
 from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import MODELS
 from mmwsss.utils import closest
 
-from .checkpoints import load_weights
 from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
 
 __all__ = ['cams_at_image_size', 'inference_cams', 'init_model']

@@ -1,9 +1,11 @@
-"""Data sets, image-level labels and samplers."""
+"""Datasets, image-level labels and samplers."""
+
+from mmwsss.checkpoints import load_pickled_npy
+from mmwsss.utils import image_id_of
 
 from . import transforms
-from .class_names import foreground_classes, image_id_of, read_class_names, read_ids
-from .coco2014 import COCO2014Dataset, index_palette
-from .coco_slots import COCO2014SlotDataset, classes_to_slots, slots_to_classes
+from .class_names import foreground_classes, index_palette, read_class_names, read_ids
+from .coco import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
 from .image_label_dataset import ImageLabelDataset
 from .image_labels import ImageLabels, LabelSummary
 from .label_sources import (
@@ -16,7 +18,6 @@ from .label_sources import (
 )
 from .photo_dataset import PhotoDataset
 from .pseudo_label_dataset import PseudoLabelDataset
-from .restricted_pickle import load_pickled_npy
 from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, seeded_sample
 from .wrapper import SegDatasetWrapper
 

@@ -1,24 +1,27 @@
-"""Reading and normalising lists of class names and of image ids."""
+"""Lists of class names and of image ids, and the colors of classes."""
 
-import json
+import logging
 import os
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Union
 
-from mmwsss.utils import first_few
+from mmengine.logging import print_log
 
-__all__ = [
-    'IMAGE_SUFFIXES', 'foreground_classes', 'image_id_of', 'is_background', 'read_class_names',
-    'read_ids'
-]
+from mmwsss.utils import first_few, image_id_of, read_json, read_text
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+__all__ = ['foreground_classes', 'index_palette', 'is_background', 'read_class_names', 'read_ids']
+
+_UNUSABLE = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')  # control characters and halves of characters
 _BACKGROUND = ('background', '__background__', '_background_')
 
 
 def is_background(name: str) -> bool:
-    """Tell whether a class name means the background, in any case or with underscores around it.
+    """Return whether a class name means the background, in any case and with or without underscores around it.
 
     Args:
         name (str): The class name.
@@ -32,24 +35,29 @@ def is_background(name: str) -> bool:
 def read_class_names(source: Union[str, os.PathLike, Sequence[str]]) -> tuple[str, ...]:
     """Read the foreground classes from a file, a comma-separated string or a sequence.
 
+    Classes whose names differ only in case, Unicode form or blanks are probably one class; one warning lists them.
+
     Args:
-        source (str, PathLike or Sequence[str]): A text file with a class per line, a JSON file with
-            a list of names, names separated by commas, or the names themselves. ``background`` may
-            stand first (in any case, or as ``__background__``); it is dropped.
+        source (str, PathLike or Sequence[str]): A text file with one class per line (lines that start with ``#`` are
+            comments), a JSON file with a list of names, names separated by commas, or the names themselves.
+            ``background`` may come first (in any case, or as ``__background__``); it is dropped.
 
     Returns:
         tuple[str, ...]: The foreground classes, in order.
 
     Raises:
         FileNotFoundError: ``source`` looks like a file that does not exist.
-        ValueError: No class, a class twice, or background anywhere but first.
+        ValueError: There is no class, a name is not text, a class occurs twice, or the background is not first.
 
     Examples:
         >>> read_class_names('background, cat, guinea pig')
         ('cat', 'guinea pig')
     """
     names, origin = _raw_names(source)
-    names = [str(name).strip() for name in names]
+    not_text = [name for name in names if not isinstance(name, str) or _UNUSABLE.search(name.strip())]
+    if not_text:
+        raise ValueError(f'{origin} contains {not_text[0]!r}, which is not a class name: write names as plain text')
+    names = [name.strip() for name in names]
     names = [name for name in names if name]
     if names and is_background(names[0]):
         names = names[1:]
@@ -62,7 +70,20 @@ def read_class_names(source: Union[str, os.PathLike, Sequence[str]]) -> tuple[st
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f'{origin} names classes more than once: {first_few(twice)}')
+    _warn_about_similar_names(tuple(names))
     return tuple(names)
+
+
+@lru_cache(maxsize=256)
+def _warn_about_similar_names(names: tuple[str, ...]) -> None:
+    """Warn, once per process and list, about names that differ only in case, Unicode form or blanks."""
+    groups = defaultdict(list)
+    for name in names:
+        groups[''.join(unicodedata.normalize('NFKC', name).casefold().split())].append(name)
+    similar = [' and '.join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    if similar:
+        print_log(f'classes differ only in case, Unicode form or blanks, and are probably the same: '
+                  f'{"; ".join(similar[:5])}. Rename them if so', logger='current', level=logging.WARNING)
 
 
 def _raw_names(source: Union[str, os.PathLike, Sequence[str]]) -> tuple[list, str]:
@@ -70,11 +91,11 @@ def _raw_names(source: Union[str, os.PathLike, Sequence[str]]) -> tuple[list, st
     if not isinstance(source, (str, os.PathLike)):
         return list(source), f'the list of classes {list(source)!r}'
     path = Path(source)
-    if path.is_file():
-        text = path.read_text(encoding='utf-8-sig')
+    if os.path.isfile(source):
         if path.suffix.lower() != '.json':
-            return text.splitlines(), f'class list {path}'
-        names = json.loads(text)
+            lines = read_text(path, 'class list').splitlines()
+            return [line for line in lines if not line.startswith('#')], f'class list {path}'
+        names = read_json(path, 'class list')
         if isinstance(names, dict):
             names = names.get('classes')
         if not isinstance(names, list):
@@ -105,26 +126,8 @@ def foreground_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(classes[1:])
 
 
-def image_id_of(name: str) -> str:
-    """Turn a file name as people write it into an image id: the relative path without suffix.
-
-    Only suffixes of images are cut, so that ids with dots in them survive.
-
-    Args:
-        name (str): For instance ``./sub/photo.JPG`` or ``sub\\photo``.
-
-    Returns:
-        str: For instance ``sub/photo``.
-    """
-    name = name.strip().replace('\\', '/')
-    while name.startswith('./'):
-        name = name[2:]
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in IMAGE_SUFFIXES else name
-
-
 def read_ids(path: Union[str, os.PathLike]) -> list[str]:
-    """Read a split list: one image id per line; empty lines are skipped, image suffixes cut.
+    """Read a split list: one image id per line. Empty lines are skipped and suffixes of images are cut.
 
     Args:
         path (str or PathLike): The list.
@@ -134,18 +137,37 @@ def read_ids(path: Union[str, os.PathLike]) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It lists nothing, or an id twice.
+        ValueError: It is empty or not a text file, a line is not an image id, or an id occurs twice.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'split list {path} does not exist')
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
-    ids = [image_id_of(line) for line in lines if line.strip()]
+    lines = read_text(path, 'split list').splitlines()
+    ids = [image_id_of(line, f'split list {path}, line {number}') for number, line in enumerate(lines, 1)
+           if line.strip()]
     if not ids:
         raise ValueError(f'split list {path} is empty')
     if len(set(ids)) != len(ids):
         seen: set = set()
         twice = [i for i in ids if i in seen or seen.add(i)]
-        raise ValueError(f'split list {path} names {len(twice)} images more than once: '
-                         f'{first_few(twice)}')
+        raise ValueError(f'split list {path} names {len(twice)} images more than once: {first_few(twice)}')
     return ids
+
+
+def index_palette(num_colors: int = 256) -> list[list[int]]:
+    """Return the colors of class indices in PASCAL VOC: the bits of an index, spread over red, green and blue.
+
+    Args:
+        num_colors (int): At most 256.
+
+    Returns:
+        list[list[int]]: RGB in 0..255 per index.
+
+    Examples:
+        >>> index_palette(4)
+        [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    """
+    palette = []
+    for index in range(num_colors):
+        color = [0, 0, 0]
+        for bit in range(8):
+            color[bit % 3] |= ((index >> bit) & 1) << (7 - bit // 3)
+        palette.append(color)
+    return palette

@@ -1,4 +1,4 @@
-"""Images with image-level labels, masks hidden."""
+"""Images with image-level labels and hidden masks."""
 
 import logging
 import os
@@ -12,10 +12,9 @@ import numpy as np
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, Compose, force_full_init
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmwsss.registry import DATASETS
-from mmwsss.utils import first_few
+from mmwsss.utils import first_few, why_unreadable
 
 from .image_labels import ImageLabels
 from .label_sources import labels_from_mask_files
@@ -97,6 +96,7 @@ class ImageLabelDataset(SegDatasetWrapper):
         kept, self._labels = kept[chosen], matrix[chosen]
         if self.verify_images:
             self._require_readable([infos[k]['img_path'] for k in kept])
+        self._warn_if_nothing_can_be_learned(len(ids) - len(kept))
         unseen = [name for name, count in zip(self.classes, self._labels.sum(0)) if count == 0]
         if unseen and not self.show_masks:
             _warn(f'no image of {self.origin} shows {len(unseen)} of the {len(self.classes)} classes: '
@@ -185,6 +185,16 @@ class ImageLabelDataset(SegDatasetWrapper):
         _warn(message + '; skipped')
         return np.flatnonzero(shown)
 
+    def _warn_if_nothing_can_be_learned(self, num_dropped: int) -> None:
+        """Warn if all images of a training set have the same labels."""
+        if self.show_masks or len(self._labels) < 2 or (self._labels != self._labels[0]).any():
+            return
+        names = ', '.join(name for name, shown in zip(self.classes, self._labels[0]) if shown) or 'none'
+        remedy = (f"{num_dropped} images without a label were left out: set empty='keep' to train with them, too"
+                  if num_dropped else "add images that do not show them, label them with [], and set empty='keep'")
+        _warn(f'all {len(self._labels)} training images of {self.origin} have the same labels ({names}), so nothing '
+              f'can be learned from the labels; {remedy}')
+
     def _dropped_classes(self) -> set[str]:
         """Return the classes that the dataset's type knows but its config left out."""
         known = {name for leaf in self._leaves for name in type(leaf).METAINFO.get('classes', ())}
@@ -193,7 +203,7 @@ class ImageLabelDataset(SegDatasetWrapper):
     def _require_readable(self, paths: Sequence[str]) -> None:
         """Decode all images; raise one error that lists those that cannot be read."""
         with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-            errors = [error for error in pool.map(_decode_error, paths) if error]
+            errors = [error for error in pool.map(why_unreadable, paths) if error]
         if errors:
             raise ValueError(f'{len(errors)} of {len(paths)} images of {self.origin} cannot be read: '
                              f'{"; ".join(errors[:5])}')
@@ -205,7 +215,7 @@ def _warn(message: str) -> None:
 
 
 def _loads_masks(pipeline: Any) -> bool:
-    """Tell whether a pipeline, or one nested in it, loads masks."""
+    """Return whether a pipeline, or one nested in it, loads masks."""
     steps = pipeline.transforms if isinstance(pipeline, Compose) else [pipeline]
     return any(isinstance(step, LoadAnnotations) and getattr(step, 'with_seg', True) for step in steps)
 
@@ -217,13 +227,3 @@ def _remap(values: frozenset, info: dict) -> frozenset:
     if info.get('label_map'):
         values = frozenset(info['label_map'].get(value, value) for value in values)
     return values
-
-
-def _decode_error(path: str) -> Optional[str]:
-    """Return what is wrong with an image, or None."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f'{path} ({error})'
-    return None

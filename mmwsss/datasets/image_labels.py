@@ -1,6 +1,5 @@
-"""Image-level labels: which classes an image shows, and nothing about where."""
+"""Image-level labels: which classes are in an image, without their location."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +9,10 @@ from typing import Optional, Union
 
 import numpy as np
 
-from mmwsss.utils import closest, first_few, write_json
+from mmwsss.utils import check_image_id, closest, first_few, read_json, write_json
 
 from .class_names import read_class_names
+from .cls_labels import read_cls_labels
 
 __all__ = ['ImageLabels', 'LabelSummary']
 
@@ -46,7 +46,7 @@ class LabelSummary:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The classes shown by each image of a set.
+    """Image-level labels: the classes in each image of a set.
 
     On disk this is JSON, the canonical format of the package::
 
@@ -60,8 +60,8 @@ class ImageLabels:
         source (Mapping, optional): Where the labels come from; kept on disk, not interpreted.
 
     Raises:
-        ValueError: Class names that ``classes`` does not have (the first few are listed with the
-            image), a class twice, or no class at all.
+        ValueError: A name is no image id (see :func:`~mmwsss.utils.check_image_id`), class names are not in
+            ``classes`` (the first few are listed with the image), a class occurs twice, or there is no class at all.
 
     Examples:
         >>> labels = ImageLabels(('cat', 'dog'), {'a': ['dog'], 'b': []})
@@ -78,7 +78,7 @@ class ImageLabels:
         order = {name: k for k, name in enumerate(classes)}
         _refuse_unknown(self.labels, classes, order)
         labels = {
-            str(image_id): tuple(sorted(set(names), key=order.__getitem__))
+            check_image_id(image_id): tuple(sorted(set(names), key=order.__getitem__))
             for image_id, names in self.labels.items()
         }
         object.__setattr__(self, 'classes', classes)
@@ -98,7 +98,7 @@ class ImageLabels:
 
         Args:
             path (str or PathLike): ``*.json``, or ``*.npy`` (see
-                :func:`mmwsss.datasets.label_sources.labels_from_npy`; never unpickles code).
+                :func:`mmwsss.datasets.labels_from_npy`; never unpickles code).
             classes (Sequence[str], optional): Foreground classes in the order of the vectors; an
                 ``.npy`` names none, so it needs them. For JSON they are not needed and not used.
 
@@ -115,15 +115,10 @@ class ImageLabels:
                 f'label file {path} does not exist; tools/dataset_converters/image_labels.py makes '
                 'one from masks, VOC XML, COCO JSON, a table of tags or a folder per class')
         if path.suffix == '.npy':
-            from .label_sources import labels_from_npy
             if classes is None:
                 raise ValueError(f'{path} holds vectors without class names: give classes')
-            return labels_from_npy(path, classes)
-        try:
-            data = json.loads(path.read_text(encoding='utf-8-sig'))
-        except ValueError as error:
-            raise ValueError(f'label file {path} is not valid JSON: {error}') from error
-        return cls._from_json(data, path)
+            return cls(tuple(classes), read_cls_labels(path, classes), dict(kind='npy', path=str(path)))
+        return cls._from_json(read_json(path, 'label file'), path)
 
     @classmethod
     def _from_json(cls, data: object, path: Path) -> 'ImageLabels':
@@ -137,6 +132,11 @@ class ImageLabels:
                 f'label file {path} must be {{"classes": [...], "labels": {{image id: [class '
                 'names]}}; convert other layouts with tools/dataset_converters/image_labels.py '
                 f'table {path} --out labels.json')
+        for image_id, names in data['labels'].items():
+            wrong = [name for name in names if not isinstance(name, str)]
+            if wrong:
+                raise ValueError(f'label file {path}: image {image_id!r} has the label {wrong[0]!r}; labels are names '
+                                 'of classes, as text')
         try:
             return cls(tuple(data['classes']), data['labels'], data.get('source') or {})
         except ValueError as error:

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import atomic_path
 
-from .coco2014 import index_palette
-from .restricted_pickle import load_pickled_npy
+from .class_names import index_palette
 
 __all__ = ['read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']
 

@@ -1,4 +1,4 @@
-"""One's own photographs: mixed suffixes, class list in a file, masks optional."""
+"""The user's own photographs: mixed suffixes, classes from a file, masks optional."""
 
 import os
 from collections.abc import Sequence
@@ -7,10 +7,9 @@ from typing import Any, Optional, Union
 from mmseg.datasets import BaseSegDataset
 
 from mmwsss.registry import DATASETS
-from mmwsss.utils import first_few
+from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, missing_files
 
-from .class_names import IMAGE_SUFFIXES, read_class_names, read_ids
-from .coco2014 import index_palette
+from .class_names import index_palette, read_class_names, read_ids
 
 __all__ = ['PhotoDataset']
 
@@ -34,8 +33,10 @@ class PhotoDataset(BaseSegDataset):
         **kwargs (Any): Further arguments of ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: The class list, the split list, the image folder or images listed do not exist.
-        ValueError: No image at all; an id stands for several files; or a class list that cannot be used.
+        FileNotFoundError: The class list, the split list, the image folder or listed images do not exist, or images
+            are broken links or not regular files.
+        ValueError: There is no image; an id stands for several files or is not an image id; or the class list cannot
+            be used.
     """
 
     def __init__(self,
@@ -69,7 +70,7 @@ class PhotoDataset(BaseSegDataset):
             self._require(ids, found, folder)
         else:
             found = self._scan(folder, _folders_below(folder, mask_folder))
-            ids = sorted(found)
+            ids = [check_image_id(image_id, f'images of {folder}') for image_id in sorted(found)]
             self._require(ids, found, folder)
         entries = []
         for image_id in ids:
@@ -87,11 +88,12 @@ class PhotoDataset(BaseSegDataset):
             if not os.path.isdir(os.path.join(folder, sub)):
                 continue
             with os.scandir(os.path.join(folder, sub)) as entries:
-                names = sorted(entry.name for entry in entries)
+                names = sorted(entry.name for entry in entries if not entry.name.startswith('.') and not entry.is_dir())
             for name in names:
                 stem, suffix = os.path.splitext(name)
-                if suffix.lower() in self.img_suffixes and not name.startswith('.'):
-                    found.setdefault(os.path.join(sub, stem), []).append(os.path.join(sub, name))
+                if suffix.lower() in self.img_suffixes:
+                    image_id = os.path.join(sub, stem).replace(os.sep, '/')
+                    found.setdefault(image_id, []).append(os.path.join(sub, name))
         return found
 
     def _require(self, ids: Sequence[str], found: dict[str, list[str]], folder: str) -> None:
@@ -105,7 +107,11 @@ class PhotoDataset(BaseSegDataset):
         twice = [image_id for image_id in ids if len(found[image_id]) > 1]
         if twice:
             raise ValueError(f'{len(twice)} image ids stand for several files, such as {found[twice[0]]} in {folder}: '
-                             f'{first_few(twice)}; rename them, or give img_suffixes')
+                             f'{first_few(twice)}; rename them, or set img_suffixes')
+        broken = missing_files([os.path.join(folder, found[image_id][0]) for image_id in ids])
+        if broken:
+            raise FileNotFoundError(f'{len(broken)} of {len(ids)} images are broken links or not regular files: '
+                                    f'{first_few(broken)}')
 
 
 def _folders_below(folder: str, left_out: Optional[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Any mmseg dataset, with pseudo labels in place of its masks."""
+"""Any mmseg dataset with pseudo labels in place of its masks."""
 
 import logging
 import os
@@ -8,10 +8,9 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmwsss.registry import DATASETS
-from mmwsss.utils import first_few, missing_files
+from mmwsss.utils import first_few, image_size, mask_size, missing_files
 
 from .label_sources import mask_values
 from .wrapper import SegDatasetWrapper
@@ -21,9 +20,9 @@ __all__ = ['PseudoLabelDataset']
 
 @DATASETS.register_module()
 class PseudoLabelDataset(SegDatasetWrapper):
-    """Wrapper that swaps the masks of any mmseg dataset for a folder of pseudo labels.
+    """Wrapper that replaces the masks of any mmseg dataset by a folder of pseudo labels.
 
-    The pseudo label of an image is ``<pseudo_label_dir>/<image id><suffix>``, an index mask (palette or grey PNG) whose
+    The pseudo label of an image is ``<pseudo_label_dir>/<image id><suffix>``, an index mask (palette or gray PNG) whose
     values are already those of the dataset's classes: background 0, foreground 1..C, ``ignore_index``. The dataset's
     own mapping of labels (``reduce_zero_label``, a subset of classes) is not applied to them.
 
@@ -90,7 +89,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
         return kept
 
     def amend(self, info: dict, index: int) -> dict:
-        """Put the pseudo label in the place of the mask; see the base class."""
+        """Replace the mask by the pseudo label; see the base class."""
         truth = info.get('seg_map_path')
         if truth is not None:
             info.update(truth_path=truth, truth_label_map=info.get('label_map'))
@@ -113,10 +112,9 @@ class PseudoLabelDataset(SegDatasetWrapper):
             if not values <= allowed:
                 offenders.append(f'{path} has the value {max(values - allowed)} (allowed: 0 to {len(self.classes)} '
                                  f'and {self._ignore_index})')
-            with Image.open(path) as label, Image.open(info['img_path']) as image:
-                if label.size != image.size:
-                    offenders.append(f'{path} has {label.size[0]}x{label.size[1]} pixels, its image '
-                                     f'{image.size[0]}x{image.size[1]}')
+            found, expected = mask_size(path), image_size(info['img_path'])
+            if found != expected:
+                offenders.append(f'{path} has {found[1]}x{found[0]} pixels, its image {expected[1]}x{expected[0]}')
         if offenders:
             raise ValueError(f'pseudo labels do not fit the dataset {self.origin}: {"; ".join(offenders[:5])}')
         if infos and only_background:

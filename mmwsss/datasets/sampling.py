@@ -63,7 +63,7 @@ class SampleIndex(int):
 def derive_seed(*parts: int) -> int:
     """Hash integers into one seed: the same in every process, on every machine and Python.
 
-    Neighbouring inputs give unrelated seeds, unlike ``seed + draw``, with which run 0's sample 1
+    Neighboring inputs give unrelated seeds, unlike ``seed + draw``, with which run 0's sample 1
     would be treated like run 1's sample 0.
 
     Args:
@@ -112,7 +112,7 @@ def seeded_sample(seed: int, draw: int) -> Iterator[int]:
 
 
 class _PermutationSampler(Sampler):
-    """What both samplers share: one permutation of the dataset per epoch, from seed and epoch alone."""
+    """Base class of both samplers: one permutation of the dataset per epoch, from seed and epoch alone."""
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: Optional[int] = None) -> None:
         if len(dataset) == 0:

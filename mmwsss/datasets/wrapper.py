@@ -1,16 +1,18 @@
-"""What the dataset wrappers of this package share."""
+"""Base class of the dataset wrappers: selected samples of any mmseg dataset, reproducible and with clear errors."""
 
 import copy
 import os
 from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
+import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose, force_full_init
+from PIL import Image
 from torch.utils.data import Dataset
 
 from mmwsss.registry import DATASETS, TRANSFORMS
-from mmwsss.utils import missing_files
+from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, image_size, mask_size, missing_files
 
 from .class_names import foreground_classes
 from .sampling import derive_seed, seeded_sample
@@ -19,9 +21,9 @@ __all__ = ['SegDatasetWrapper', 'leaf_datasets']
 
 
 class SegDatasetWrapper(Dataset):
-    """A view of an mmseg dataset with some samples left out and others' entries changed.
+    """View of an mmseg dataset that leaves samples out and changes the entries of others.
 
-    Subclasses fill :meth:`select` and :meth:`amend`.
+    Subclasses implement :meth:`select` and :meth:`amend`.
 
     Args:
         dataset (dict or BaseDataset): Any mmseg dataset, or its config; also nested ones (concatenated, repeated).
@@ -55,12 +57,13 @@ class SegDatasetWrapper(Dataset):
         self.classes = foreground_classes(self._metainfo.get('classes', ()))
         self._leaves = leaf_datasets(self.dataset)
         self._indices = np.zeros(0, dtype=np.int64)
+        self._checked_masks: set[str] = set()
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
 
     def _build_pipeline(self, pipeline: Optional[Sequence[Union[dict, Callable]]]) -> Compose:
-        """Build the given transforms, or take the wrapped dataset's."""
+        """Build the given transforms, or return those of the wrapped dataset."""
         if pipeline is None:
             if not hasattr(self.dataset, 'pipeline'):
                 raise ValueError(f'{type(self.dataset).__name__} has no pipeline of its own: give '
@@ -122,16 +125,33 @@ class SegDatasetWrapper(Dataset):
                     break
             else:
                 info['image_id'] = os.path.splitext(os.path.basename(path))[0]
+        check_image_id(info['image_id'], self.origin)
         return info
 
     def _require_files(self, paths: Sequence[str], what: str) -> None:
         """Raise one error that lists the missing files, if they are on this machine's disks."""
-        if any(getattr(leaf, 'backend_args', None) for leaf in self._leaves):
-            return
-        missing = missing_files(paths)
+        missing = [] if self._is_remote else missing_files(paths)
         if missing:
-            shown = ', '.join(missing[:5]) + (f' and {len(missing) - 5} more' if len(missing) > 5 else '')
-            raise FileNotFoundError(f'{len(missing)} of {len(paths)} {what} of {self.origin} do not exist: {shown}')
+            note = ' (broken links, folders and pipes count as missing)' if any(map(os.path.lexists, missing)) else ''
+            raise FileNotFoundError(f'{len(missing)} of {len(paths)} {what} of {self.origin} do not exist: '
+                                    f'{first_few(missing)}{note}')
+
+    @property
+    def _is_remote(self) -> bool:
+        """Whether the files are read through a storage client."""
+        return any(getattr(leaf, 'backend_args', None) for leaf in self._leaves)
+
+    def _check_mask(self, info: dict) -> None:
+        """Refuse, once per process, a mask with several channels or another size than its image."""
+        mask = info.get('seg_map_path')
+        if mask is None or mask in self._checked_masks or self._is_remote:
+            return
+        if mask.lower().endswith(IMAGE_SUFFIXES):
+            found, expected = mask_size(mask), image_size(info['img_path'])
+            if found != expected:
+                raise ValueError(f'mask {mask} has {found[1]}x{found[0]} pixels, its image '
+                                 f'{expected[1]}x{expected[0]}')
+        self._checked_masks.add(mask)
 
     @property
     def origin(self) -> str:
@@ -189,15 +209,25 @@ class SegDatasetWrapper(Dataset):
         for _ in range(1 if self.test_mode else self.max_refetch + 1):
             info = {**self.get_data_info(index), **extra}
             try:
+                self._check_mask(info)
                 sample = self.pipeline(info)
             except Exception as error:
-                raise RuntimeError(f'image {info["img_path"]} (number {index} of {self.origin}) cannot be '
-                                   f'processed: {type(error).__name__}: {error}') from error
+                raise RuntimeError(f'image {info["img_path"]} (number {index} of {self.origin}) cannot be processed: '
+                                   f'{type(error).__name__}: {error}{_hint_for(error)}') from error
             if sample is not None:
                 return sample
             index = np.random.randint(len(self))
         raise RuntimeError(f'the pipeline gave no sample for {info["img_path"]} of {self.origin}'
                            + ('' if self.test_mode else f' nor for {self.max_refetch} others'))
+
+
+def _hint_for(error: Exception) -> str:
+    """Return how to allow oversized images, if that is the error."""
+    if isinstance(error, cv2.error) and 'CV_IO_MAX_IMAGE' in str(error):
+        return '. Set the environment variable OPENCV_IO_MAX_IMAGE_PIXELS to allow larger images, or make it smaller'
+    if isinstance(error, Image.DecompressionBombError):
+        return '. Set PIL.Image.MAX_IMAGE_PIXELS to allow larger images, or make it smaller'
+    return ''
 
 
 def leaf_datasets(dataset: Any) -> list:
@@ -224,7 +254,7 @@ def _build(dataset: Union[dict, BaseDataset]) -> Any:
 
 
 def _check_paths(cfg: dict) -> None:
-    """Name the folder or list of a dataset config that does not exist (mmseg has bare asserts)."""
+    """Refuse a dataset config whose folder or list does not exist; mmseg would fail without a message."""
     nested = cfg.get('datasets') or ([cfg['dataset']] if isinstance(cfg.get('dataset'), dict) else [])
     for part in nested:
         if isinstance(part, dict):

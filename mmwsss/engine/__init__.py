@@ -1,8 +1,8 @@
 """Hooks, schedules and optimizer wrappers that mmengine lacks."""
 
-from .hooks import IterationSeedHook, KeptPrecisionHook, PictureSheetHook
+from .hooks import CheckpointHook, IterationSeedHook, KeptPrecisionHook, PictureSheetHook
 from .optimizers import auto_amp_optim_wrapper
 from .schedulers import LaggedCosineLR, WarmupPolyLR
 
-__all__ = ['IterationSeedHook', 'KeptPrecisionHook', 'LaggedCosineLR', 'PictureSheetHook', 'WarmupPolyLR',
-           'auto_amp_optim_wrapper']
+__all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'LaggedCosineLR', 'PictureSheetHook',
+           'WarmupPolyLR', 'auto_amp_optim_wrapper']

@@ -1,19 +1,15 @@
 """Metrics of class activation maps, pseudo labels and class scores."""
 
-from .cam_metric import CAMMetric
 from .counting_metric import CountingMetric
-from .folders import evaluate_cam_folder, evaluate_label_folder
-from .image_ap import ImageAP
-from .image_f1 import ImageF1
-from .image_map import ImageMAP
-from .label_counts import LabelCounts
-from .pair_affinity_metric import PairAffinityMetric
-from .rates import class_rates, mean_over_classes
-from .tables import class_table
-from .threshold_sweep import ThresholdSweep, best_threshold, default_thresholds
+from .folders import LabelCounts, evaluate_cam_folder, evaluate_label_folder, first_key_contradiction
+from .metrics import CAMMetric, CheckedIoUMetric, ImageMAP, PairAffinityMetric
+from .rates import MEANS, RATES, best_threshold, class_rates, mean_over_classes
+from .results import EvaluationResult, format_rate, without_nan
+from .threshold_sweep import MAX_THRESHOLDS, ThresholdSweep, default_thresholds
 
 __all__ = [
-    'CAMMetric', 'CountingMetric', 'ImageAP', 'ImageF1', 'ImageMAP', 'LabelCounts', 'PairAffinityMetric',
-    'ThresholdSweep', 'best_threshold', 'class_rates', 'class_table', 'default_thresholds', 'evaluate_cam_folder',
-    'evaluate_label_folder', 'mean_over_classes'
+    'CAMMetric', 'CheckedIoUMetric', 'CountingMetric', 'EvaluationResult', 'ImageMAP', 'LabelCounts', 'MAX_THRESHOLDS',
+    'MEANS', 'PairAffinityMetric', 'RATES', 'ThresholdSweep', 'best_threshold', 'class_rates', 'default_thresholds',
+    'evaluate_cam_folder', 'evaluate_label_folder', 'first_key_contradiction', 'format_rate', 'mean_over_classes',
+    'without_nan'
 ]

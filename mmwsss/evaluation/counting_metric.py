@@ -1,4 +1,4 @@
-"""What metrics share that count images as they come, on one process or several."""
+"""The base of metrics that count images one by one, in one process or several."""
 
 import math
 from abc import abstractmethod
@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.dist import get_dist_info
 from mmengine.evaluator import BaseMetric
 
-__all__ = ['CountingMetric', 'read_field']
+__all__ = ['CountingMetric', 'ImageMean', 'image_name', 'read_field']
 
 
 class CountingMetric(BaseMetric):
@@ -17,7 +17,7 @@ class CountingMetric(BaseMetric):
     Nothing is kept per image, and ranks exchange accumulators only. Numbers of several processes equal those of one:
     the images with which mmengine's ``DefaultSampler`` fills up the last round are not counted.
 
-    Subclasses give :meth:`new_counts`, :meth:`count` and ``compute_metrics``, which gets one tuple per rank and may
+    Subclasses define :meth:`new_counts`, :meth:`count` and ``compute_metrics``, which gets one tuple per rank and may
     join them with :meth:`merged`.
     """
 
@@ -27,11 +27,11 @@ class CountingMetric(BaseMetric):
 
     @abstractmethod
     def new_counts(self) -> tuple:
-        """Make empty accumulators, each with a method ``merge(other)``."""
+        """Return empty accumulators, each with a method ``merge(other)``."""
 
     @abstractmethod
     def count(self, sample: dict) -> tuple:
-        """Give the accumulators of one image.
+        """Return the accumulators of one image.
 
         Args:
             sample (dict): A data sample as a dict.
@@ -53,7 +53,7 @@ class CountingMetric(BaseMetric):
         """Gather the counts of all ranks and compute the metrics.
 
         Args:
-            size (int): Number of images of the dataset, by which fill-up images are recognised.
+            size (int): Number of images of the dataset, by which fill-up images are recognized.
 
         Returns:
             dict[str, float]: Prefixed metrics, on every rank.
@@ -75,7 +75,7 @@ class CountingMetric(BaseMetric):
         return super().evaluate(world_size)
 
     def merged(self, results: Sequence[tuple]) -> tuple:
-        """Join the accumulators of all ranks.
+        """Merge the accumulators of all ranks.
 
         Args:
             results (Sequence[tuple]): A tuple of accumulators per rank.
@@ -107,21 +107,51 @@ class CountingMetric(BaseMetric):
             total.merge(part)
 
 
+class ImageMean:
+    """Mean of a score over images, independent of the order of images and processes.
+
+    Each score is kept, and the sum is rounded once.
+    """
+
+    def __init__(self) -> None:
+        self._scores: list[float] = []
+
+    def update(self, score: float) -> None:
+        """Add the score of an image, in 0..1."""
+        self._scores.append(float(score))
+
+    def merge(self, other: 'ImageMean') -> None:
+        """Add the images of another accumulator."""
+        self._scores += other._scores
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def compute(self) -> float:
+        """Return the mean in percent; NaN without images."""
+        return 100 * math.fsum(self._scores) / len(self._scores) if self._scores else float('nan')
+
+
+def image_name(sample: dict) -> str:
+    """Return the path of a sample's image for messages."""
+    return str(sample.get('img_path', 'a sample'))
+
+
 def read_field(sample: dict, field: str, hint: str) -> Any:
-    """Read what a data sample must have.
+    """Return a field that a data sample must have.
 
     Args:
         sample (dict): The sample.
         field (str): Key.
-        hint (str): What to do about its absence.
+        hint (str): What to do if it is missing.
 
     Returns:
         Any: The entry.
 
     Raises:
-        KeyError: The sample lacks it; the message names the image, the hint and what there is.
+        KeyError: The sample has no such field; the message names the image, the hint and the fields that exist.
     """
     if field not in sample:
-        raise KeyError(f'{sample.get("img_path", "a sample")} has no {field!r}: {hint}; it has '
+        raise KeyError(f'{image_name(sample)} has no {field!r}: {hint}; it has '
                        f'{sorted(sample)}')
     return sample[field]

@@ -1,15 +1,18 @@
-"""From pixel counts to IoU, false-positive and false-negative rates, precision and recall."""
+"""Rates of classes from pixel counts, and the choice of a threshold: functions of arrays."""
 
 import numpy as np
 
-__all__ = ['class_rates', 'mean_over_classes', 'summarize_rates', 'RATE_NAMES']
+__all__ = ['MEANS', 'RATES', 'best_threshold', 'class_rates', 'mean_over_classes', 'summarize_rates']
 
-#: The per-class rates, in the order in which tables show them.
-RATE_NAMES = ('IoU', 'FP', 'FN', 'precision', 'recall')
+#: Per-class rates in the order of table columns, and their keys in a dict of arrays.
+RATES = {'IoU': 'IoU', 'FP': 'class_FP', 'FN': 'class_FN', 'precision': 'precision', 'recall': 'recall'}
+
+#: Metric names of the means of these rates over classes, in the same order, and their keys in a dict of arrays.
+MEANS = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
 
 
-def class_rates(hits: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict:
-    """Rates of each class from its pixel counts.
+def class_rates(hits: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the rates of each class from its pixel counts.
 
     With TP ``hits``, P ``predicted``, T ``truth`` and the union U = T + P - TP: IoU = TP / U,
     FP = (P - TP) / U, FN = (T - TP) / U, precision = TP / P, recall = TP / T. IoU, FP and FN of a
@@ -28,16 +31,16 @@ def class_rates(hits: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> d
     hits, predicted, truth = np.broadcast_arrays(hits, predicted, truth)
     union = truth + predicted - hits
     return {
-        'IoU': _percent(hits, union),
-        'FP': _percent(predicted - hits, union),
-        'FN': _percent(truth - hits, union),
-        'precision': _percent(hits, predicted),
-        'recall': _percent(hits, truth),
+        'IoU': 100 * _ratio(hits, union),
+        'FP': 100 * _ratio(predicted - hits, union),
+        'FN': 100 * _ratio(truth - hits, union),
+        'precision': 100 * _ratio(hits, predicted),
+        'recall': 100 * _ratio(hits, truth),
     }
 
 
 def mean_over_classes(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis, leaving out NaN (classes that never occur).
+    """Compute the mean over the last axis without NaN (classes that never occur).
 
     Args:
         values (np.ndarray): (..., K) float.
@@ -45,39 +48,44 @@ def mean_over_classes(values: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (...) float64; NaN where every class is NaN.
     """
-    known = np.isfinite(values)
-    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
-
-
-def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return 100 * _ratio(part, whole)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    empty = np.full(np.shape(whole), np.nan)
-    return np.divide(part, whole, out=empty, where=np.asarray(whole) != 0)
+    defined = np.isfinite(values)
+    return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
 
 
 def summarize_rates(rates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Name the rates of classes and add their means over classes.
+    """Compute the means over classes and name everything by the keys of :data:`RATES` and :data:`MEANS`.
 
     Args:
-        rates (dict[str, np.ndarray]): What :func:`class_rates` gives, (..., K) in percent.
+        rates (dict[str, np.ndarray]): The return value of :func:`class_rates`, (..., K) in percent.
 
     Returns:
         dict[str, np.ndarray]: ``IoU``, ``class_FP``, ``class_FN``, ``precision``, ``recall`` (..., K); ``mIoU``,
         ``FP``, ``FN``, ``mPrecision``, ``mRecall`` (...).
     """
-    mean = {name: mean_over_classes(rate) for name, rate in rates.items()}
-    return {
-        'IoU': rates['IoU'],
-        'class_FP': rates['FP'],
-        'class_FN': rates['FN'],
-        'precision': rates['precision'],
-        'recall': rates['recall'],
-        'mIoU': mean['IoU'],
-        'FP': mean['FP'],
-        'FN': mean['FN'],
-        'mPrecision': mean['precision'],
-        'mRecall': mean['recall'],
-    }
+    per_class = {key: rates[name] for name, key in RATES.items()}
+    means = {key: mean_over_classes(rates[name]) for name, key in zip(RATES, MEANS.values())}
+    return {**per_class, **means}
+
+
+def best_threshold(values: np.ndarray, stop_early: bool = False) -> int:
+    """Return the position of the best of the values at increasing thresholds; the first of equal ones.
+
+    Args:
+        values (np.ndarray): (T,), such as mIoU; NaN counts as worst.
+        stop_early (bool): Go upwards and stop before the first threshold that is no better than the one before it, as
+            the published evaluation of MCTformer does. Where the curve dips on its way up, that is not the best.
+
+    Returns:
+        int: Index in 0..T-1; 0 where all values are NaN.
+    """
+    values = np.nan_to_num(np.asarray(values, np.float64), nan=-np.inf)
+    if stop_early:
+        worse = np.flatnonzero(values[1:] <= values[:-1])
+        return int(worse[0]) if len(worse) else len(values) - 1
+    return int(values.argmax())
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide where the denominator is not zero; NaN elsewhere."""
+    empty = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=empty, where=np.asarray(whole) != 0)

@@ -1,16 +1,16 @@
 """CAM quality at every background threshold, from one pass over the data."""
 
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .rates import class_rates, summarize_rates
-from .threshold_bins import ThresholdBins
+from .results import EvaluationResult
 
-__all__ = ['ThresholdSweep', 'best_threshold', 'default_thresholds']
+__all__ = ['MAX_THRESHOLDS', 'ThresholdSweep', 'checked_thresholds', 'default_thresholds']
 
 ArrayLike = Union[np.ndarray, Tensor]
 
@@ -23,32 +23,20 @@ _MAX_LABEL = 65535
 # Slack of the range check: resizing and half precision may leave [0, 1] by rounding.
 _RANGE_SLACK = 1e-3
 
+#: A sweep takes no more thresholds than this; its memory grows with their number times that of classes.
+MAX_THRESHOLDS = 10_000
+
+# Number of cells into which [0, 1] is cut to find the thresholds below a score.
+_CELLS = 4096
+
 
 def default_thresholds() -> np.ndarray:
-    """The usual grid of background thresholds: 0.00, 0.01, ..., 0.99.
+    """Return the usual grid of background thresholds: 0.00, 0.01, ..., 0.99.
 
     Returns:
         np.ndarray: (100,) float64; each equals the decimal literal exactly.
     """
     return np.arange(100) / 100
-
-
-def best_threshold(values: np.ndarray, stop_early: bool = False) -> int:
-    """Position of the best of the values at increasing thresholds; the first of equal ones.
-
-    Args:
-        values (np.ndarray): (T,), such as mIoU; NaN counts as worst.
-        stop_early (bool): Walk upwards and stop before the first threshold that is no better than all before it, as
-            the published evaluation of MCTformer does. Where the curve dips on its way up, that is not the best.
-
-    Returns:
-        int: 0 where all are NaN.
-    """
-    values = np.nan_to_num(np.asarray(values, np.float64), nan=-np.inf)
-    if stop_early:
-        worse = np.flatnonzero(values[1:] <= values[:-1])
-        return int(worse[0]) if len(worse) else len(values) - 1
-    return int(values.argmax())
 
 
 class ThresholdSweep:
@@ -91,13 +79,14 @@ class ThresholdSweep:
         self.num_classes = int(num_classes)
         self.ignore_index = int(ignore_index)
         self.thresholds = checked_thresholds(thresholds)
-        self._bins = ThresholdBins(self.thresholds)
+        self._bins = _ThresholdBins(self.thresholds)
         shape = (self.num_classes, len(self.thresholds) + 1)
         # Row c > 0: pixels whose winner is c, by number of thresholds below the score; row 0: all.
         self._predicted = np.zeros(shape, np.int64)
         # Row c > 0: those of them with ground truth c; row 0: pixels with ground truth background.
         self._hits = np.zeros(shape, np.int64)
         self._truth = np.zeros(self.num_classes, np.int64)
+        self._ignored = 0
 
     def update(self,
                cams: ArrayLike,
@@ -124,6 +113,7 @@ class ThresholdSweep:
         scores, winners = self._winners(cams.flatten(1), channels)
         self._add(winners, self._bins(scores), gt)
         self._truth += truth
+        self._ignored += gt.numel() - int(truth.sum())
 
     def merge(self, other: 'ThresholdSweep') -> None:
         """Add the counts of another sweep, for instance another process's.
@@ -141,9 +131,10 @@ class ThresholdSweep:
         self._predicted += other._predicted
         self._hits += other._hits
         self._truth += other._truth
+        self._ignored += other._ignored
 
     def compute(self) -> dict:
-        """The rates at every threshold; see :func:`mmwsss.evaluation.class_rates`.
+        """Compute the rates at every threshold; see :func:`mmwsss.evaluation.class_rates`.
 
         Means leave out classes for which a rate is undefined (no pixel of them anywhere).
 
@@ -154,28 +145,20 @@ class ThresholdSweep:
         """
         return {'thresholds': self.thresholds.copy(), **summarize_rates(class_rates(*self._counts()))}
 
-    def index(self, threshold: float) -> int:
-        """Position of a threshold in the grid.
+    def result(self, classes: Optional[Sequence[str]] = None, **details: Any) -> EvaluationResult:
+        """Compute the rates as an object with tables, best threshold and printers.
 
         Args:
-            threshold (float): One of ``thresholds``, exactly.
-
-        Returns:
-            int: Its index.
+            classes (Sequence[str], optional): Names of the K classes, background first; numbers by default.
+            **details (Any): Further numbers for :meth:`EvaluationResult.to_dict`.
 
         Raises:
-            ValueError: The sweep does not hold this threshold.
+            ValueError: There are not K names.
         """
-        found = np.flatnonzero(self.thresholds == threshold)
-        if not found.size:
-            raise ValueError(f'threshold {threshold} is not one of the {len(self.thresholds)} in '
-                             f'this sweep, {self.thresholds[0]} to {self.thresholds[-1]}')
-        return int(found[0])
-
-    @property
-    def num_pixels(self) -> int:
-        """Pixels counted so far, ignored ones left out."""
-        return int(self._truth.sum())
+        names = [str(index) for index in range(self.num_classes)] if classes is None else classes
+        hits, predicted, truth = self._counts()
+        return EvaluationResult(hits, predicted, truth, names, self.thresholds.copy(), self._ignored,
+                                self.ignore_index, **details)
 
     def _settings(self) -> tuple:
         return self.num_classes, self.ignore_index, self.thresholds.tolist()
@@ -197,7 +180,7 @@ class ThresholdSweep:
             _check_channels(channels, foreground)
 
     def _winners(self, planes: Tensor, channels: Optional[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Highest score (N,) of the planes (P, N) and the class value 1..K-1 of the first plane with it."""
+        """Return the highest score (N,) of planes (P, N), and the class 1..K-1 of the first plane with it."""
         if channels is None:
             channels = range(self.num_classes - 1)
         values = [int(channel) + 1 for channel in channels]
@@ -208,6 +191,7 @@ class ThresholdSweep:
             return scores, torch.ones_like(scores, dtype=torch.int32)
         planes = [planes[i] for i in kept]
         values = [values[i] for i in kept]
+        _check_finite(planes)
         scores = planes[0] if len(planes) == 1 else torch.stack(planes).amax(0)
         _check_range(scores)
         winners = torch.full_like(scores, values[-1], dtype=torch.int32)
@@ -230,7 +214,7 @@ class ThresholdSweep:
         self._hits[0] += joint[_TRUE_BACKGROUND].sum(0)
 
     def _truth_counts(self, gt: Tensor) -> np.ndarray:
-        """Pixels of each class (K,), after checking that there are classes and ignored pixels only."""
+        """Count the pixels of each class (K,), after checking that there are only classes and ignored pixels."""
         if _outside(gt, 0, _MAX_LABEL).numel():
             gt = gt[gt != self.ignore_index]
             if _outside(gt, 0, _MAX_LABEL).numel():
@@ -248,7 +232,7 @@ class ThresholdSweep:
                           f'{self.num_classes - 1} and ignore_index={self.ignore_index}')
 
     def _counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hits (T, K), predicted (T, K) and true (K,) pixels at each threshold."""
+        """Return hits (T, K), predicted (T, K) and true (K,) pixels at each threshold."""
         counts = []
         for histogram in (self._hits, self._predicted):
             # Threshold i turns pixels with at most i thresholds below their score into background.
@@ -270,7 +254,20 @@ def _as_tensor(array: ArrayLike, name: str) -> Tensor:
 
 
 def checked_thresholds(thresholds: Optional[Sequence[float]]) -> np.ndarray:
-    """The thresholds (T,) as float64, the default ones for None, once they are found in order."""
+    """Check thresholds.
+
+    Args:
+        thresholds (Sequence[float], optional): (T,); None for :func:`default_thresholds`.
+
+    Returns:
+        np.ndarray: (T,) float64.
+
+    Raises:
+        ValueError: They are empty, not strictly increasing, outside [0, 1], or more than :data:`MAX_THRESHOLDS`.
+    """
+    if thresholds is not None and len(thresholds) > MAX_THRESHOLDS:
+        raise ValueError(f'got {len(thresholds):,} thresholds, at most {MAX_THRESHOLDS:,} are evaluated: take a larger '
+                         'step')
     grid = default_thresholds() if thresholds is None else np.array(thresholds, np.float64)
     if grid.ndim != 1 or not grid.size:
         raise ValueError(f'thresholds must be a non-empty list of numbers, got {thresholds!r}')
@@ -288,14 +285,74 @@ def _check_channels(channels: Sequence[int], foreground: int) -> None:
 
 
 def _outside(values: Tensor, low: int, high: int) -> Tensor:
-    """The values below ``low`` or above ``high``; empty at the cost of two reductions if there are none."""
+    """Return the values below ``low`` or above ``high``; if there are none, it costs two reductions."""
     if not values.numel() or (values.min() >= low and values.max() <= high):
         return values[:0]
     return values[(values < low) | (values > high)]
+
+
+def _check_finite(planes: Sequence[Tensor]) -> None:
+    extremes = [extreme for plane in planes for extreme in plane.aminmax()]
+    if not torch.stack(extremes).isfinite().all():
+        raise ValueError('cams hold NaN or infinite values')
 
 
 def _check_range(scores: Tensor) -> None:
     low, high = scores.aminmax()
     if not (low >= -_RANGE_SLACK and high <= 1 + _RANGE_SLACK):
         raise ValueError(f'cams must lie in [0, 1], the winning scores span {low:.4g} to {high:.4g}: '
-                         'normalise them per image and class first')
+                         'normalize them per image and class first')
+
+
+class _ThresholdBins:
+    """Number of thresholds strictly below each score, equal to a binary search but several times faster.
+
+    [0, 1] is cut into cells by ``trunc(score * 4096)``, which is monotonic, so a threshold in a lower
+    cell than the score is below it and one in a higher cell is not. A table holds the number of
+    thresholds in lower cells; only those in the score's own cell (rarely more than one) are compared.
+
+    Args:
+        thresholds (np.ndarray): (T,) float64, strictly increasing, in [0, 1]. They are rounded to the
+            dtype of the scores, as a comparison of a tensor with a Python number does.
+    """
+
+    def __init__(self, thresholds: np.ndarray) -> None:
+        self._thresholds = torch.from_numpy(thresholds)
+        self._tables: dict = {}
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Count the thresholds below each score.
+
+        Args:
+            scores (Tensor): (N,) floating point in [0, 1].
+
+        Returns:
+            Tensor: (N,) int32 in 0..T.
+        """
+        lower, grid, per_cell = self._table(scores.dtype, scores.device)
+        scores = scores.to(grid.dtype)
+        below = lower.index_select(0, _cells(scores))
+        for _ in range(per_cell):
+            below = below + (grid.index_select(0, below) < scores)
+        return below
+
+    def __getstate__(self) -> dict:
+        return {'_thresholds': self._thresholds, '_tables': {}}  # tables are remade where needed
+
+    def _table(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, int]:
+        key = dtype, device
+        if key not in self._tables:
+            # Half precision values are kept exactly in float32, which is faster to compute with.
+            wide = torch.promote_types(dtype, torch.float32)
+            grid = self._thresholds.to(dtype).to(wide)
+            cells = _cells(grid)
+            lower = torch.searchsorted(cells, torch.arange(_CELLS + 1, dtype=torch.int32))
+            per_cell = int(torch.bincount(cells).max())
+            grid = torch.cat([grid, grid.new_full((1, ), torch.inf)])
+            self._tables[key] = lower.int().to(device), grid.to(device), per_cell
+        return self._tables[key]
+
+
+def _cells(values: Tensor) -> Tensor:
+    """Return the index of the cell of each value, (N,) int32; values outside [0, 1] go to the end cells."""
+    return (values * _CELLS).to(torch.int32).clamp_(0, _CELLS)

@@ -1,9 +1,5 @@
 """The links of a WSSS method, from backbones and CAM heads to the segmentors that tie them."""
 
-from mmwsss import assets  # noqa: F401  # lets configs name the checkpoints that come with the package
-from mmwsss.utils.augreg import load_augreg_vit
-from mmwsss.utils.checkpoint_schemes import load_resnet38, load_timm_vit
-
 from .affinity_head import AffinityHead
 from .auxiliaries import AffinityReactivation, BaseAuxiliary
 from .backbones import (
@@ -51,6 +47,5 @@ __all__ = [
     'MaskTransformerHead', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor',
     'NormedLargeFOVHead', 'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss',
     'PixelAdaptiveRefinement', 'ProjectionHead', 'RefinedTTAModel', 'Request', 'Segmenter', 'ToCo', 'ToCoHead',
-    'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'extract_features', 'load_augreg_vit',
-    'load_resnet38', 'load_timm_vit'
+    'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'extract_features'
 ]

@@ -1,18 +1,19 @@
-"""The report of a recipe: a table and pictures as Markdown and HTML, and all numbers as JSON."""
+"""The report of a recipe: a table and figures as Markdown and HTML, and all results as JSON."""
 
 import html
 import shutil
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from prettytable import PrettyTable, TableStyle
 from rich.table import Table
 
-from mmwsss.utils import atomic_path, write_json
+from mmwsss.utils import atomic_path
+from mmwsss.utils.results import RESULTS_FILE, write_results
 
-from .recipe import Recipe, RecipeError
+from .schema import Recipe, RecipeError
 
-__all__ = ['report_rows', 'rich_table', 'write_report']
+__all__ = ['report_rows', 'results_table', 'write_report']
 
 HEADINGS = ('stage', 'split', 'metric', 'value', 'minutes', 'command')
 PAGE = '''<!DOCTYPE html>
@@ -32,39 +33,43 @@ img {{ max-width: 100%; }}
 <body>
 <h1>{title}</h1>
 {table}
-{pictures}
+{figures}
 </body>
 </html>
 '''
 
 
-def report_rows(recipe: Recipe, records: list[dict]) -> list[list[str]]:
-    """Give the rows of the table: a metric each; time and command stand in the first row of a stage.
+def report_rows(recipe: Recipe, records: Sequence[dict]) -> list[list[str]]:
+    """Return the rows of the table, one for each metric.
 
     Args:
-        recipe: Says which metrics are shown.
-        records: What the stages left in ``stage.json``.
+        recipe (Recipe): Names the metrics that the report shows.
+        records (Sequence[dict]): The content of ``stage.json`` of each finished stage.
+
+    Returns:
+        list[list[str]]: A cell for each of stage, split, metric, value, minutes and command. Only the first row of a
+        stage has the last two.
 
     Raises:
-        RecipeError: A stage has numbers, but none of those that it is to report.
+        RecipeError: A stage has results, but none of the metrics that it is to report.
     """
     rows = []
     for record in records:
-        found = record['results']
-        patterns = recipe.stage(record['name']).report
-        shown = {key: value for key, value in found.items() if any(fnmatch(key, pattern) for pattern in patterns)}
-        if found and patterns and not shown:
-            raise RecipeError(f'stage {record["name"]} reports {", ".join(patterns)}, but its metrics are '
-                              f'{", ".join(found)}')
-        first = [f'{record["seconds"] / 60:.1f}', ' && '.join(record['commands'])]
-        for number, (metric, value) in enumerate(shown.items() or [('', None)]):
-            rows.append([record['title'], record['split'], metric, '' if value is None else f'{value:.2f}',
-                         *(first if number == 0 else ['', ''])])
+        results, patterns = record['results'], recipe.stage(record['name']).report
+        shown = {key: value for key, value in results.items() if any(fnmatch(key, pattern) for pattern in patterns)}
+        if results and patterns and not shown:
+            raise RecipeError(f'stage {record["name"]} is to report {", ".join(patterns)}, but its metrics are '
+                              f'{", ".join(results)}')
+        costs = [f'{record["seconds"] / 60:.1f}', record['command']]
+        for metric, value in shown.items() or [('', None)]:
+            rows.append([record['title'], record['split'] if shown else '', metric,
+                         '' if value is None else f'{value:.2f}', *costs])
+            costs = ['', '']
     return rows
 
 
-def rich_table(recipe: Recipe, records: list[dict]) -> Table:
-    """The table for a terminal, without the commands, which were printed."""
+def results_table(recipe: Recipe, records: Sequence[dict]) -> Table:
+    """Return the table for a terminal, without the commands."""
     table = Table(title=recipe.title)
     for heading in HEADINGS[:-1]:
         table.add_column(heading, justify='right' if heading in ('value', 'minutes') else 'left')
@@ -73,47 +78,55 @@ def rich_table(recipe: Recipe, records: list[dict]) -> Table:
     return table
 
 
-def write_report(recipe: Recipe, records: list[dict], out: Path) -> None:
-    """Write ``report.md``, ``report.html``, ``results.json`` and copies of the pictures in ``pictures/``.
+def write_report(recipe: Recipe, records: Sequence[dict], work_dir: Path) -> None:
+    """Write ``report.md``, ``report.html``, ``results.json`` and copies of the figures in ``figures/``.
 
     Args:
-        recipe: Its title and the choice of metrics.
-        records: What the stages that are done left in ``stage.json``.
-        out: Where to.
+        recipe (Recipe): The recipe.
+        records (Sequence[dict]): The content of ``stage.json`` of each finished stage.
+        work_dir (Path): Folder of the recipe's outputs.
     """
     rows = report_rows(recipe, records)
-    pictures = {record['title']: _copy_picture(record, out) for record in records if record['pictures']}
-    _write(_markdown(recipe.title, rows, pictures), out / 'report.md')
-    _write(_page(recipe.title, rows, pictures), out / 'report.html')
-    write_json({'title': recipe.title, 'recipe': recipe.path, 'stages': records}, out / 'results.json')
+    figures = {record['title']: _copy_figure(record, work_dir) for record in records if record['figure']}
+    _write_text(_markdown(recipe.title, rows, figures), work_dir / 'report.md')
+    _write_text(_page(recipe.title, rows, figures), work_dir / 'report.html')
+    metrics = {f'{record["name"]} {name}': value for record in records for name, value in record['results'].items()}
+    write_results(work_dir / RESULTS_FILE, 'run_recipe.py', metrics, recipe.path, title=recipe.title, stages=records)
 
 
-def _copy_picture(record: dict, out: Path) -> str:
-    copy = Path('pictures', record['name']).with_suffix('.png')
-    with atomic_path(out / copy) as tmp:
-        shutil.copyfile(out / record['pictures'], tmp)
+def _copy_figure(record: dict, work_dir: Path) -> str:
+    copy = Path('figures', f'{record["name"]}.png')
+    with atomic_path(work_dir / copy) as tmp:
+        shutil.copyfile(work_dir / record['figure'], tmp)
     return str(copy)
 
 
-def _markdown(title: str, rows: list[list[str]], pictures: dict[str, str]) -> str:
-    table = PrettyTable(HEADINGS, align='l')
-    table.align['value'] = table.align['minutes'] = 'r'
+def _markdown(title: str, rows: list[list[str]], figures: dict[str, str]) -> str:
+    lines = [f'# {title}', '', _markdown_row(HEADINGS), '|---|---|---|---:|---:|---|']
     for row in rows:
         cells = [cell.replace('|', r'\|') for cell in row]
-        table.add_row([*cells[:-1], f'`{cells[-1]}`' if cells[-1] else ''])
-    table.set_style(TableStyle.MARKDOWN)
-    blocks = [f'# {title}', table.get_string(), *(f'## {name}\n\n![{name}]({path})' for name, path in pictures.items())]
-    return '\n\n'.join(blocks) + '\n'
+        lines.append(_markdown_row([*cells[:-1], f'`{cells[-1]}`' if cells[-1] else '']))
+    for name, path in figures.items():
+        lines += ['', f'## {name}', '', f'![{name}]({path})']
+    return '\n'.join(lines) + '\n'
 
 
-def _page(title: str, rows: list[list[str]], pictures: dict[str, str]) -> str:
-    table = PrettyTable(HEADINGS)
-    table.add_rows(rows)
-    shown = [f'<h2>{html.escape(name)}</h2>\n<img src="{html.escape(path)}" alt="{html.escape(name)}">'
-             for name, path in pictures.items()]
-    return PAGE.format(title=html.escape(title), table=table.get_html_string(), pictures='\n'.join(shown))
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'
 
 
-def _write(text: str, path: Path) -> None:
+def _page(title: str, rows: list[list[str]], figures: dict[str, str]) -> str:
+    lines = [_html_row('th', HEADINGS), *(_html_row('td', row) for row in rows)]
+    images = [f'<h2>{html.escape(name)}</h2>\n<img src="{html.escape(path)}" alt="{html.escape(name)}">'
+              for name, path in figures.items()]
+    table = '\n'.join(['<table>', *lines, '</table>'])
+    return PAGE.format(title=html.escape(title), table=table, figures='\n'.join(images))
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return '<tr>' + ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells) + '</tr>'
+
+
+def _write_text(text: str, path: Path) -> None:
     with atomic_path(path) as tmp:
         tmp.write_text(text, encoding='utf-8')

@@ -1,177 +1,245 @@
-"""Running the stages of a recipe: what is finished is skipped, what was interrupted goes on."""
+"""Run the stages of a recipe: skip finished stages, resume interrupted ones, and write the report."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import os
+import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Optional
 
 from rich.console import Console
 
-from mmwsss.utils import write_json
+from mmwsss.utils import file_hash, write_json
+from mmwsss.utils.commands import relative_path, run_command
+from mmwsss.utils.results import RESULTS_FILE
 
-from .fingerprint import content_digest, stage_fingerprint
-from .kinds import STAGE_KINDS, StageKind
-from .launch import run_command, shown_command, shown_path
-from .place import Place
-from .recipe import RecipeError, Stage
 from .report import write_report
+from .schema import RecipeContext, RecipeError, Stage
+from .stages import data_files
 
-__all__ = ['RecipeRunner']
+__all__ = ['RecipeRunner', 'StageError', 'hash_inputs', 'hash_outputs']
 
-DONE, STARTED = 'stage.json', 'started.json'
+RECORD, STARTED, LOG = 'stage.json', 'started.json', 'stage.log'
+NOT_INPUTS = ('name', 'title', 'report', 'short', 'config', 'cfg_options')
+"""tuple: Fields of a stage that do not count as inputs; its config and options are part of the merged config."""
+
+
+class StageError(RecipeError):
+    """The command of a stage failed."""
 
 
 class RecipeRunner:
-    """Runs the stages of a recipe in their order.
+    """Run the stages of a recipe in their order.
 
-    In ``<out>/<stage>`` lie what the stage's commands leave; ``started.json``, the fingerprint of what was begun; and,
-    once it has ended well, ``stage.json`` with fingerprint, digest of the outputs, numbers, time and commands. A stage
-    whose fingerprint and outputs are those of ``stage.json`` is skipped. One that was begun with the same fingerprint
-    goes on where it was. Otherwise its folder is emptied.
+    The folder of a stage, ``<work_dir>/<stage>``, has the outputs of its command and ``stage.log``, what the command
+    printed; ``started.json``, with a hash of the inputs; and, after a successful end, ``stage.json`` with the hashes of
+    inputs and outputs, results, time and command. A stage is skipped if both hashes are still the same. It resumes if
+    it was started with the same inputs. Otherwise its folder is emptied first.
 
     Args:
-        place: The recipe and where it runs.
-        console: What is going on is printed there.
+        context (RecipeContext): The recipe, its folder, data and tools.
+        console (Console): Where progress and the output of the commands are printed.
     """
 
-    def __init__(self, place: Place, console: Console) -> None:
-        self.place = place
+    def __init__(self, context: RecipeContext, console: Console) -> None:
+        self.context = context
         self.console = console
 
     def run(self, start: Optional[str] = None, only: Sequence[str] = ()) -> list[dict]:
-        """Run what is to be done, and write the report after every stage.
+        """Run the stages that are not finished; write the report after each.
 
         Args:
-            start: This stage and all that follow are done anew.
-            only: The stages to run; all if empty.
+            start (str, optional): Run this stage and all later ones again, even if they are finished.
+            only (Sequence[str]): Names of the stages to run. Defaults to all.
 
         Returns:
-            list[dict]: What ``stage.json`` holds, of all stages that are done.
+            list[dict]: The content of ``stage.json`` of each finished stage.
 
         Raises:
-            RecipeError: A stage failed, or needs one that was left out and is not done; or another run of the recipe
-                uses the folder.
+            StageError: The command of a stage failed.
+            RecipeError: A stage needs one that is not finished, or the folder is in use or has files of others.
         """
-        stages = self._chosen(start, only)
-        names = [stage.name for stage in self.place.recipe.stages]
-        with _lock(self.place.out) as lock:
-            for stage in stages:
-                anew = start is not None and names.index(stage.name) >= names.index(start)
-                self._run_stage(stage, anew, lock)
+        records: list[dict] = []
+        with _lock(self.context.work_dir) as lock:
+            for stage, again in self._chosen(start, only):
+                self._run_stage(stage, again, lock)
                 records = self.records()
-                write_report(self.place.recipe, records, self.place.out)
+                write_report(self.context.recipe, records, self.context.work_dir)
         return records
 
     def preview(self, start: Optional[str] = None, only: Sequence[str] = ()) -> None:
-        """Print the stages, whether they are done, and their commands; run nothing."""
-        names = [stage.name for stage in self.place.recipe.stages]
-        for stage in self._chosen(start, only):
-            anew = start is not None and names.index(stage.name) >= names.index(start)
-            state = 'to do' if anew or not self._is_done(stage) else 'done'
+        """Print the stages, whether they are finished, and their commands; run nothing."""
+        for stage, again in self._chosen(start, only):
+            state = 'to do' if again or not self._is_finished(stage) else 'done'
             self.console.print(f'# {stage.name} ({stage.kind}): {state}', style='bold', soft_wrap=True)
-            for words in _kind(stage).commands(stage, self.place):
-                self._print_command(words)
+            self._print_command(stage.command(self.context))
 
     def records(self) -> list[dict]:
-        """What ``stage.json`` holds, of all stages that are done as the recipe stands now, in their order."""
-        return [self._record(stage) for stage in self.place.recipe.stages if self._is_done(stage)]
+        """Return the content of ``stage.json`` of each finished stage, in the order of the recipe."""
+        return [self._record(stage) for stage in self.context.recipe.stages if self._is_finished(stage)]
 
-    def _chosen(self, start: Optional[str], only: Sequence[str]) -> list[Stage]:
-        recipe = self.place.recipe
+    def _chosen(self, start: Optional[str], only: Sequence[str]) -> list[tuple[Stage, bool]]:
+        """Return the stages to run, each with whether it runs even if it is finished."""
+        recipe = self.context.recipe
         for name in [*only, *([start] if start else [])]:
             recipe.stage(name)
-        return [stage for stage in recipe.stages if not only or stage.name in only]
+        names = [stage.name for stage in recipe.stages]
+        first_again = names.index(start) if start else len(names)
+        return [(stage, position >= first_again) for position, stage in enumerate(recipe.stages)
+                if not only or stage.name in only]
 
-    def _run_stage(self, stage: Stage, anew: bool, lock: int) -> None:
-        self._require(stage)
-        if not anew and self._is_done(stage):
+    def _run_stage(self, stage: Stage, again: bool, lock: int) -> None:
+        for name in stage.inputs:
+            if not self._is_finished(self.context.recipe.stage(name)):
+                raise RecipeError(f'stage {stage.name} needs {name}, which is not finished: name it after --only too, '
+                                  'or leave --only out')
+        if not again and self._is_finished(stage):
             self.console.print(f'[bold]{stage.name}[/]: done', highlight=False)
             return
         self.console.rule(f'[bold]{stage.name}')
-        fingerprint = self._fingerprint(stage)
-        attempt = self._begin(stage, fingerprint, anew)
+        inputs = self._hash_inputs(stage)
+        attempt = self._prepare_folder(stage, inputs, again)
         began = time.perf_counter()
-        commands = _kind(stage).commands(stage, self.place)
-        for words in commands:
-            self._print_command(words)
-            code = run_command(words, keep_open=[lock])
-            if code:
-                raise RecipeError(f'stage {stage.name} failed with exit code {code}; its command is printed above. The '
-                                  'same call goes on from there')
-        self._finish(stage, fingerprint, commands, time.perf_counter() - began, attempt)
+        command = stage.command(self.context)
+        self._run_command(stage, command, lock)
+        self._write_record(stage, command, inputs, attempt, time.perf_counter() - began)
 
-    def _require(self, stage: Stage) -> None:
-        for name in stage.needs:
-            if not self._is_done(self.place.recipe.stage(name)):
-                raise RecipeError(f'stage {stage.name} needs {name}, which is not done: leave --only out, or name it '
-                                  'there too')
+    def _run_command(self, stage: Stage, command: list[str], lock: int) -> None:
+        log = self.context.stage_dir(stage) / LOG
+        self._print_command(command)
+        try:
+            code = run_command(command, log, self.console.file, pass_fds=[lock])
+        except (KeyboardInterrupt, SystemExit):
+            self.console.print(f'stage {stage.name} was interrupted; run the same command again to resume',
+                               soft_wrap=True)
+            raise
+        if code:
+            raise StageError(f'stage {stage.name} failed with exit code {code}; its output is in {relative_path(log)}; '
+                             'run the same command again to resume')
 
-    def _begin(self, stage: Stage, fingerprint: str, anew: bool) -> int:
-        """Prepare the folder; give the number of this attempt."""
-        folder = self.place.folder(stage)
-        started = _read(folder / STARTED)
+    def _prepare_folder(self, stage: Stage, inputs: str, again: bool) -> int:
+        """Prepare the folder of a stage, and return the number of this attempt."""
+        folder = self.context.stage_dir(stage)
+        started = _read_json(folder / STARTED)
         if folder.is_dir() and any(folder.iterdir()):
             if started is None:
-                raise RecipeError(f'{folder} holds files that no stage of a recipe left: move them, or choose another '
+                raise RecipeError(f'{folder} has files that were not made by a recipe: move them, or choose another '
                                   '--out')
-            if anew or started['fingerprint'] != fingerprint:
-                _remove(folder)
+            if again or started['inputs'] != inputs:
+                _remove_folder(folder)
                 started = None
         attempt = 1 + (started or {}).get('attempt', 0)
-        write_json({'fingerprint': fingerprint, 'attempt': attempt}, folder / STARTED)
-        (folder / DONE).unlink(missing_ok=True)
+        write_json({'inputs': inputs, 'attempt': attempt}, folder / STARTED)
+        (folder / RECORD).unlink(missing_ok=True)
         return attempt
 
-    def _finish(self, stage: Stage, fingerprint: str, commands: list, seconds: float, attempt: int) -> None:
-        kind = _kind(stage)
-        output = content_digest(kind.outputs(stage, self.place))
-        if output is None:
-            missing = ', '.join(map(shown_path, kind.outputs(stage, self.place)))
-            raise RecipeError(f'stage {stage.name} ended without an error but did not leave {missing or "any result"}')
-        results = kind.results(stage, self.place)
-        pictures = kind.pictures(stage, self.place)
+    def _write_record(self, stage: Stage, command: list[str], inputs: str, attempt: int, seconds: float) -> None:
+        context = self.context
+        outputs = hash_outputs(stage.output_paths(context))
+        if outputs is None:
+            missing = ', '.join(map(relative_path, stage.output_paths(context)))
+            raise StageError(f'stage {stage.name} ended without an error, but {missing} is missing')
+        results, figure = stage.results(context), stage.figure(context)
         write_json({
-            'name': stage.name, 'title': stage.title or stage.name, 'kind': stage.kind, 'fingerprint': fingerprint,
-            'output': output, 'split': kind.split(stage, self.place) if results else '', 'results': results,
-            'seconds': round(seconds, 1), 'attempt': attempt, 'commands': list(map(shown_command, commands)),
-            'pictures': pictures and str(pictures.relative_to(self.place.out))
-        }, self.place.folder(stage) / DONE)
+            'name': stage.name, 'title': stage.title or stage.name, 'kind': stage.kind, 'inputs': inputs,
+            'outputs': outputs, 'split': stage.split_name(context) if results else '', 'results': results,
+            'seconds': round(seconds, 1), 'attempt': attempt, 'command': shlex.join(command),
+            'figure': str(figure.relative_to(context.work_dir)) if figure else None
+        }, context.stage_dir(stage) / RECORD)
 
     def _record(self, stage: Stage) -> Optional[dict]:
-        return _read(self.place.folder(stage) / DONE)
+        return _read_json(self.context.stage_dir(stage) / RECORD)
 
-    def _is_done(self, stage: Stage) -> bool:
-        """Whether a stage and all it needs are finished as the recipe stands now."""
+    def _is_finished(self, stage: Stage) -> bool:
+        """Return whether a stage and all it needs are finished and neither inputs nor outputs have changed since."""
         record = self._record(stage)
-        if record is None or not all(self._is_done(self.place.recipe.stage(name)) for name in stage.needs):
+        if record is None or not all(self._is_finished(self.context.recipe.stage(name)) for name in stage.inputs):
             return False
-        return (record['fingerprint'] == self._fingerprint(stage)
-                and record['output'] == content_digest(_kind(stage).outputs(stage, self.place)))
+        return (record['inputs'] == self._hash_inputs(stage)
+                and record['outputs'] == hash_outputs(stage.output_paths(self.context)))
 
-    def _fingerprint(self, stage: Stage) -> str:
-        needed = {name: self._record(self.place.recipe.stage(name))['output'] for name in stage.needs}
-        return stage_fingerprint(stage, self.place, needed)
+    def _hash_inputs(self, stage: Stage) -> str:
+        earlier = {name: self._record(self.context.recipe.stage(name))['outputs'] for name in stage.inputs}
+        return hash_inputs(stage, self.context, earlier)
 
-    def _print_command(self, words: Sequence[str]) -> None:
-        self.console.print(shown_command(words), style='cyan', soft_wrap=True, highlight=False, markup=False)
-
-
-def _kind(stage: Stage) -> StageKind:
-    return STAGE_KINDS[stage.kind]
+    def _print_command(self, command: Sequence[str]) -> None:
+        self.console.print(shlex.join(command), style='cyan', soft_wrap=True, highlight=False, markup=False)
 
 
-def _read(path: Path) -> Optional[dict]:
+def hash_inputs(stage: Stage, context: RecipeContext, earlier: dict[str, str]) -> str:
+    """Return a hash of everything that the outputs of a stage depend on, except the code.
+
+    That is the keys of the stage, its config with all overrides, the content of the lists of images and image labels,
+    the data root, and the outputs of the stages that it uses. The number of processes, the output folder, the title
+    and the reported metrics do not count.
+
+    Args:
+        stage (Stage): The stage.
+        context (RecipeContext): The recipe, its folder, data and tools.
+        earlier (dict[str, str]): Hashes of the outputs of the stages that it uses, by name.
+
+    Returns:
+        str: SHA-256 in hexadecimal.
+    """
+    described = {entry.name: getattr(stage, entry.name) for entry in fields(stage) if entry.name not in NOT_INPUTS}
+    described.update(earlier=earlier, data_root=context.data_root or context.recipe.data_root)
+    if context.config_name(stage):
+        cfg = context.config(stage)
+        described['merged_config'] = cfg.to_dict()
+        described['files'] = {str(path): hash_outputs([path]) for path in data_files(cfg)}
+    text = json.dumps(described, sort_keys=True, default=str).replace(str(context.work_dir), '{out}')
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_outputs(paths: Iterable[Path]) -> Optional[str]:
+    """Return a hash of the content of files and folders.
+
+    Hidden files and the ``results.json`` of a folder do not count, nor do the names of the paths themselves.
+
+    Args:
+        paths (Iterable[Path]): Files and folders.
+
+    Returns:
+        str, optional: SHA-256 in hexadecimal; None if there are no files, or if a path does not exist.
+    """
+    total, count = hashlib.sha256(), 0
+    for path in paths:
+        files = sorted(_files_in(path)) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            return None
+        for file in files:
+            name, status = str(file.relative_to(path)) if file != path else '', file.stat()
+            total.update(f'{name}\0{_file_hash(file, status.st_size, status.st_mtime_ns)}\n'.encode())
+            count += 1
+    return total.hexdigest() if count else None
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if not name.startswith('.') and name != RESULTS_FILE)
+
+
+@cache
+def _file_hash(path: Path, size: int, modified: int) -> str:
+    """Return the hash of a file, computed once for each size and time of modification."""
+    return file_hash(path)
+
+
+def _read_json(path: Path) -> Optional[dict]:
     return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder so that, if this is interrupted, it is either whole or gone."""
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder such that an interruption leaves it either complete or gone."""
     trash = folder.with_name(f'.{folder.name}.old')
     shutil.rmtree(trash, ignore_errors=True)
     folder.rename(trash)
@@ -180,15 +248,15 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[int]:
-    """Keep others from running the recipe in the same folder, also while commands of a killed run go on.
+    """Yield the file descriptor of a lock on a folder, which commands inherit and hold if this process is killed.
 
     Raises:
-        RecipeError: Somebody does.
+        RecipeError: Another run uses the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / '.lock', 'w') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RecipeError(f'a recipe is running in {folder}: wait for it or end it') from error
+            raise RecipeError(f'another recipe is running in {folder}: wait until it ends, or end it') from error
         yield file.fileno()

@@ -1,287 +1,376 @@
-"""The kinds of stages: which commands they are, what they leave, and which numbers and pictures are in it."""
+"""The kinds of stages: the command that each runs, its outputs and its results."""
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
 
-from .kinds import Commands, StageKind, stage_kind
-from .launch import cfg_option_words, shown_path
-from .pictures import draw_labels
-from .place import Place, class_words, label_dir_key, masks_of, split_file
-from .recipe import RecipeError, Stage
+from mmwsss.analysis import draw_label_sheet
+from mmwsss.datasets.config import dataset_configs, masks_beside
+from mmwsss.utils.cli import find_config
+from mmwsss.utils.commands import cfg_options_arguments, relative_path
+from mmwsss.utils.results import RESULTS_FILE, read_results
 
-__all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train']
+from .schema import STAGES, RecipeContext, RecipeError, Stage
+
+__all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train', 'data_files']
 
 
-@stage_kind('train')
-class Train(StageKind):
-    """``train.py`` or ``dist_train.sh``; its numbers are those of the validation at the end."""
+@STAGES.register_module(name='train')
+@dataclass(frozen=True)
+class Train(Stage):
+    """Train a model; the results are the metrics of the validation after the last epoch or iteration.
+
+    Args:
+        config: The config.
+        cfg_options: Overrides of the config by dotted key.
+        labels: The stage whose pseudo labels the model is trained on.
+    """
+
+    config: Optional[str] = None
+    cfg_options: dict = field(default_factory=dict)
+    labels: Optional[str] = None
 
     required = ('config', )
-    optional = ('cfg_options', 'labels')
-    gives = 'checkpoint'
+    provides = 'checkpoint'
 
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Train; where only the last validation is missing, test instead.
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command for training, or for testing if only the last validation is missing.
 
         Raises:
-            RecipeError: The batch cannot be spread over the processes.
+            RecipeError: The batch cannot be divided among the processes, or the training data take no pseudo labels.
         """
-        folder, config = place.folder(stage), place.shown_config(stage)
-        checkpoint, _ = final_checkpoint(stage, place)
-        options = dict(stage.cfg_options)
-        cfg = place.config(stage)
-        if checkpoint.is_file() and cfg.get('val_dataloader') and not self._validation(stage, place):
-            return [place.tools.test(config, shown_path(checkpoint), '--work-dir', shown_path(folder),
-                                     *place.data_flags(), *cfg_option_words(options))]
+        cfg, checkpoint = context.config(self), self.provided_path(context)
+        if checkpoint.is_file() and cfg.get('val_dataloader') and not self.results_file(context):
+            return _test_command(self, context, relative_path(checkpoint), self._test_dir(context))
+        options = dict(self.cfg_options)
         try:
-            options.update(place.tools.batch_options(cfg.train_dataloader.batch_size))
+            options.update(context.tools.batch_size_options(cfg.train_dataloader.batch_size))
         except ValueError as error:
-            raise RecipeError(f'stage {stage.name}: {error}') from error
-        if stage.labels:
-            key = label_dir_key(cfg, f'stage {stage.name}')
-            options[key] = shown_path(label_folder(stage.labels, place))
-        return [place.tools.train(config, '--work-dir', shown_path(folder), '--resume', *place.data_flags(),
-                                  *place.words(stage), *cfg_option_words(options))]
+            raise RecipeError(f'stage {self.name}: {error}') from error
+        if self.labels:
+            options[_label_dir_key(cfg, self)] = context.input_path(self.labels)
+        flags = ['--work-dir', relative_path(context.stage_dir(self)), '--resume', *context.data_root_arguments(),
+                 *context.arguments(self), *cfg_options_arguments(options)]
+        return context.tools.command('train.py', context.config_path(self), flags=flags, distributed=True)
 
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """The checkpoint of the last iteration."""
-        return [final_checkpoint(stage, place)[0]]
+    def provided_path(self, context: RecipeContext) -> Path:
+        """Return the checkpoint of the last epoch or iteration."""
+        unit, length = self._length(context)
+        return context.stage_dir(self) / f'{unit}_{length}.pth'
 
-    def results(self, stage: Stage, place: Place) -> dict[str, float]:
-        """Read the validation after the last iteration, or the test that made up for it; none without masks.
+    def results_file(self, context: RecipeContext) -> Optional[Path]:
+        """Return the results of the training if its last validation is among them, or else those of the test."""
+        unit, length = self._length(context)
+        trained = super().results_file(context)
+        if trained and read_results(trained).get(unit) == length:
+            return trained
+        tested = self._test_dir(context) / RESULTS_FILE
+        return tested if tested.is_file() else None
+
+    def results(self, context: RecipeContext) -> dict[str, float]:
+        """Return the metrics; none if the config has no validation.
 
         Raises:
-            RecipeError: There has been neither.
+            RecipeError: The last validation is missing.
         """
-        found = self._validation(stage, place)
-        if not found and place.config(stage).get('val_dataloader'):
-            raise RecipeError(f'stage {stage.name} has ended without a validation after the last iteration; the same '
-                              'call tests its checkpoint')
-        return found
+        if not context.config(self).get('val_dataloader'):
+            return {}
+        if not self.results_file(context):
+            raise RecipeError(f'stage {self.name} ended without a validation after the last iteration; run the same '
+                              'command again to test its checkpoint')
+        return super().results(context)
 
-    def _validation(self, stage: Stage, place: Place) -> dict[str, float]:
-        _, length = final_checkpoint(stage, place)
-        for log in sorted(place.folder(stage).glob('*/vis_data/scalars.json'), reverse=True):
-            for line in reversed(log.read_text().splitlines()):
-                logged = logged_numbers(line)
-                if logged.get('step') == length and any('/' in key for key in logged):
-                    return numbers_of(logged)
-        return test_results(place.folder(stage))
+    def split_name(self, context: RecipeContext) -> str:
+        """Return the name of the list of validation images."""
+        return _split_file(context.config(self), 'val').stem
 
-    def split(self, stage: Stage, place: Place) -> str:
-        """``val`` or as the list of validation images is called."""
-        return split_file(place.config(stage), 'val').stem
+    def short_cfg_options(self) -> dict:
+        """Return the options for training one epoch or four iterations."""
+        cfg = Config.fromfile(find_config(self.config), format_python_code=False)
+        key, length = ('max_epochs', 1) if 'max_epochs' in cfg.train_cfg else ('max_iters', 4)
+        return {f'train_cfg.{key}': length, 'train_cfg.val_interval': length,
+                'default_hooks.checkpoint.interval': length, 'default_hooks.logger.interval': 1}
+
+    def _test_dir(self, context: RecipeContext) -> Path:
+        return context.stage_dir(self) / 'test'
+
+    def _length(self, context: RecipeContext) -> tuple[str, int]:
+        """Return the unit, ``'epoch'`` or ``'iter'``, in which checkpoints are counted, and the length of training.
+
+        Raises:
+            RecipeError: Checkpoints are counted in epochs and the training in iterations, or the other way round.
+        """
+        cfg = context.config(self)
+        by_epoch = cfg.default_hooks.checkpoint.get('by_epoch', True)
+        unit = 'epoch' if by_epoch else 'iter'
+        length = cfg.train_cfg.get(f'max_{unit}s')
+        if length is None:
+            raise RecipeError(f'stage {self.name}: default_hooks.checkpoint.by_epoch is {by_epoch}, but train_cfg has '
+                              f'no max_{unit}s, so the name of the last checkpoint is unknown')
+        return unit, length
 
 
-@stage_kind('test')
-class Test(StageKind):
-    """``test.py`` or ``dist_test.sh``."""
+@dataclass(frozen=True)
+class CheckpointStage(Stage):
+    """Base class of the stages that use a trained model.
+
+    Args:
+        checkpoint: The stage that trained the model.
+        config: The config. Defaults to that of ``checkpoint``, with its overrides.
+        cfg_options: Overrides of the config by dotted key.
+    """
+
+    checkpoint: Optional[str] = None
+    config: Optional[str] = None
+    cfg_options: dict = field(default_factory=dict)
 
     required = ('checkpoint', )
-    optional = ('config', 'cfg_options')
 
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Test."""
-        return [place.tools.test(place.shown_config(stage), checkpoint_of(stage, place), '--work-dir',
-                                 shown_path(place.folder(stage)), *place.data_flags(), *place.words(stage),
-                                 *cfg_option_words(place.cfg_options(stage)))]
-
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """The numbers of the latest test."""
-        return test_files(place.folder(stage))[-1:]
-
-    def results(self, stage: Stage, place: Place) -> dict[str, float]:
-        """Read them."""
-        return test_results(place.folder(stage))
-
-    def split(self, stage: Stage, place: Place) -> str:
-        """As the list of test images is called."""
-        return split_file(place.config(stage), 'test').stem
+    def flags(self, context: RecipeContext) -> list[str]:
+        """Return the flags that the commands of these stages end with."""
+        return [*context.data_root_arguments(), *context.arguments(self),
+                *cfg_options_arguments(context.cfg_options(self))]
 
 
-@stage_kind('pseudo-labels')
-class PseudoLabels(StageKind):
-    """``make_pseudo_labels.py``."""
+@STAGES.register_module(name='test')
+@dataclass(frozen=True)
+class Test(CheckpointStage):
+    """Test a model."""
 
-    required = ('checkpoint', )
-    optional = ('config', 'cfg_options', 'split', 'cams')
-    gives = 'labels'
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        return _test_command(self, context, context.input_path(self.checkpoint), context.stage_dir(self),
+                             context.arguments(self))
 
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Write the labels."""
-        split = ['--split', place.fill(stage.split, stage)] if stage.split else []
-        cams = ['--cams', shown_path(label_folder(stage.cams, place))] if stage.cams else []
-        return [place.tools.spread(
-            'make_pseudo_labels.py', place.shown_config(stage), checkpoint_of(stage, place), '--out-dir',
-            shown_path(label_folder(stage.name, place)), *cams, *split, *place.data_flags(), *place.words(stage),
-            *cfg_option_words(place.cfg_options(stage)))]
-
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """The folder of labels."""
-        return [label_folder(stage.name, place)]
-
-    def split(self, stage: Stage, place: Place) -> str:
-        """As the list of images is called."""
-        return split_file(place.config(stage), place.fill(stage.split or 'train', stage)).stem
+    def split_name(self, context: RecipeContext) -> str:
+        """Return the name of the list of test images."""
+        return _split_file(context.config(self), 'test').stem
 
 
-@stage_kind('evaluate-labels')
-class EvaluateLabels(StageKind):
-    """``eval_pseudo_labels.py``."""
+@STAGES.register_module(name='pseudo-labels')
+@dataclass(frozen=True)
+class PseudoLabels(CheckpointStage):
+    """Make pseudo labels; the results are the shares of background and ignored pixels.
+
+    Args:
+        split: ``train``, ``val``, ``test`` or a list of image ids. Defaults to ``train``.
+        cams: The stage whose saved CAMs are refined by the affinities of ``checkpoint``.
+        report: See :class:`Stage`. Defaults to no metrics.
+    """
+
+    report: tuple = ()
+    split: str = ''
+    cams: Optional[str] = None
+
+    provides = 'labels'
+
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        cams = ['--cams', context.input_path(self.cams)] if self.cams else []
+        split = ['--split', context.fill(self.split, self)] if self.split else []
+        return context.tools.command(
+            'make_pseudo_labels.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
+                '--out-dir', relative_path(self.provided_path(context)), *cams, *split, *self.flags(context)],
+            distributed=True)
+
+    def provided_path(self, context: RecipeContext) -> Path:
+        """Return the folder of labels."""
+        return context.stage_dir(self) / 'labels'
+
+    def results_file(self, context: RecipeContext) -> Optional[Path]:
+        """Return the ``results.json`` in the folder of labels, or None if there is none."""
+        path = self.provided_path(context) / RESULTS_FILE
+        return path if path.is_file() else None
+
+    def split_name(self, context: RecipeContext) -> str:
+        """Return the name of the list of images."""
+        return _split_file(context.config(self), context.fill(self.split or 'train', self)).stem
+
+
+@STAGES.register_module(name='evaluate-labels')
+@dataclass(frozen=True)
+class EvaluateLabels(Stage):
+    """Compare pseudo labels with the masks that the config of their model validates with.
+
+    Args:
+        labels: The stage that made the labels.
+        split: A list of image ids, ``train``, ``val`` or ``test``. Defaults to the images of ``labels``.
+    """
+
+    labels: Optional[str] = None
+    split: str = ''
 
     required = ('labels', )
-    optional = ('split', )
 
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Compare the labels with the masks that the config of their model validates with."""
-        cfg = self._data_config(stage, place)
-        images = self._list(stage, place)
-        words = ['--gt-dir', shown_path(masks_of(cfg, images)), '--split', shown_path(images), '--label-dir',
-                 shown_path(label_folder(stage.labels, place)), *class_words(cfg), '--json',
-                 shown_path(self.outputs(stage, place)[0])]
-        return [place.tools.single('eval_pseudo_labels.py', *words, *place.words(stage))]
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        cfg, images = self._data_config(context), self._image_list(context)
+        flags = ['--gt-dir', relative_path(_mask_dir(cfg, images)), '--split', relative_path(images), '--label-dir',
+                 context.input_path(self.labels), *_class_arguments(cfg), '--json',
+                 relative_path(context.stage_dir(self) / RESULTS_FILE), *context.arguments(self)]
+        return context.tools.command('eval_pseudo_labels.py', flags=flags)
 
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """The file of numbers."""
-        return [place.folder(stage) / 'quality.json']
+    def split_name(self, context: RecipeContext) -> str:
+        """Return the name of the list of images."""
+        return self._image_list(context).stem
 
-    def results(self, stage: Stage, place: Place) -> dict[str, float]:
-        """Read the means."""
-        return numbers_of(json.loads(self.outputs(stage, place)[0].read_text())['metrics'])
-
-    def split(self, stage: Stage, place: Place) -> str:
-        """As the list of images is called."""
-        return self._list(stage, place).stem
-
-    def pictures(self, stage: Stage, place: Place) -> Optional[Path]:
+    def figure(self, context: RecipeContext) -> Optional[Path]:
         """Draw labels beside masks."""
-        cfg = self._data_config(stage, place)
-        images = self._list(stage, place)
-        return draw_labels(cfg, label_folder(stage.labels, place), masks_of(cfg, images), images,
-                           place.folder(stage) / 'labels.png')
+        cfg, images = self._data_config(context), self._image_list(context)
+        _, root, dataset, _ = next(_datasets(cfg))
+        photos = root / (dataset.get('data_prefix') or {}).get('img_path', '')
+        labels = context.recipe.stage(self.labels).provided_path(context)
+        return draw_label_sheet(photos, labels, _mask_dir(cfg, images), images, context.stage_dir(self) / 'labels.png')
 
-    @staticmethod
-    def _data_config(stage: Stage, place: Place) -> Config:
-        """The config of the labels' model; an AffinityNet refines maps of another, which knows where masks are."""
-        labels = place.recipe.stage(stage.labels)
-        return place.config(place.recipe.stage(labels.cams) if labels.cams else labels)
+    def _data_config(self, context: RecipeContext) -> Config:
+        """Return the config that knows where the masks are: not that of an AffinityNet, but of the CAMs it refines."""
+        labels = context.recipe.stage(self.labels)
+        cams = getattr(labels, 'cams', None)
+        return context.config(context.recipe.stage(cams) if cams else labels)
 
-    @staticmethod
-    def _list(stage: Stage, place: Place) -> Path:
-        labels = place.recipe.stage(stage.labels)
-        return split_file(place.config(labels), place.fill(stage.split or labels.split or 'train', stage))
-
-
-@stage_kind('cam-table')
-class CamTable(StageKind):
-    """``cam_table.py``: class maps under several settings of one checkpoint."""
-
-    required = ('checkpoint', )
-    optional = ('config', 'cfg_options', 'split')
-
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Make the table."""
-        folder = place.folder(stage)
-        return [place.tools.spread(
-            'analysis_tools/cam_table.py', place.shown_config(stage), checkpoint_of(stage, place), '--split',
-            stage.split or 'train', '--work-dir', shown_path(folder), '--out', shown_path(folder / 'table'), '--plot',
-            shown_path(folder / 'plot.png'), *place.data_flags(), *place.words(stage),
-            *cfg_option_words(place.cfg_options(stage)))]
-
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """The file of numbers."""
-        return [place.folder(stage) / 'table.json']
-
-    def results(self, stage: Stage, place: Place) -> dict[str, float]:
-        """Read a number per row of the table."""
-        return table_results(json.loads(self.outputs(stage, place)[0].read_text()))
-
-    def split(self, stage: Stage, place: Place) -> str:
-        """``train`` or ``val``."""
-        return stage.split or 'train'
-
-    def pictures(self, stage: Stage, place: Place) -> Optional[Path]:
-        """The plot over thresholds or over the values of the setting that is swept."""
-        return place.folder(stage) / 'plot.png'
+    def _image_list(self, context: RecipeContext) -> Path:
+        labels = context.recipe.stage(self.labels)
+        split = self.split or getattr(labels, 'split', '') or 'train'
+        return _split_file(context.config(labels), context.fill(split, self))
 
 
-@stage_kind('script')
-class Script(StageKind):
-    """Any file of ``tools/``, of which the recipe says what it creates."""
+@STAGES.register_module(name='cam-table')
+@dataclass(frozen=True)
+class CamTable(CheckpointStage):
+    """Evaluate all CAMs of a model, or one of them with several values of a setting.
 
-    required = ('script', 'creates')
+    Args:
+        split: ``train`` or ``val``. Defaults to ``train``.
+    """
 
-    def commands(self, stage: Stage, place: Place) -> Commands:
-        """Run it."""
-        return [place.tools.single(stage.script, *place.words(stage))]
+    split: str = 'train'
 
-    def outputs(self, stage: Stage, place: Place) -> list[Path]:
-        """What the recipe names."""
-        return [Path(place.fill(path, stage)) for path in stage.creates]
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        folder = context.stage_dir(self)
+        return context.tools.command(
+            'analysis_tools/cam_table.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
+                '--split', self.split, '--work-dir', relative_path(folder), '--out',
+                relative_path(folder / Path(RESULTS_FILE).stem), '--plot', relative_path(folder / 'plot.png'),
+                *self.flags(context)], distributed=True)
+
+    def split_name(self, context: RecipeContext) -> str:
+        """Return ``train`` or ``val``."""
+        return self.split
+
+    def figure(self, context: RecipeContext) -> Optional[Path]:
+        """Return the plot over thresholds, or over the values of the setting."""
+        return context.stage_dir(self) / 'plot.png'
 
 
-def label_folder(name: str, place: Place) -> Path:
-    """The folder of the labels that a stage makes."""
-    return place.folder(place.recipe.stage(name)) / 'labels'
+@STAGES.register_module(name='script')
+@dataclass(frozen=True)
+class Script(Stage):
+    """Run any tool.
+
+    Args:
+        script: Path of the tool, relative to ``tools/``.
+        outputs: Files and folders that the tool makes; ``{data_root}`` and ``{out}`` are replaced.
+    """
+
+    script: Optional[str] = None
+    outputs: tuple = ()
+
+    required = ('script', 'outputs')
+
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        return context.tools.command(self.script, *context.arguments(self))
+
+    def output_paths(self, context: RecipeContext) -> list[Path]:
+        """Return the files and folders that the recipe names."""
+        return [Path(context.fill(path, self)) for path in self.outputs]
 
 
-def final_checkpoint(stage: Stage, place: Place) -> tuple[Path, int]:
-    """The checkpoint at the end of a training, and its epoch or iteration.
+def data_files(cfg: Config) -> list[Path]:
+    """Return the lists of images and the files of image labels that a config names, sorted."""
+    files = []
+    for _, root, dataset, wrappers in _datasets(cfg):
+        names = [dataset.get('ann_file'), *(wrapper.get('label_file') for wrapper in wrappers)]
+        files += [root / name for name in names if isinstance(name, str) and name]
+    return sorted(set(files))
+
+
+def _test_command(stage: Stage, context: RecipeContext, checkpoint: str, work_dir: Path,
+                  arguments: Sequence[str] = ()) -> list[str]:
+    flags = ['--work-dir', relative_path(work_dir), *context.data_root_arguments(), *arguments,
+             *cfg_options_arguments(context.cfg_options(stage))]
+    return context.tools.command('test.py', context.config_path(stage), checkpoint, flags=flags, distributed=True)
+
+
+def _datasets(cfg: Config) -> Iterator[tuple]:
+    """Yield split, data root, config and wrappers of each dataset of a config."""
+    for split, dataset, wrappers in dataset_configs(cfg):
+        yield split, Path(dataset.get('data_root') or ''), dataset, wrappers
+
+
+def _label_dir_key(cfg: Config, stage: Stage) -> str:
+    """Return the key of the folder of pseudo labels in the config of a training.
 
     Raises:
-        RecipeError: The config counts checkpoints in epochs and training in iterations, or the other way round.
+        RecipeError: The training data take no pseudo labels.
     """
-    cfg = place.config(stage)
-    by_epoch = cfg.default_hooks.checkpoint.get('by_epoch', True)
-    unit = 'epoch' if by_epoch else 'iter'
-    length = cfg.train_cfg.get(f'max_{unit}s')
-    if length is None:
-        raise RecipeError(f'stage {stage.name}: default_hooks.checkpoint.by_epoch is {by_epoch}, but train_cfg has no '
-                          f'max_{unit}s: the last checkpoint cannot be told')
-    return place.folder(stage) / f'{unit}_{length}.pth', length
+    node, key = cfg.train_dataloader.dataset, 'train_dataloader.dataset'
+    while node is not None:
+        if 'pseudo_label_dir' in node:
+            return f'{key}.pseudo_label_dir'
+        node, key = node.get('dataset'), f'{key}.dataset'
+    raise RecipeError(f'stage {stage.name} has labels to train on, but train_dataloader.dataset of its config is not a '
+                      'PseudoLabelDataset')
 
 
-def checkpoint_of(stage: Stage, place: Place) -> str:
-    """Word the path of the checkpoint that a stage needs."""
-    return shown_path(final_checkpoint(place.recipe.stage(stage.checkpoint), place)[0])
+def _split_file(cfg: Config, split: str) -> Path:
+    """Return the list of images of ``train``, ``val`` or ``test``; any other value is the path of a list.
+
+    Raises:
+        RecipeError: The config has no such list.
+    """
+    if split not in ('train', 'val', 'test'):
+        return Path(split)
+    for name, root, dataset, _ in _datasets(cfg):
+        if name == split and dataset.get('ann_file'):
+            return root / dataset.ann_file
+    raise RecipeError(f'{cfg.filename} has no list of {split} images')
 
 
-def logged_numbers(line: str) -> dict:
-    """Read a line of a log; nothing of one that a killed run has not finished."""
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return {}
+def _mask_dir(cfg: Config, images: Path) -> Path:
+    """Return the folder of the masks of a list of images.
+
+    It is the folder that the config validates with or, for training images in a folder of their own, the one beside it.
+
+    Raises:
+        RecipeError: The config names no masks.
+    """
+    datasets = list(_datasets(cfg))
+    with_masks = [(root, dataset) for split, root, dataset, _ in datasets
+                  if split != 'train' and (dataset.get('data_prefix') or {}).get('seg_map_path')]
+    if not with_masks:
+        raise RecipeError(f'{cfg.filename} names no folder of masks')
+    validated = any(root / (dataset.get('ann_file') or '') == images for root, dataset in with_masks)
+    root, dataset = with_masks[0]
+    photos = (dataset if validated else datasets[0][2]).data_prefix['img_path']
+    return root / masks_beside(dataset, photos)
 
 
-def test_files(folder: Path) -> list[Path]:
-    """The files of numbers that tests left in a work dir, from old to new."""
-    return [path for path in sorted(folder.glob('*/*.json')) if path.stem == path.parent.name]
+def _class_arguments(cfg: Config) -> list[str]:
+    """Return the flag of ``eval_pseudo_labels.py`` that names or counts the classes.
 
-
-def test_results(folder: Path) -> dict[str, float]:
-    """Read the numbers of the latest test in a work dir; none without a test."""
-    files = test_files(folder)
-    return numbers_of(json.loads(files[-1].read_text())) if files else {}
-
-
-def numbers_of(found: dict) -> dict[str, float]:
-    """Keep the metrics, whose names have a prefix, of what a log or a file holds; not those without a value (NaN)."""
-    return {key: round(value, 2) for key, value in found.items()
-            if '/' in key and isinstance(value, (int, float)) and math.isfinite(value)}
-
-
-def table_results(table: dict) -> dict[str, float]:
-    """Name the numbers of ``cam_table.py`` by map and by the value of the setting that is swept."""
-    found = {}
-    for row in table['rows']:
-        name = ' '.join([row['map'], *(f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items())])
-        found.update({f'{name} cam/{key}': round(row[key], 2) for key in ('mIoU', 'oracle_mIoU')
-                      if row[key] is not None})
-    return found
+    Raises:
+        RecipeError: The config does not say how many classes there are.
+    """
+    _, root, dataset, _ = next(_datasets(cfg))
+    if isinstance(dataset.get('classes'), str) and dataset.classes.endswith(('.txt', '.json')):
+        return ['--classes', relative_path(root / dataset.classes)]
+    if 'num_classes' not in cfg:
+        raise RecipeError(f'{cfg.filename} has no num_classes, the number of foreground classes of its data')
+    return ['--num-classes', str(cfg.num_classes + 1)]

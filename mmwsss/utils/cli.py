@@ -1,4 +1,4 @@
-"""Command-line flags and config handling that the tools share."""
+"""Command-line flags that the tools share, and where their configs are found."""
 
 import argparse
 import difflib
@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Union
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
-__all__ = ['add_config_arguments', 'add_run_arguments', 'find_config', 'load_config', 'replace_pipelines']
+__all__ = ['add_config_arguments', 'add_run_arguments', 'find_config']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -60,7 +60,7 @@ def find_config(path: Union[str, os.PathLike]) -> str:
 
 
 def _similar_configs(name: str) -> str:
-    """Word a hint that names the configs most like ``name``."""
+    """Build a hint that names the configs most similar to ``name``."""
     configs = {config.name: config for root in (PACKAGE.parent, PACKAGE / '.mim')
                for config in sorted(root.glob('configs/*/*.py'))}
     close = difflib.get_close_matches(name, configs, n=3)
@@ -68,56 +68,3 @@ def _similar_configs(name: str) -> str:
         return ''
     return '; did you mean ' + ' or '.join(
         '/'.join(configs[match].parts[-3:]) for match in close) + '?'
-
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config that the flags of this module describe.
-
-    The flags for own data are applied first, ``--cfg-options`` last, so that the latter can refine
-    the former.
-
-    Args:
-        args (Namespace): With the attributes of :func:`add_config_arguments` and, for tools that run
-            something, of :func:`add_run_arguments`.
-
-    Returns:
-        Config: With ``launcher`` and ``work_dir`` set, where ``args`` has them.
-
-    Raises:
-        FileNotFoundError: There is no such config, data root, class or label file.
-    """
-    # Formatting the dump of a config costs seconds at every start, and nobody reads it for its line breaks.
-    cfg = Config.fromfile(find_config(args.config), format_python_code=False)
-    if args.data_root or args.classes or args.label_file:
-        from .config import override_data
-        override_data(cfg, data_root=args.data_root, classes=args.classes, label_file=args.label_file)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    if hasattr(args, 'launcher'):
-        cfg.launcher = args.launcher
-        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if hasattr(args, 'work_dir'):
-        default = cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
-        cfg.work_dir = args.work_dir or default
-    return cfg
-
-
-def replace_pipelines(dataset: dict, pipeline: list) -> None:
-    """Give a dataset config another pipeline, also where it stands inside wrappers.
-
-    Args:
-        dataset (dict): Config of a dataset or of a wrapper (``dataset`` or ``datasets`` inside);
-            changed in place. A wrapper that has a pipeline of its own keeps what it wraps as it is.
-        pipeline (list[dict]): The new pipeline.
-
-    Raises:
-        ValueError: No dataset in the config has a pipeline.
-    """
-    inner = dataset.get('datasets') or [dataset['dataset']] if 'dataset' in dataset or 'datasets' in dataset else []
-    if dataset.get('pipeline') is not None or not inner:
-        if 'pipeline' not in dataset:
-            raise ValueError(f'dataset {dataset.get("type")} has no pipeline to replace; its keys are {list(dataset)}')
-        dataset['pipeline'] = pipeline
-        return
-    for part in inner:
-        replace_pipelines(part, pipeline)

@@ -1,5 +1,6 @@
-"""Writing files whole or not at all."""
+"""Write files whole or not at all, and find files that are missing."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -9,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
-__all__ = ['atomic_path', 'missing_files', 'write_json', 'write_lines']
+__all__ = ['atomic_path', 'file_hash', 'missing_files', 'write_json', 'write_lines']
 
 
 @contextmanager
 def atomic_path(dst: Union[str, os.PathLike]) -> Iterator[Path]:
-    """Give a temporary path that becomes ``dst`` only if the block ends without an error.
+    """Yield a temporary path that becomes ``dst`` only if the block ends without an error.
 
     The temporary file lies in the folder of ``dst`` (made if missing), is hidden, keeps the suffix,
     so that libraries which choose a format by suffix work, and has a name of its own per call:
@@ -77,7 +78,9 @@ def write_json(data: Any, dst: Union[str, os.PathLike], indent: Union[int, None]
 
 
 def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
-    """Find the files that do not exist, with one look into each folder instead of one per file.
+    """Return the paths that are not regular files; each folder is listed once.
+
+    Broken links, folders and pipes count as missing: opening a pipe would wait forever.
 
     Args:
         paths (Sequence[str or PathLike]): Local files.
@@ -89,6 +92,19 @@ def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
     for folder in {os.path.dirname(path) for path in map(os.fspath, paths)}:
         if os.path.isdir(folder or '.'):
             with os.scandir(folder or '.') as entries:
-                names[folder] = {entry.name for entry in entries}
+                names[folder] = {entry.name for entry in entries if entry.is_file()}
     split = ((os.fspath(path), *os.path.split(os.fspath(path))) for path in paths)
     return [path for path, folder, name in split if name not in names[folder]]
+
+
+def file_hash(path: Union[str, os.PathLike]) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal.
+
+    Args:
+        path (str or PathLike): The file, read in pieces of 1 MiB.
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Wording that error messages share."""
+"""Phrases that error messages share."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ __all__ = ['closest', 'first_few', 'refuse_old_keys']
 
 
 def first_few(items: Iterable, limit: int = 5) -> str:
-    """List the first items and count the rest.
+    """Return the first items as text, with the number of the others.
 
     Args:
         items (Iterable): What to list, in order.

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
 from mmwsss.apis import inference_cams, init_model
+from mmwsss.checkpoints import write_checkpoint
 from mmwsss.registry import MODELS
 from tests.colour_cam import ColourCAM, colour_cam_config
 from tests.helpers import COLORS, write_config, write_voc_folder
@@ -123,6 +124,29 @@ def test_pretrained_weights_are_loaded_only_from_this_machine(cfg: Config, tmp_p
     assert init_model(cfg).colours[0].tolist() == pytest.approx(np.array(COLORS[0]) / 255)
 
 
+@pytest.mark.parametrize('prefix', ['', 'timm+', 'resnet38+', 'augreg+'])
+def test_a_missing_start_is_an_error(cfg: Config, tmp_path: Path, prefix: str):
+    path = save_checkpoint(tmp_path / 'a.pth', cfg)
+    cfg.model.init_cfg = {'type': 'Pretrained', 'checkpoint': f'{prefix}{tmp_path}/start.pth'}
+    with pytest.raises(ValueError, match=r'init_cfg names the checkpoint .*start\.pth, and there is no such file'):
+        init_model(cfg)
+    init_model(cfg, path)  # the start is not needed
+    cfg.model.init_cfg.checkpoint = 'mmwsss://none'
+    with pytest.raises(ValueError, match='init_cfg names a checkpoint that is not there: .*mmwsss://vit-micro'):
+        init_model(cfg)
+
+
+def test_weights_that_are_not_finite_are_refused(cfg: Config, tmp_path: Path):
+    path = save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={'colours': torch.tensor([[1., 2, 3], [4, 5, np.nan]])})
+    with pytest.raises(ValueError, match=r'a\.pth has weights that are not finite: colours has 1 .* of 6'):
+        init_model(cfg, path)
+
+
+def test_safetensors_are_loaded(cfg: Config, tmp_path: Path):
+    write_checkpoint(tmp_path / 'a.safetensors', {'colours': torch.full((2, 3), .5)}, {})
+    assert (init_model(cfg, tmp_path / 'a.safetensors').colours == .5).all()
+
+
 def test_a_checkpoint_of_another_class_count_is_refused(cfg: Config, root: Path, tmp_path: Path):
     path = save_checkpoint(tmp_path / 'a.pth', cfg)
     other = Config(colour_cam_config(root, colours=(*COLORS, (9, 9, 9))))
@@ -152,7 +176,7 @@ class Exploit:
 
 def test_code_in_a_checkpoint_does_not_run(cfg: Config, tmp_path: Path):
     torch.save({'state_dict': Exploit(tmp_path / 'ran')}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='a.pth is damaged or holds more than weights'):
+    with pytest.raises(ValueError, match=r'a.pth is refused: it asks for pathlib\S*Path'):
         init_model(cfg, tmp_path / 'a.pth')
     save_checkpoint(tmp_path / 'b.pth', cfg, meta={'cfg': f"import pathlib\npathlib.Path('{tmp_path}/ran').touch()"},
                     state_dict={'other': torch.zeros(1)})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmwsss.datasets.coco_masks import paint_instances
+from mmwsss.datasets.coco import paint_instances
 
 coco_mask = pytest.importorskip('pycocotools.mask', reason='COCO annotations need pycocotools')
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from mmwsss.datasets.transforms.geometry import RandomPlaceCrop, RandomScale
-from mmwsss.datasets.transforms.multi_view import ToCoViews
+from mmwsss.datasets.transforms import RandomPlaceCrop, RandomScale, ToCoViews
 
 
 def image_of(height, width):

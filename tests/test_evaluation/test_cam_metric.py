@@ -1,9 +1,9 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
@@ -11,8 +11,6 @@ from mmseg.structures import SegDataSample
 
 from mmwsss.evaluation import CAMMetric
 from mmwsss.registry import METRICS
-
-from .test_threshold_sweep import brute_force
 
 CLASSES = ('background', 'a', 'b', 'c', 'd')
 
@@ -53,7 +51,7 @@ def masked_images(samples: list, present: str) -> list:
 
 
 @pytest.mark.parametrize('image_labels', ['gt', 'predicted'])
-def test_numbers_equal_an_independent_evaluation(image_labels: str):
+def test_numbers_equal_an_independent_evaluation(brute_force: Callable, image_labels: str):
     samples = make_samples(5)
     found = evaluate(samples, {'threshold': .455, 'image_labels': image_labels})
     images = masked_images(samples, image_labels)
@@ -102,31 +100,13 @@ def test_per_class_table_is_logged(caplog: pytest.LogCaptureFixture):
     assert all(name in caplog.text for name in (*CLASSES, 'precision', 'mean'))
 
 
-def run_rank(rank: int, world_size: int, count: int, file: str, queue: mp.Queue) -> None:
-    """Evaluate this rank's share of the samples, as the validation loop does."""
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', f'file://{file}', rank=rank, world_size=world_size)
-    samples = make_samples(count)
-    metric = evaluator({'collect_dir': f'{file}.parts'})
-    own = list(DefaultSampler(samples, shuffle=False))
-    for start in range(0, len(own), 2):
-        metric.process([samples[i] for i in own[start:start + 2]])
-    queue.put((rank, len(own), metric.evaluate(count)))
-    dist.destroy_process_group()
-
-
 @pytest.mark.parametrize(('count', 'world_size'), [(5, 2), (4, 2), (2, 3)])
-def test_ranks_give_the_numbers_of_one_process(tmp_path, count: int, world_size: int):
-    context = mp.get_context('fork')
-    queue = context.Queue()
-    ranks = [context.Process(target=run_rank, args=(r, world_size, count, f'{tmp_path}/init', queue))
-             for r in range(world_size)]
-    [rank.start() for rank in ranks]
-    found = [queue.get(timeout=60) for _ in ranks]
-    [rank.join() for rank in ranks]
-    expected = evaluate(make_samples(count), {})
-    assert sum(own for _, own, _ in found) == -(-count // world_size) * world_size
-    assert [metrics for _, _, metrics in found] == [expected] * world_size
+def test_ranks_give_the_numbers_of_one_process(evaluate_in_ranks: Callable, tmp_path: Path, count: int,
+                                               world_size: int):
+    samples = make_samples(count)
+    seen, metrics = evaluate_in_ranks(lambda: evaluator({'collect_dir': str(tmp_path / 'parts')}), samples, world_size)
+    assert seen == -(-count // world_size) * world_size
+    assert metrics == [evaluate(make_samples(count), {})] * world_size
 
 
 def test_a_sampler_that_does_not_split_is_refused():
@@ -153,6 +133,33 @@ def test_maps_that_do_not_fit_are_refused_with_the_image():
     samples[0].cams = PixelData(data=torch.zeros(7, 3, 3))
     with pytest.raises(ValueError, match='0.jpg: cams have 7 channels.*4 class labels'):
         evaluate(samples, {})
+
+
+@pytest.mark.parametrize(('gt', 'label', 'words'), [
+    ([0, 0, 255, 0], 'a', 'hold only 0 and 255'), ([0, 0, 0, 0], 'a', 'no pixel of a foreground class'),
+    ([0, 2, 2, 0], 'a', "in none of the masks: 'a'")])
+def test_a_mean_that_says_nothing_is_not_given_silently(caplog: pytest.LogCaptureFixture, gt: list, label: str,
+                                                        words: str):
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.tensor([[gt]])))
+    sample.cams = PixelData(data=torch.tensor([.9, 0, 0, 0]).view(4, 1, 1).expand(4, 1, 4).clone())
+    sample.gt_label = torch.tensor([1., 0, 0, 0])
+    found = evaluate([sample], {})
+    assert words in caplog.text
+    assert np.isnan(found['cam/mIoU']) == np.isnan(found['cam/oracle_threshold']) == (2 not in gt)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+@pytest.mark.parametrize('field', ['cams', 'cls_logits'])
+def test_nan_is_refused_with_the_image(field: str, value: float):
+    sample, = make_samples(1)
+    sample.gt_label[:] = 1
+    if field == 'cams':
+        sample.cams.data[0, 1, 2] = value
+    else:
+        sample.cls_logits[1] = value
+    with pytest.raises(ValueError, match=f'{field} of 0.jpg: .* NaN or infinite'):
+        evaluate([sample], {})
 
 
 @pytest.mark.parametrize(('cfg', 'message'), [

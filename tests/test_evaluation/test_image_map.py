@@ -1,13 +1,9 @@
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmseg.structures import SegDataSample
 
-from mmwsss.evaluation import ImageAP
 from mmwsss.registry import METRICS
 
 CLASSES = 6
@@ -24,7 +20,7 @@ def naive_ap(scores, true):
 
 
 def make_samples(count, seed=0):
-    """Give samples with tied scores among them, and the third and every fifth one after it without a label."""
+    """Make samples with tied scores, the third and every fifth after it without a label."""
     rng = np.random.default_rng(seed)
     samples = []
     for index in range(count):
@@ -48,15 +44,17 @@ def expected(samples):
     return {'cls/mAP': round(100 * sum(values) / len(values), 2)}
 
 
-def test_worked_example():
-    ap = ImageAP()
-    ap.update(torch.tensor([.9, .8, .7, .6]), torch.tensor([True, False, True, False]))
-    assert ap.compute() == pytest.approx(100 * (1 + 2 / 3) / 2)
-    ap.update(torch.tensor([0., 0, 0, 0]), torch.tensor([True, False, False, False]))
-    assert ap.compute() == pytest.approx(100 * ((1 + 2 / 3) / 2 + 1 / 4) / 2)
-    ap.update(torch.tensor([1., 2, 3, 4]), torch.tensor([False] * 4))
-    assert ap.num_images == 2
-    assert np.isnan(ImageAP().compute())
+@pytest.mark.parametrize(('images', 'mean'), [
+    ([([.9, .8, .7, .6], [1, 0, 1, 0])], (1 + 2 / 3) / 2),
+    ([([.9, .8, .7, .6], [1, 0, 1, 0]), ([0, 0, 0, 0], [1, 0, 0, 0])], ((1 + 2 / 3) / 2 + 1 / 4) / 2),
+    ([([.9, .8, .7, .6], [1, 0, 1, 0]), ([1, 2, 3, 4], [0, 0, 0, 0])], (1 + 2 / 3) / 2),
+    ([([1, 2, 3, 4], [0, 0, 0, 0])], np.nan)])
+def test_worked_example(images, mean):
+    samples = []
+    for scores, label in images:
+        samples.append(SegDataSample(cls_logits=torch.tensor(scores), gt_label=torch.tensor(label)))
+    found = evaluator().offline_evaluate(samples)['cls/mAP']
+    assert found == pytest.approx(100 * mean, abs=.005, nan_ok=True)
 
 
 def test_numbers_equal_an_independent_evaluation():
@@ -68,37 +66,15 @@ def test_numbers_equal_an_independent_evaluation():
 
 
 def test_order_of_images_does_not_matter():
-    values = []
-    for order in (1, -1):
-        ap = ImageAP()
-        for sample in make_samples(50)[::order]:
-            ap.update(sample.cls_logits, sample.gt_label > 0)
-        values.append(ap.compute())
-    assert values[0] == values[1]
-
-
-def run_rank(rank, world_size, count, file, queue):
-    """Evaluate this rank's share of the samples, as the validation loop does."""
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', f'file://{file}', rank=rank, world_size=world_size)
-    samples = make_samples(count)
-    metric = evaluator(collect_dir=f'{file}.parts')
-    for index in DefaultSampler(samples, shuffle=False):
-        metric.process([samples[index]])
-    queue.put(metric.evaluate(count))
-    dist.destroy_process_group()
+    samples = make_samples(50)
+    assert evaluator().offline_evaluate(samples) == evaluator().offline_evaluate(samples[::-1])
 
 
 @pytest.mark.parametrize(('count', 'world_size'), [(5, 2), (2, 3)])
-def test_ranks_give_the_numbers_of_one_process(tmp_path, count, world_size):
-    context = mp.get_context('fork')
-    queue = context.Queue()
-    ranks = [context.Process(target=run_rank, args=(rank, world_size, count, f'{tmp_path}/init', queue))
-             for rank in range(world_size)]
-    [rank.start() for rank in ranks]
-    found = [queue.get(timeout=60) for _ in ranks]
-    [rank.join() for rank in ranks]
-    assert found == [expected(make_samples(count))] * world_size
+def test_ranks_give_the_numbers_of_one_process(evaluate_in_ranks, tmp_path, count, world_size):
+    samples = make_samples(count)
+    _, metrics = evaluate_in_ranks(lambda: evaluator(collect_dir=str(tmp_path / 'parts')), samples, world_size, 1)
+    assert metrics == [expected(samples)] * world_size
 
 
 def test_what_does_not_fit_is_refused_with_the_image():
@@ -108,6 +84,9 @@ def test_what_does_not_fit_is_refused_with_the_image():
         evaluator().process([sample])
     sample.cls_logits = torch.tensor([0., np.nan, 0, 0, 0, 0])
     with pytest.raises(ValueError, match='0.jpg: 1 of 6 class scores are NaN'):
+        evaluator().process([sample])
+    sample.cls_logits = torch.tensor([0., np.inf, 0, -np.inf, 0, 0])
+    with pytest.raises(ValueError, match='0.jpg: 2 of 6 class scores are NaN or infinite'):
         evaluator().process([sample])
     del sample.cls_logits
     with pytest.raises(KeyError, match='0.jpg has no .*cls_logits'):

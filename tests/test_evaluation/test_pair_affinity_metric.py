@@ -59,3 +59,11 @@ def test_pairs_that_do_not_occur_are_nan():
 def test_other_models_are_refused():
     with pytest.raises(KeyError, match='must be an AffinityNet'):
         PairAffinityMetric().process({}, [dict(img_path='a.jpg')])
+
+
+def test_nan_is_refused_with_the_image():
+    _, pairs, sample = sample_of(0)
+    sample.set_metainfo(dict(img_path='a.jpg'))
+    pairs[0, 0] = math.nan
+    with pytest.raises(ValueError, match='a.jpg holds NaN'):
+        PairAffinityMetric().process({}, [sample.to_dict()])

@@ -1,32 +1,16 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from mmwsss.evaluation import ThresholdSweep, best_threshold, default_thresholds
+from mmwsss.evaluation import MAX_THRESHOLDS, ThresholdSweep, best_threshold, default_thresholds
 
 TOY_GT = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 255], [0, 0, 2, 2]])
 TOY_CAMS = np.array([
     [[.1, .2, .1, 0], [.3, .9, .6, .2], [.2, .8, .4, .9], [.1, .1, .1, .1]],
     [[0, 0, 0, 0], [0, 0, .1, .3], [0, 0, .5, .2], [0, .4, .7, 1]],
 ])
-
-
-def brute_force(images: list, threshold: float, num_classes: int, ignore_index: int = 255) -> dict:
-    """Evaluate one threshold by a full pass: background plane, argmax, one confusion matrix."""
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    for cams, gt in images:
-        background = np.full_like(cams[:1], threshold)
-        prediction = np.concatenate([background, cams]).argmax(0)
-        for truth, guess in zip(gt.ravel(), prediction.ravel()):
-            if truth != ignore_index:
-                confusion[truth, guess] += 1
-    hits, truth, guess = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    union = truth + guess - hits
-    with np.errstate(invalid='ignore', divide='ignore'):
-        rates = {'IoU': hits / union, 'class_FP': (guess - hits) / union,
-                 'class_FN': (truth - hits) / union, 'precision': hits / guess,
-                 'recall': hits / truth}
-    return {name: 100 * rate for name, rate in rates.items()}
 
 
 def tied_images(rng: np.random.Generator, num_classes: int, count: int = 4) -> list:
@@ -51,12 +35,11 @@ def test_toy_numbers():
     assert found['FN'] == pytest.approx([17.7778, 12.0370, 8.3333, 8.3333], abs=1e-4)
     assert found['mPrecision'][[0, 3]] == pytest.approx([71.6667, 96.6667], abs=1e-4)
     assert found['mRecall'][[0, 3]] == pytest.approx([80.5556, 91.6667], abs=1e-4)
-    assert sweep.num_pixels == 15
 
 
 @pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize('num_classes', [2, 5, 21])
-def test_equals_a_full_pass_per_threshold(num_classes: int, dtype: type):
+def test_equals_a_full_pass_per_threshold(brute_force: Callable, num_classes: int, dtype: type):
     images = [(cams.astype(dtype), gt)
               for cams, gt in tied_images(np.random.default_rng(num_classes), num_classes)]
     thresholds = np.union1d(np.arange(11) / 10, np.random.default_rng(0).random(9))
@@ -71,7 +54,7 @@ def test_equals_a_full_pass_per_threshold(num_classes: int, dtype: type):
         assert found['mIoU'][i] == pytest.approx(np.nanmean(expected['IoU']))
 
 
-def test_crowded_thresholds_are_exact():
+def test_crowded_thresholds_are_exact(brute_force: Callable):
     thresholds = np.linspace(.5, .5001, 37)
     cams = np.random.default_rng(3).choice(thresholds, (2, 40, 40))
     gt = np.random.default_rng(4).integers(0, 3, (40, 40))
@@ -141,7 +124,7 @@ def test_no_image_and_no_present_class():
     sweep.update(np.zeros((2, 2, 2)), np.array([[0, 1], [0, 255]]))
     np.testing.assert_allclose(sweep.compute()['IoU'][:, :2], [[200 / 3, 0]] * 2)
     sweep.update(np.zeros((0, 2, 2)), np.zeros((2, 2), int), channels=())
-    assert sweep.num_pixels == 7
+    np.testing.assert_allclose(sweep.compute()['IoU'][:, :2], [[600 / 7, 0]] * 2)
 
 
 def test_negative_ignore_index():
@@ -150,12 +133,8 @@ def test_negative_ignore_index():
     assert sweep.compute()['IoU'][0, 1] == 100
 
 
-def test_index_of_a_threshold():
-    sweep = ThresholdSweep(2)
-    assert [sweep.index(t) for t in (0, .29, .45, .99)] == [0, 29, 45, 99]
-    with pytest.raises(ValueError, match='0.455'):
-        sweep.index(.455)
-    assert default_thresholds()[57] == .57
+def test_default_thresholds_equal_their_literals():
+    assert default_thresholds().tolist() == [float(f'0.{i:02d}') for i in range(100)]
 
 
 @pytest.mark.parametrize(('values', 'best', 'early'), [
@@ -168,8 +147,10 @@ def test_best_threshold_with_and_without_stopping_early(values: list, best: int,
 
 
 @pytest.mark.parametrize(('cams', 'gt', 'error', 'message'), [
-    (np.full((2, 1, 1), 3.), np.zeros((1, 1), int), ValueError, r'\[0, 1\].*normalise'),
-    (np.full((2, 1, 1), np.nan), np.zeros((1, 1), int), ValueError, 'nan'),
+    (np.full((2, 1, 1), 3.), np.zeros((1, 1), int), ValueError, r'\[0, 1\].*normalize'),
+    (np.full((2, 1, 1), np.nan), np.zeros((1, 1), int), ValueError, 'NaN or infinite'),
+    (np.array([[[np.inf]], [[.5]]]), np.zeros((1, 1), int), ValueError, 'NaN or infinite'),
+    (np.array([[[-np.inf, .5]], [[.5, .5]]]), np.zeros((1, 2), int), ValueError, 'NaN or infinite'),
     (np.zeros((2, 1, 1)), np.full((1, 1), 3), ValueError, r'\[3\].*0 to 2'),
     (np.zeros((2, 1, 1)), np.full((1, 1), -1), ValueError, r'\[-1\]'),
     (np.zeros((2, 1, 1)), np.full((1, 1), 2**40), ValueError, str(2**40)),
@@ -184,13 +165,19 @@ def test_wrong_inputs_are_refused_and_leave_no_trace(cams: object, gt: np.ndarra
     sweep = ThresholdSweep(3)
     with pytest.raises(error, match=message):
         sweep.update(cams, gt)
-    assert sweep.num_pixels == 0
+    assert np.isnan(sweep.compute()['IoU']).all()
 
 
 @pytest.mark.parametrize('thresholds', [(), (.5, .5), (.5, .2), (-.1, .5), (.5, 1.1), (np.nan, )])
 def test_wrong_thresholds_are_refused(thresholds: tuple):
     with pytest.raises(ValueError, match='thresholds must be'):
         ThresholdSweep(3, thresholds)
+
+
+def test_thresholds_by_the_million_are_refused():
+    ThresholdSweep(2, np.linspace(0, 1, MAX_THRESHOLDS))
+    with pytest.raises(ValueError, match='1,000,000 thresholds, at most 10,000'):
+        ThresholdSweep(2, range(1_000_000))
 
 
 @pytest.mark.parametrize('channels', [(1, 0), (0, 2), (0, 0)])

@@ -1,43 +1,30 @@
-"""A recipe of real stages: trained, tested, and continued after its last validation was lost."""
+"""A recipe of real stages: the results of a training and of a test arrive in the report."""
 
 import io
-import json
 
 from rich.console import Console
 
-from mmwsss.recipes import Place, RecipeRunner, Tools, read_recipe
+from mmwsss.recipes import RecipeRunner
+from mmwsss.utils.results import read_results
 
-from ..helpers import REPO, tiny_runner_cfg, write_config, write_voc_folder
-
-
-def run(folder):
-    console = Console(file=io.StringIO(), width=400)
-    place = Place(read_recipe(folder / 'recipe.py'), folder / 'out', Tools(REPO))
-    return RecipeRunner(place, console).run(), console.file.getvalue()
+from ..helpers import tiny_runner_cfg, write_config, write_voc_folder
 
 
-def test_real_stages(tmp_path, monkeypatch):
+def test_real_stages(tmp_path, monkeypatch, make_context):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    monkeypatch.chdir(tmp_path)
     cfg = tiny_runner_cfg(write_voc_folder(tmp_path / 'data'), tmp_path / 'unused')
     del cfg['work_dir']
     config = write_config(cfg, tmp_path / 'tiny.py')
-    stages = [dict(name='fcn', kind='train', config=str(config), cfg_options={'optim_wrapper.optimizer.lr': 0.5}),
-              dict(name='val', kind='test', checkpoint='fcn', report=['seg/*'])]
-    write_config(dict(title='Tiny', stages=stages), tmp_path / 'recipe.py')
-    records, _ = run(tmp_path)
-    trained, tested = (record['results']['seg/mIoU'] for record in records)
-    assert trained == tested
+    context = make_context([
+        dict(name='fcn', kind='train', config=str(config), cfg_options={'optim_wrapper.optimizer.lr': 0.5}),
+        dict(name='val', kind='test', checkpoint='fcn', report=['seg/*'])
+    ])
+    console = Console(file=io.StringIO(), width=400)
+    trained, tested = (record['results'] for record in RecipeRunner(context, console).run())
+    assert trained['seg/mIoU'] == tested['seg/mIoU']
     assert (tmp_path / 'out/fcn/iter_2.pth').is_file()
-    assert '| seg/aAcc ' in (tmp_path / 'out/report.md').read_text()
-
-    # As if the run had been killed between the last checkpoint and the end of the validation.
-    (tmp_path / 'out/fcn/stage.json').unlink()
-    for log in (tmp_path / 'out/fcn').glob('*/vis_data/scalars.json'):
-        lines = [line for line in log.read_text().splitlines() if 'seg/mIoU' not in json.loads(line)]
-        log.write_text('\n'.join(lines) + '\n')
-    records, printed = run(tmp_path)
-    assert 'tools/test.py' in printed
-    assert 'tools/train.py' not in printed
-    assert 'val: done' in printed, 'the checkpoint is the same'
-    assert [record['results']['seg/mIoU'] for record in records] == [trained, tested]
+    assert '| seg/aAcc |' in (tmp_path / 'out/report.md').read_text()
+    results = read_results(tmp_path / 'out/fcn/results.json')
+    assert (results['tool'], results['config'], results['iter']) == ('train.py', 'tiny.py', 2)
+    assert results['checkpoint'].endswith('out/fcn/iter_2.pth')
+    assert results['best']['seg/mIoU']['value'] == results['metrics']['seg/mIoU']

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmwsss.apis import checkpoint_hash
+from mmwsss.evaluation import EvaluationResult
 from mmwsss.registry import MODELS
 
 from ..colour_cam import colour_cam_config
@@ -136,8 +137,11 @@ def test_no_test_data(tool):
         tool.choose_split(Config(dict(test_dataloader=None)), 'val')
 
 
-def test_a_rate_that_is_undefined_is_null(tool):
-    curve = {key: np.array([1., np.nan]) for key in ('mIoU', 'FP', 'FN', 'mPrecision', 'mRecall')}
-    row = tool.row_of({**curve, 'thresholds': np.array([.1, .2])}, .2)
-    assert (row['mIoU'], row['oracle_mIoU'], row['curve']['FP']) == (None, 1, [1, None])
-    assert tool.cells({**row, 'label': 'a', 'map': 'm', 'setting': {}})[2] == '-'
+def test_a_mean_that_is_undefined_is_null(tool):
+    masks_of_background = np.array([9, 0])
+    result = EvaluationResult(np.array([[9, 0]] * 2), np.array([[9, 0]] * 2), masks_of_background, ['background', 'a'],
+                              np.array([.1, .2]))
+    row = {**tool.row_of(result, .2), 'label': 'a', 'map': 'm', 'setting': {}, 'num_images': 1, 'split': 'val'}
+    assert (row['mIoU'], row['oracle_mIoU'], row['curve']['FP'], row['threshold']) == (None, None, [None, None], .2)
+    assert tool.cells(row)[2] == '-'
+    assert 'no pixel of a foreground class' in tool.describe([row, row])

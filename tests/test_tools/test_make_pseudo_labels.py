@@ -1,4 +1,4 @@
-"""tools/make_pseudo_labels.py and tools/eval_pseudo_labels.py, one after the other."""
+"""tools/make_pseudo_labels.py; tools/eval_pseudo_labels.py on what it made."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsss.apis import PseudoLabelError, init_model
-from mmwsss.datasets.map_files import read_cams, read_scores, write_label_map
+from mmwsss.datasets.map_files import read_cams, read_scores
 from tests.colour_cam import colour_cam_config
 from tests.helpers import REPO, call_tool, run_tool, write_config, write_voc_folder
 
@@ -55,6 +55,9 @@ def test_labels_and_summary(root: Path):
     manifest = json.loads((root / 'crf/pseudo_labels.json').read_text())['settings']
     assert (manifest['threshold'], manifest['high'], manifest['post']) == (.5, .7, 'crf')
     assert manifest['crf']['bilateral_sxy'] == 80
+    results = json.loads((root / 'crf/results.json').read_text())
+    assert results['num_images'] == 6
+    assert 0 < results['metrics']['pseudo/background_pixels'] < 100
 
 
 def test_two_processes_write_the_same_as_one(root: Path):
@@ -119,7 +122,7 @@ def test_kill_9_and_the_same_command_again(root: Path, tmp_path: Path, monkeypat
     assert f'{6 - finished} made in' in capsys.readouterr().out
     call_tool(MAKE, *arguments, tmp_path / 'whole', '--workers', '0')
     assert contents(tmp_path / 'killed') == contents(tmp_path / 'whole')
-    assert len(contents(tmp_path / 'whole')) == 6 * 4 + 1
+    assert len(contents(tmp_path / 'whole')) == 6 * 4 + 2
 
 
 def test_damaged_files_are_made_again(root: Path, tmp_path: Path):
@@ -222,70 +225,11 @@ def evaluate(root: Path, *args: object) -> dict:
     return json.loads((root / 'found.json').read_text())
 
 
-def test_evaluation_of_labels(root: Path, capsys: pytest.CaptureFixture):
-    found = evaluate(root, '--label-dir', root / 'crf', '--plot', root / 'labels.png')
+def test_evaluation_of_labels(root: Path):
+    found = evaluate(root, '--label-dir', root / 'crf')
     assert found['metrics']['pseudo/mIoU'] > 80
     assert found['metrics']['pseudo/mIoU'] == pytest.approx(np.mean(found['IoU']), abs=.01)
     assert found['classes'] == ['background', 'disc', 'bar']
     assert found['num_images'] == 6
-    with Image.open(root / 'labels.png') as image:
-        assert image.width > 500
-    output = capsys.readouterr().out
-    assert all(word in output for word in ('disc', 'precision', 'recall', 'undecided', 'pseudo/mIoU'))
-
-
-def test_evaluation_of_class_maps(root: Path, capsys: pytest.CaptureFixture):
-    found = evaluate(root, '--cam-dir', root / 'crf/cams', '--thresholds', '0.1:0.9:0.2', '--threshold',
-                     '.5', '--num-classes', '3', '--plot', root / 'cams.pdf')
-    assert found['thresholds'] == [.1, .3, .5, .7, .9]
-    metrics = found['metrics']
-    assert metrics['pseudo/mIoU'] == round(found['mIoU'][2], 2)
-    assert metrics['pseudo/oracle_mIoU'] == round(max(found['mIoU']), 2)
-    assert metrics['pseudo/oracle_threshold'] == found['thresholds'][int(np.argmax(found['mIoU']))]
-    assert (root / 'cams.pdf').stat().st_size > 1000
-    assert 'oracle, the best by the masks' in capsys.readouterr().out
-    only_oracle = evaluate(root, '--cam-dir', root / 'crf/cams', '--thresholds', '0:0.99:0.01')
-    assert all('oracle' in key for key in only_oracle['metrics'])
-
-
-def test_dictionaries_of_other_code_bases_at_many_thresholds(tmp_path: Path):
-    """Worked example: the curve dips at 0.2, where stopping early ends the search."""
-    gt = {'a': [[0, 0, 1], [0, 1, 1]], 'b': [[2, 2, 255], [2, 0, 0]]}
-    cams = {'a': {0: [[.1, .3, .9], [.3, .6, .2]]},
-            'b': {1: [[.8, .5, .9], [.3, .2, .1]], 0: [[.1, .6, 0], [.1, .3, 0]]}}
-    (tmp_path / 'cams').mkdir()
-    for name in 'ab':
-        write_label_map(np.array(gt[name]), tmp_path / f'gt/{name}.png')
-        np.save(tmp_path / f'cams/{name}.npy', {key: np.array(cam, np.float32) for key, cam in cams[name].items()})
-    (tmp_path / 'ids.txt').write_text('a\nb\n')
-    found = {}
-    for flags in ((), ('--stop-early', ), ('--stop-early', '--threshold', '.35')):
-        call_tool(EVAL, '--gt-dir', tmp_path / 'gt', '--split', tmp_path / 'ids.txt', '--cam-dir', tmp_path / 'cams',
-                  '--num-classes', '3', '--thresholds', '0:0.7:0.1', '--json', tmp_path / 'found.json', *flags)
-        found[flags] = json.loads((tmp_path / 'found.json').read_text())
-    assert found[()]['mIoU'] == pytest.approx(
-        [29.1667, 49.8413, 42.8571, 51.5873, 51.5873, 51.5873, 40.7407, 40.7407], abs=1e-4)
-    assert found[()]['metrics']['pseudo/oracle_mIoU'] == 51.59
-    assert found[()]['metrics']['pseudo/oracle_threshold'] == .3
-    for flags in list(found)[1:]:
-        assert found[flags]['metrics']['pseudo/oracle_mIoU'] == 49.84
-        assert found[flags]['metrics']['pseudo/oracle_threshold'] == .1
-
-
-def test_wrong_arguments_of_the_evaluation(root: Path, tmp_path: Path,
-                                           capsys: pytest.CaptureFixture):
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='6 of 6 label maps'):
-        evaluate(root, '--label-dir', tmp_path / 'empty')
-    for text in ('0:1', '0:2:0.1', '0.5:0.1:0.1', '0:1:-0.1', '0:1:0', 'a:b:c'):
-        with pytest.raises(SystemExit):
-            evaluate(root, '--cam-dir', root / 'crf/cams', '--thresholds', text)
-        assert repr(text) in capsys.readouterr().err
-    (root / 'data/classes.txt').rename(root / 'data/names.txt')
-    try:
-        with pytest.raises(ValueError, match=r'--num-classes or --classes.*classes\.txt'):
-            evaluate(root, '--label-dir', root / 'crf')
-        named = evaluate(root, '--label-dir', root / 'crf', '--classes', root / 'data/names.txt')
-        assert named['classes'] == ['background', 'disc', 'bar']
-    finally:
-        (root / 'data/names.txt').rename(root / 'data/classes.txt')
+    found = evaluate(root, '--cam-dir', root / 'crf/cams', '--threshold', '.5')
+    assert 50 < found['metrics']['pseudo/mIoU'] <= found['metrics']['pseudo/oracle_mIoU']

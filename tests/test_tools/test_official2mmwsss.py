@@ -2,12 +2,14 @@
 
 import argparse
 import io
+import re
 
 import pytest
 import torch
 from rich.console import Console
 
 from mmwsss.apis import init_model
+from mmwsss.checkpoints import read_checkpoint
 
 from ..helpers import load_tool, run_tool
 from ..official_checkpoints import class_token_shapes, conformer_shapes, random_weights, toco_shapes, vit_shapes
@@ -78,6 +80,50 @@ def test_backbone_start(tool, tmp_path):
     model.init_weights()
     assert torch.equal(model.pos_embed, weights['pos_embed'])
     assert torch.equal(model.ln1.bias, weights['norm.bias'])
+
+
+def test_safetensors_on_demand(tool, small_toco, tmp_path):
+    torch.save(small_toco, tmp_path / 'official.pth')
+    for suffix in ('.pth', '.safetensors'):
+        tool.convert('toco', f'{tmp_path}/official.pth', f'{tmp_path}/out{suffix}', Console(file=io.StringIO()))
+    expected, found = (read_checkpoint(tmp_path / f'out{suffix}') for suffix in ('.pth', '.safetensors'))
+    assert found['meta'] == expected['meta']
+    assert found['state_dict'].keys() == expected['state_dict'].keys()
+    assert all(torch.equal(found['state_dict'][key], value) for key, value in expected['state_dict'].items())
+    tool.convert('toco', f'{tmp_path}/official.pth', f'{tmp_path}/again.safetensors', Console(file=io.StringIO()))
+    assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'out.safetensors').read_bytes()
+
+
+LOST = {
+    'a block': (r'blocks\.2\.', r'official.pth is not a checkpoint of DeiT.* incomplete: 12 .*layers\.2\.attn\.proj'),
+    'a part of the last block': (r'blocks\.3\.mlp', r'incomplete: 4 .*backbone\.layers\.3\.ffn\.layers\.0'),
+    'the first block': (r'blocks\.0\.', 'layers.0.attn'),
+    'the norm': (r'norm\.', r"it lacks 'norm"),
+}
+
+
+@pytest.mark.parametrize('kind', LOST)
+def test_incomplete_checkpoints_are_refused(tool, tmp_path, kind):
+    lost, message = LOST[kind]
+    weights = {name: value for name, value in random_weights(vit_shapes(**SMALL)).items() if not re.match(lost, name)}
+    with pytest.raises(ValueError, match=message):
+        convert(tool, 'deit', weights, tmp_path)
+    assert not (tmp_path / 'out.pth').exists()
+
+
+def test_an_unusual_depth_is_said(tool, tmp_path):
+    sizes = dict(SMALL, width=8, mlp=8)
+    assert 'has 11 transformer blocks, where published' in convert(
+        tool, 'deit', random_weights(vit_shapes(**dict(sizes, depth=11))), tmp_path)
+    assert 'transformer blocks' not in convert(
+        tool, 'deit', random_weights(vit_shapes(**dict(sizes, depth=12))), tmp_path)
+
+
+def test_weights_that_are_not_finite_are_refused(tool, tmp_path):
+    weights = random_weights(vit_shapes(**SMALL))
+    weights['norm.bias'][3] = float('inf')
+    with pytest.raises(ValueError, match=r'official\.pth has weights that are not finite: norm\.bias'):
+        convert(tool, 'deit', weights, tmp_path)
 
 
 @pytest.mark.parametrize('content', [

@@ -125,6 +125,16 @@ def test_full_size_affinity_network(tool, tmp_path):
     assert ((affinity >= 0) & (affinity <= 1)).all()
 
 
+@pytest.mark.parametrize('lost', ['b2_2', 'b4', 'b4_3', 'b4_5', 'b5', 'b6', 'b7'])
+def test_a_lost_unit_is_named(tool, tmp_path, lost):
+    weights = {name: value for name, value in weights_of().items() if not name.startswith(f'{lost}.')}
+    with pytest.raises(ValueError, match=f'incomplete: .*{lost}'):
+        converted(tool, 'resnet38-imagenet', weights, tmp_path)
+    torch.save(weights, tmp_path / 'lost.pth')
+    with pytest.raises(ValueError, match=rf'lost\.pth is not a checkpoint .*incomplete: .*{lost}'):
+        CheckpointLoader.load_checkpoint(f'resnet38+{tmp_path}/lost.pth')
+
+
 def test_kinds_are_told_apart(tool, tmp_path):
     plain = weights_of()
     affinity = weights_of(**{'f8_3.weight': (4, 4, 1, 1), 'f9.weight': (4, 4, 1, 1)})

@@ -5,6 +5,8 @@ import hashlib
 import pytest
 import torch
 
+from mmwsss.checkpoints import read_checkpoint
+
 from ..helpers import call_tool, load_tool
 
 SCRIPT = 'tools/model_converters/publish_backbone.py'
@@ -38,6 +40,16 @@ def test_same_weights_same_name(checkpoint, tmp_path):
     first, second = (next((tmp_path / folder).iterdir()) for folder in ('a', 'b'))
     assert first.name == second.name
     assert torch.load(first, weights_only=True)['state_dict']['layers.0.ln1.weight'].dtype == torch.float32
+
+
+def test_safetensors_on_demand(checkpoint, tmp_path):
+    path, weights = checkpoint
+    call_tool(SCRIPT, path, tmp_path / 'out/vit', '--safetensors', '--meta', 'accuracy/top1=81.5')
+    result, = (tmp_path / 'out').iterdir()
+    assert result.name == f'vit-{hashlib.sha256(result.read_bytes()).hexdigest()[:8]}.safetensors'
+    content = read_checkpoint(result)
+    assert content['meta'] == {'accuracy/top1': '81.5'}
+    assert torch.equal(content['state_dict']['layers.0.ln1.weight'], weights['backbone.layers.0.ln1.weight'].half())
 
 
 def test_wrong_prefix_and_meta_are_explained(checkpoint, tmp_path):

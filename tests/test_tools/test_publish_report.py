@@ -8,12 +8,12 @@ from ..helpers import call_tool, load_tool
 SCRIPT = 'tools/analysis_tools/publish_report.py'
 
 
-def test_report_with_small_pictures(tmp_path):
+def test_report_with_small_figures(tmp_path):
     out, target = tmp_path / 'out', tmp_path / 'docs/report'
-    (out / 'pictures').mkdir(parents=True)
-    Image.new('RGB', (1000, 300)).save(out / 'pictures/cam.png')
-    Image.new('RGBA', (50, 20)).save(out / 'pictures/plot.png')
-    (out / 'report.md').write_text('# A\n\n![CAM](pictures/cam.png)\n\n![plot](pictures/plot.png)\n')
+    (out / 'figures').mkdir(parents=True)
+    Image.new('RGB', (1000, 300)).save(out / 'figures/cam.png')
+    Image.new('RGBA', (50, 20)).save(out / 'figures/plot.png')
+    (out / 'report.md').write_text('# A\n\n![CAM](figures/cam.png)\n\n![plot](figures/plot.png)\n')
     call_tool(SCRIPT, out, target, '--width', 200)
     assert (target / 'report.md').read_text() == '# A\n\n![CAM](cam.jpg)\n\n![plot](plot.jpg)\n'
     sizes = {}

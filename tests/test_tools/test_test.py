@@ -57,6 +57,9 @@ def plain(root):
 
 def test_numbers_label_maps_and_pictures(plain):
     assert 0 <= numbers(plain / 'plain')['seg/mIoU'] <= 100
+    results = json.loads((plain / 'plain/results.json').read_text())
+    assert (results['tool'], results['checkpoint']) == ('test.py', str(plain / 'model.pth'))
+    assert results['metrics']['seg/mIoU'] == pytest.approx(numbers(plain / 'plain')['seg/mIoU'])
     written = masks(plain / 'plain_out')
     assert sorted(written) == ['img_006', 'img_007', 'img_008']
     assert all(mask.shape == (40, 56) and mask.max() <= 2 for mask in written.values())
@@ -93,8 +96,9 @@ def tool():
     return load_tool('tools/test.py')
 
 
-def test_out_finds_the_segmentation_metric(tool, tmp_path):
-    cfg = Config(dict(test_evaluator=[dict(type='CAMMetric'), dict(type='mmseg.IoUMetric')]))
+@pytest.mark.parametrize('name', ['mmseg.IoUMetric', 'IoUMetric', 'CheckedIoUMetric'])
+def test_out_finds_the_segmentation_metric(tool, tmp_path, name):
+    cfg = Config(dict(test_evaluator=[dict(type='CAMMetric'), dict(type=name)]))
     tool.write_predictions(cfg, str(tmp_path / 'out'))
     assert 'output_dir' not in cfg.test_evaluator[0]
     assert cfg.test_evaluator[1].output_dir == str(tmp_path / 'out')

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ..helpers import load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
 
 
 @pytest.fixture(scope='module')
@@ -37,6 +37,9 @@ def test_run_leaves_weights_and_numbers(run):
     lines = scalars(work_dir)
     assert lines[0]['lr'] == 0.5
     assert 0 <= lines[-1]['seg/mIoU'] <= 100
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert (results['tool'], results['iter']) == ('train.py', 2)
+    assert results['metrics']['seg/mIoU'] == pytest.approx(lines[-1]['seg/mIoU'], abs=0.01)
 
 
 def test_auto_resume_continues(config, run):
@@ -44,6 +47,16 @@ def test_auto_resume_continues(config, run):
                    'optim_wrapper.optimizer.lr=0.5', cwd=run).stdout
     assert 'resumed epoch: 0, iter: 2' in out
     assert [line['step'] for line in scalars(run / 'work_dirs/tiny') if 'loss' in line] == [1, 2, 3]
+
+
+def test_another_run_s_checkpoints_are_not_written_over(config, run):
+    before = (run / 'work_dirs/tiny/iter_2.pth').read_bytes()
+    result = run_tool('tools/train.py', config, cwd=run, check=False)
+    assert result.returncode == 2
+    assert result.stdout.strip().splitlines()[-1].startswith(
+        "train.py: work_dirs/tiny holds checkpoints of another run: 'iter_2.pth'")
+    assert all(way in result.stdout for way in ('--resume', '--work-dir', '--overwrite'))
+    assert (run / 'work_dirs/tiny/iter_2.pth').read_bytes() == before
 
 
 def test_two_processes_without_gpu(config, tmp_path):
@@ -100,6 +113,37 @@ def test_resume_from_a_named_checkpoint(train, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'mine.pth'))
     with pytest.raises(FileNotFoundError, match='no checkpoint other.pth to resume from'):
         train.set_resume(cfg, 'other.pth')
+
+
+@pytest.mark.parametrize('name', ['iter_3.pth', 'epoch_12.pth'])
+def test_folders_that_hold_checkpoints(train, tmp_path, name):
+    train.check_work_dir(tmp_path / 'absent')
+    (tmp_path / 'tiny.py').write_text('')
+    train.check_work_dir(tmp_path)
+    (tmp_path / name).write_bytes(b'')
+    with pytest.raises(ValueError, match=f"holds checkpoints of another run: '{name}'"):
+        train.check_work_dir(tmp_path)
+
+
+@pytest.mark.parametrize('flags', [['--overwrite'], []])
+def test_overwriting_is_asked_for(config, tmp_path, monkeypatch, flags):
+    class Built(Exception):
+        pass
+
+    def build(cfg):
+        raise Built
+
+    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', build)
+    (tmp_path / 'iter_3.pth').write_bytes(b'')
+    with pytest.raises(Built if flags else ValueError):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path, *flags)
+
+
+def test_resuming_without_last_checkpoint_does_not_start_over_another_run(config, tmp_path):
+    (tmp_path / 'iter_3.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text('')
+    with pytest.raises(ValueError, match='holds checkpoints of another run'):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path, '--resume')
 
 
 def test_amp_flag(train, monkeypatch):

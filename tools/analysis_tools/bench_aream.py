@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from all_attention import pass_with_all_attention
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
@@ -19,7 +20,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmwsss.models import CAMClassifier
+from mmwsss.models import CAMClassifier, Request, extract_features
+from mmwsss.models.backbones import QueryKeys
 from mmwsss.models.utils import (
     normalize_cams,
     reactivated_cams,
@@ -43,39 +45,35 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def keep(layer: int, attention: Tensor) -> Tensor:
-    """Keep attention (B, heads, T, T) as it is."""
-    return attention
-
-
-def patch_part(maps: dict[int, Tensor], num_tokens: int) -> Tensor:
-    """Stack what all heads (B, heads, T, T) of all layers gave, average and cut: (B, L, N, N)."""
-    return torch.stack(list(maps.values()), dim=1).mean(dim=2)[:, :, num_tokens:, num_tokens:]
+def patch_part(maps: Tensor, num_tokens: int) -> Tensor:
+    """Average what all heads (B, L, heads, T, T) of all layers gave, and cut: (B, L, N, N)."""
+    return maps.mean(dim=2)[:, :, num_tokens:, num_tokens:]
 
 
 @torch.no_grad()
 def plain_view(model: CAMClassifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the re-activated maps (B, C, h, w) and the weights (B, L) of the layers' losses."""
+    """Compute the re-activated maps (B, C, h, w) and the weights (B, L) of the layers' losses."""
     backbone, head = model.backbone, model.cam_head
-    tokens = backbone.forward_tokens(images, attention=range(backbone.num_layers), attention_fn=keep)
-    num_tokens, grid = backbone.num_extra_tokens, tokens.patch_tokens.shape[-2:]
-    last = torch.stack(list(tokens.attentions.values())[-head.attention_layers:]).mean(dim=(0, 2))
-    cams = head.patch_classifier(tokens.patch_tokens).relu() * last[:, :num_tokens, num_tokens:].unflatten(2, grid)
+    features, attention = pass_with_all_attention(backbone, images)
+    num_tokens = backbone.num_extra_tokens
+    last = attention[:, -head.attention_layers:].mean(dim=(1, 2))[:, :num_tokens, num_tokens:]
+    cams = head.patch_classifier(features.maps[-1]).relu() * last.unflatten(2, features.grid)
     cams = normalize_cams(cams * labels[:, :, None, None], 'minmax', eps=1e-6)
-    affinities = patch_part(tokens.attentions, num_tokens)
+    affinities = patch_part(attention, num_tokens)
     weights, counterparts = reactivation_weights(cams, affinities, labels)
     return reactivated_cams(cams, affinities, weights), counterparts
 
 
 def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[str, Tensor]:
     """Compute the losses of an iteration, ``loss_cls``, ``loss_patch`` and ``loss_affinity``, with everything kept."""
-    mechanism, size = model.reactivation, images.shape[-2:]
+    mechanism, size = model.auxiliary['reactivation'], images.shape[-2:]
     labels = torch.stack([sample.gt_label for sample in samples]).to(images)
     backbone = model.backbone
-    student = backbone.forward_tokens(
-        images, attention=range(backbone.num_layers), attention_fn=keep, attention_logits=True)
+    layers = QueryKeys(grad=True)
+    student = extract_features(backbone, images, Request(observations=(layers, )))
+    products = torch.stack([query @ key.transpose(-2, -1) for query, key in student[layers]], dim=1)
     scores = {'logits': student.class_tokens.mean(dim=2),
-              'patch_logits': model.cam_head.patch_classifier(student.patch_tokens).mean(dim=(2, 3))}
+              'patch_logits': model.cam_head.patch_classifier(student.maps[-1]).mean(dim=(2, 3))}
     model.eval()
     maps, counterparts = plain_view(model, images, labels)
     mirrored, _ = plain_view(model, images.flip(-1), labels)
@@ -85,8 +83,8 @@ def plain_losses(model: CAMClassifier, images: Tensor, samples: list) -> dict[st
                                    valid_boxes(samples, images))
     tokens = F.interpolate(pseudo[:, None].float(), size=maps.shape[-2:], mode='nearest')[:, 0]
     pairs = token_affinity_labels(tokens.long(), include_diagonal=True)
-    losses = model.classification_losses(scores, labels)
-    logits = patch_part(student.attentions, backbone.num_extra_tokens)
+    losses = {f'loss_{term}': value for term, value in model.classification_losses(scores, labels).items()}
+    logits = patch_part(products, backbone.num_extra_tokens)
     return {**losses, 'loss_affinity': mechanism.weight * plain_affinity_loss(logits, pairs, counterparts)}
 
 

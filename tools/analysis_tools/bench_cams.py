@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from all_attention import pass_with_all_attention
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -65,14 +66,14 @@ def example(config: str, size: tuple[int, int], present: int) -> tuple[CAMClassi
 
 
 def our_cams(model: CAMClassifier, image: Tensor, labels: Tensor) -> np.ndarray:
-    """Give the maps (P, H, W) of the classes present as ``make_pseudo_labels`` does."""
-    cams = model.multi_scale_cams(image, classes=labels.nonzero().flatten())['cams']
+    """Compute the maps (P, H, W) of the classes present as ``make_pseudo_labels`` does."""
+    cams = model.predict_cams(image, classes=labels.nonzero().flatten(), scored_view=None)['cams']
     return cams_at_image_size(cams, dict(ori_shape=tuple(image.shape[-2:])))[0].float().cpu().numpy()
 
 
 @torch.no_grad()
 def plain_cams(model: CAMClassifier, image: Tensor, labels: Tensor) -> np.ndarray:
-    """Give the same view by view, with all attention kept and the maps of all classes enlarged."""
+    """Compute the same view by view, with all attention kept and the maps of all classes enlarged."""
     total = 0
     for mirrored in (False, True):
         maps, affinity = _plain_pass(model, image.flip(-1) if mirrored else image)
@@ -85,14 +86,12 @@ def plain_cams(model: CAMClassifier, image: Tensor, labels: Tensor) -> np.ndarra
 
 
 def _plain_pass(model: CAMClassifier, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Give fused maps (1, C, h, w) and the affinity (L, 1, N, N) of every layer."""
-    backbone, head = model.backbone, model.cam_head
-    classes, grid = head.num_classes, backbone.token_grid(image.shape[-2:])
-    kept = backbone.forward_tokens(
-        image, attention=range(backbone.num_layers), attention_fn=lambda layer, attention: attention)
-    attention = torch.stack(list(kept.attentions.values())).mean(dim=2)
-    class_to_patch = attention[-head.attention_layers:].sum(dim=0)[:, :classes, classes:].unflatten(2, grid)
-    patch_cams = F.relu(head.patch_classifier(kept.patch_tokens))
+    """Compute fused maps (1, C, h, w) and the affinity (L, 1, N, N) of every layer."""
+    head, classes = model.cam_head, model.cam_head.num_classes
+    features, attention = pass_with_all_attention(model.backbone, image)
+    attention = attention.mean(dim=2).transpose(0, 1)
+    class_to_patch = attention[-head.attention_layers:].sum(dim=0)[:, :classes, classes:].unflatten(2, features.grid)
+    patch_cams = F.relu(head.patch_classifier(features.maps[-1]))
     return class_to_patch * patch_cams, attention[:, :, classes:, classes:]
 
 

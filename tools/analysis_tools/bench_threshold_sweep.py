@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def random_images(args: argparse.Namespace) -> list:
-    """Smooth class maps with ``args.present`` classes, and ground truth of all classes."""
+    """Make smooth class maps with ``args.present`` classes, and ground truth of all classes."""
     generator = torch.Generator().manual_seed(args.seed)
     images = []
     for _ in range(args.images):
@@ -41,7 +41,7 @@ def random_images(args: argparse.Namespace) -> list:
 
 
 def one_pass(images: list, thresholds: np.ndarray, num_classes: int) -> np.ndarray:
-    """The IoU (T, K) of all thresholds by :class:`ThresholdSweep`."""
+    """Compute the IoU (T, K) of all thresholds by :class:`ThresholdSweep`."""
     sweep = ThresholdSweep(num_classes, thresholds)
     for cams, gt in images:
         sweep.update(cams, gt)
@@ -49,14 +49,14 @@ def one_pass(images: list, thresholds: np.ndarray, num_classes: int) -> np.ndarr
 
 
 def pass_per_threshold(images: list, thresholds: np.ndarray, num_classes: int) -> np.ndarray:
-    """The same by a whole evaluation per threshold: background plane, argmax, confusion matrix."""
+    """Compute the same by a whole evaluation per threshold: background plane, argmax, confusion matrix."""
     return np.stack([_evaluate_labels(images, threshold, num_classes, _argmax_label)
                      for threshold in thresholds])
 
 
 def pass_per_threshold_shared_argmax(images: list, thresholds: np.ndarray,
                                      num_classes: int) -> np.ndarray:
-    """The same with the winning class computed once; per threshold only labels and confusion."""
+    """Compute the same with the winning class computed once; per threshold only labels and confusion."""
     winners = [(cams.max(0), gt) for cams, gt in images]
     return np.stack([_evaluate_labels(winners, threshold, num_classes, _threshold_label)
                      for threshold in thresholds])
@@ -84,7 +84,7 @@ def _evaluate_labels(images: list, threshold: float, num_classes: int,
 
 
 def best_time(function: Callable, repeats: int) -> tuple[float, np.ndarray]:
-    """Seconds of the fastest of ``repeats`` calls, and the result."""
+    """Return the seconds of the fastest of ``repeats`` calls, and the result."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

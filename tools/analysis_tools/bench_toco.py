@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmwsss.models import ToCo
+from mmwsss.models import ToCo, extract_features
 from mmwsss.models.utils import (
     cams_to_labels,
     cams_to_roi,
@@ -68,8 +68,9 @@ def plain_losses(model: ToCo, views: dict[str, Tensor], samples: list, refine=No
     corners, positive = sample_local_windows(
         cams_to_roi(aux_cams, labels, low, high), size, cfg['num_local_crops'], seeds=seeds)
 
-    _, features, aux_features = encode(model, images)
-    logits = model.cam_head(features, aux_features)
+    student_pass = extract_features(model.backbone, images, model.cam_head.request())
+    features = student_pass.maps[-1]
+    logits = model.cam_head(student_pass)
     soft_margin = nn.MultiLabelSoftMarginLoss()
     losses = dict(cls=soft_margin(logits['logits'], labels), aux=soft_margin(logits['aux_logits'], labels))
     globals_ = torch.cat([views[name] for name in PASSES])
@@ -97,14 +98,14 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def encode(model: ToCo, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give class token (B, D), last tokens and auxiliary tokens (B, D, h, w) of one pass."""
-    tokens = model.backbone.forward_tokens(images, hidden=[model.cam_head.aux_layer])
-    return tokens.class_tokens[:, 0], tokens.patch_tokens, *tokens.hidden.values()
+    """Return class token (B, D), last tokens and auxiliary tokens (B, D, h, w) of one pass."""
+    features = extract_features(model.backbone, images, model.cam_head.request())
+    return features.class_tokens[:, 0], features.maps[-1], *features.hidden.values()
 
 
 @torch.no_grad()
 def plain_cams(model: ToCo, images: Tensor) -> list[Tensor]:
-    """Give final and auxiliary maps (B, C, S, S) of all classes, a full pass with decoder for every scale."""
+    """Compute final and auxiliary maps (B, C, S, S) of all classes, a full pass with decoder for every scale."""
     size = images.shape[-2:]
     sums = [0, 0]
     for scale in model.train_cfg['cams']['scales']:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from all_attention import pass_with_all_attention
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 @torch.no_grad()
 def plain_cams(model: CAMClassifier, image: Tensor, present: Tensor) -> Tensor:
-    """Give the maps (1, P, H, W) of the classes present, view by view, with all attention kept.
+    """Compute the maps (1, P, H, W) of the classes present, view by view, with all attention kept.
 
     Args:
         model: With the settings of the published evaluation, but for the sizes of the views.
@@ -50,11 +51,9 @@ def plain_cams(model: CAMClassifier, image: Tensor, present: Tensor) -> Tensor:
         for mirrored in (False, True):
             view = resize_photos(image, size, black, white)
             view = view.flip(-1) if mirrored else view
-            tokens = backbone.forward_tokens(
-                view, attention=range(backbone.num_layers), attention_fn=lambda layer, attention: attention)
-            attention = torch.stack(list(tokens.attentions.values()))
-            affinity = attention.mean(dim=2).sum(dim=0)[:, 1:, 1:]
-            maps = head.conv_cls_head(tokens.features)
+            features, attention = pass_with_all_attention(backbone, view)
+            affinity = attention.mean(dim=2).sum(dim=1)[:, 1:, 1:]
+            maps = head.conv_cls_head(features.maps[-1])
             maps = (affinity @ maps.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, maps.shape[2:])
             maps = resize_maps(maps, image.shape[-2:])[:, 1:] * labels
             total = total + (maps.flip(-1) if mirrored else maps)
@@ -97,7 +96,7 @@ def main() -> None:
     present = torch.arange(args.present, device=device)
     arrangements = {
         'one view at a time, all attention kept': lambda: plain_cams(model, image, present),
-        'TransCAM': lambda: model.multi_scale_cams(image, classes=present)['cams']}
+        'TransCAM': lambda: model.predict_cams(image, classes=present, scored_view=None)['cams']}
     plain, ours = (function() for function in arrangements.values())
     seconds = fastest(list(arrangements.values()), device, args.repeats)
     memory = [peak_mib(function, device) for function in arrangements.values()]

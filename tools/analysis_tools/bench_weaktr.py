@@ -15,6 +15,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 import torch
+from all_attention import pass_with_all_attention
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -23,7 +24,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mmwsss.apis.configs import strip_pretrained
-from mmwsss.models import CAMClassifier
+from mmwsss.models import CAMClassifier, extract_features
 from mmwsss.registry import MODELS
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.memory import peak_memory
@@ -42,33 +43,32 @@ def parse_args() -> argparse.Namespace:
 
 
 def plain_scores(model: CAMClassifier, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Give the three scores, each (B, C), and the fine maps (B, C, h, w), with everything stored."""
+    """Compute the three scores, each (B, C), and the fine maps (B, C, h, w), with everything stored."""
     head, backbone = model.cam_head, model.backbone
     fusion, count = head.attention_fusion, head.num_classes
-    maps, features = [], []
-    hooks = [layer.attn.proj.register_forward_hook(lambda module, args, out: features.append(out.detach()))
+    outputs = []
+    hooks = [layer.attn.proj.register_forward_hook(lambda module, args, out: outputs.append(out.detach()))
              for layer in backbone.layers]
-    tokens = backbone.forward_tokens(
-        images, attention=range(backbone.num_layers), attention_fn=lambda layer, attention: maps.append(attention))
+    features, maps = pass_with_all_attention(backbone, images, grad=True)
     for hook in hooks:
         hook.remove()
-    stack = torch.stack(maps).detach().permute(1, 2, 0, 3, 4).flatten(1, 2)
+    stack = maps.detach().transpose(1, 2).flatten(1, 2)
     if fusion.pool_source == 'attention':
         pooled = stack.mean(dim=(2, 3)) if fusion.pool == 'avg' else stack.amax(dim=(2, 3))
     else:
-        split = torch.stack(features, dim=1).unflatten(3, (-1, fusion.num_heads)).permute(0, 4, 1, 2, 3).flatten(1, 2)
+        split = torch.stack(outputs, dim=1).unflatten(3, (-1, fusion.num_heads)).permute(0, 4, 1, 2, 3).flatten(1, 2)
         pooled = split.mean(dim=2) if fusion.pool == 'avg' else split.amax(dim=2)
     fused = (fusion(pooled)[:, :, None, None] * stack).mean(dim=1)
-    coarse = head.patch_classifier(tokens.patch_tokens)
+    coarse = head.patch_classifier(features.maps[-1])
     product = fused[:, :count, count:] * coarse.detach().relu().flatten(2)
     fine = torch.bmm(product, fused[:, count:, count:].transpose(1, 2)).unflatten(2, coarse.shape[2:])
-    scores = dict(logits=tokens.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)),
+    scores = dict(logits=features.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)),
                   fine_logits=fine.mean(dim=(2, 3)))
     return scores, fine
 
 
 def train(model: CAMClassifier, labels: Tensor, scores: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Run one iteration up to the gradients; give losses and gradients by name."""
+    """Run one iteration up to the gradients; return losses and gradients by name."""
     model.zero_grad(set_to_none=False)  # gradients take their memory before it is measured
     losses = model.classification_losses(scores(), labels)
     sum(losses.values()).backward()
@@ -77,19 +77,30 @@ def train(model: CAMClassifier, labels: Tensor, scores: Callable[[], dict[str, T
 
 
 def worst(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    """Give the largest difference, relative to the largest value of its tensor."""
+    """Return the largest difference, relative to the largest value of its tensor."""
     return max(float((one[name] - other[name]).abs().max() / one[name].abs().max().clamp_min(1e-12)) for name in other)
 
 
 def two_scores(model: CAMClassifier, images: Tensor) -> dict[str, Tensor]:
-    """Give the scores that need no attention."""
-    tokens = model.backbone.forward_tokens(images)
-    coarse = model.cam_head.patch_classifier(tokens.patch_tokens)
-    return dict(logits=tokens.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)))
+    """Compute the scores that need no attention."""
+    features = extract_features(model.backbone, images)
+    coarse = model.cam_head.patch_classifier(features.maps[-1])
+    return dict(logits=features.class_tokens.mean(dim=2), coarse_logits=coarse.mean(dim=(2, 3)))
+
+
+def our_scores(model: CAMClassifier, images: Tensor) -> dict[str, Tensor]:
+    """Compute the three scores as a training iteration does."""
+    return model.cam_head(extract_features(model.backbone, images, model.cam_head.request()))
+
+
+def our_maps(model: CAMClassifier, images: Tensor) -> dict[str, Tensor]:
+    """Compute the fine maps of one view."""
+    head = model.cam_head
+    return head.maps(extract_features(model.backbone, images, head.request(['cams'])), ['cams'])
 
 
 def measure(run: Callable[[], dict], args: argparse.Namespace) -> tuple[float, float, dict]:
-    """Give peak memory in MiB, the seconds of the fastest round, and the results."""
+    """Return peak memory in MiB, the seconds of the fastest round, and the results."""
     results = {key: value.clone() for key, value in run().items()}
     with peak_memory(args.device) as peak:
         run()
@@ -124,13 +135,13 @@ def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
     labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
     name = cfg.filename.split('/')[-1].removesuffix('.py')
     *plain, expected = measure(lambda: train(model, labels, lambda: plain_scores(model, images)[0]), args)
-    *ours, found = measure(lambda: train(model, labels, lambda: model.cam_head(model.backbone, images)), args)
+    *ours, found = measure(lambda: train(model, labels, lambda: our_scores(model, images)), args)
     *without, _ = measure(lambda: train(model, labels, lambda: two_scores(model, images)), args)
     table.add_row(*row(f'{name}: iteration', plain, ours, f'{worst(expected, found):.1e}'))
     table.add_row(*row(f'{name}: fusion', *([a - b for a, b in zip(way, without)] for way in (plain, ours))))
     with torch.no_grad():
         *plain, expected = measure(lambda: dict(cams=plain_scores(model, images)[1]), args)
-        *ours, found = measure(lambda: dict(cams=model.class_maps(images)['cams']), args)
+        *ours, found = measure(lambda: our_maps(model, images), args)
     table.add_row(*row(f'{name}: fine maps', plain, ours, f'{worst(expected, found):.1e}'))
 
 

@@ -37,9 +37,10 @@ from rich.table import Table
 from torch import nn
 
 from mmwsss.apis.configs import strip_pretrained
+from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsss.utils import write_json
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.memory import peak_memory
 
 
@@ -161,11 +162,11 @@ def contestant(name: str, cfg: Config, args: argparse.Namespace) -> Contestant:
     model = model.to(args.device)
     data = prepare_data(cfg, args, model)
     if args.task == 'cams':
-        if not hasattr(model, 'multi_scale_cams'):
+        if not hasattr(model, 'predict_cams'):
             raise TypeError(f'{type(model).__name__} of config {name} gives no CAMs')
         model.eval()
         inputs = model.data_preprocessor(copy.deepcopy(data), False)['inputs']
-        return Contestant(name, model, data, lambda: model.multi_scale_cams(inputs)['cams'])
+        return Contestant(name, model, data, lambda: model.predict_cams(inputs)['cams'])
     model.train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     last = cfg.train_cfg.get('max_iters', 1) - 1 if cfg.get('train_cfg') else 0

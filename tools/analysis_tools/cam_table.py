@@ -6,15 +6,13 @@ import ast
 import sys
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
 # isort: split
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import pandas as pd
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
@@ -22,15 +20,16 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from mmwsss.analysis import plot_maps_over_setting, plot_maps_over_thresholds
 from mmwsss.apis import checkpoint_hash
-from mmwsss.evaluation import CAMMetric
+from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
+from mmwsss.evaluation import MEANS, CAMMetric, EvaluationResult, format_rate, without_nan
 from mmwsss.registry import MODELS
-from mmwsss.utils import atomic_path, write_json
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments, load_config
-from mmwsss.utils.config import dataset_configs, masks_beside
+from mmwsss.utils import atomic_path
+from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.results import write_results
 
-RATES = {'mIoU': 'mIoU', 'FP': 'FP', 'FN': 'FN', 'precision': 'mPrecision', 'recall': 'mRecall'}
 COLUMNS = ('mIoU', 'oracle_mIoU', 'oracle_threshold', 'oracle_FP', 'oracle_FN', 'oracle_precision', 'oracle_recall')
 UNUSED = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
           'val_evaluator')
@@ -78,7 +77,7 @@ def parse_sweep(text: str) -> tuple[str, list]:
 
 
 def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """Name, config and checkpoint of every model.
+    """Return name, config and checkpoint of every model.
 
     Raises:
         ValueError: Configs, checkpoints and labels differ in number.
@@ -98,7 +97,7 @@ def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
 
 
 def choose_split(cfg: Config, split: str) -> None:
-    """Make ``test_dataloader`` read the images of a split, with the pipeline and masks that it has.
+    """Let ``test_dataloader`` read the images of a split, with its own pipeline and masks.
 
     Raises:
         ValueError: The config has no test data.
@@ -117,7 +116,7 @@ def choose_split(cfg: Config, split: str) -> None:
 
 
 def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
-    """Those of the model's maps that are asked for; all if none are named.
+    """Return those of the model's maps that are asked for; all if none are named.
 
     Raises:
         ValueError: The model does not give one of them, or no maps at all.
@@ -132,8 +131,8 @@ def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
     return chosen or found
 
 
-def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str, dict], int]:
-    """Measure maps in one pass over the test data: the curve of every map, and the number of images."""
+def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str, EvaluationResult], int]:
+    """Evaluate maps in one pass over the test data; return the result of every map, and the number of images."""
     cfg.model.test_cfg['map_names'] = names
     cfg.test_evaluator = [dict(type='CAMMetric', field=name, name=name, threshold=threshold) for name in names]
     cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
@@ -143,24 +142,19 @@ def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str,
     runner = Runner.from_cfg(cfg)
     runner.test()
     metrics = [metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, CAMMetric)]
-    return {metric.field: metric.curve for metric in metrics}, len(runner.test_dataloader.dataset)
+    return {metric.field: metric.result for metric in metrics}, len(runner.test_dataloader.dataset)
 
 
-def row_of(curve: dict, threshold: float) -> dict:
-    """Rates of a map at the fixed threshold and, as ``oracle_...``, at the best one; all of them as ``curve``."""
-    fixed = int(np.flatnonzero(curve['thresholds'] == threshold)[0])
-    best = 0 if np.isnan(curve['mIoU']).all() else int(np.nanargmax(curve['mIoU']))
-    row = {name: float(curve[key][fixed]) for name, key in RATES.items()}
-    row.update({f'oracle_{name}': float(curve[key][best]) for name, key in RATES.items()})
-    row['oracle_threshold'] = float(curve['thresholds'][best])
-    # JSON has no NaN: null stands for it.
-    numbers = {key: [None if np.isnan(value) else value for value in curve[key].tolist()]
-               for key in ('thresholds', *RATES.values())}
-    return {**{key: None if np.isnan(value) else value for key, value in row.items()}, 'curve': numbers}
+def row_of(result: EvaluationResult, threshold: float) -> dict:
+    """Return the means at the fixed threshold, ``oracle_...`` at the best one, and ``curve`` at all thresholds."""
+    numbers = result.to_dict()
+    curve = {key: numbers[key] for key in ('thresholds', *MEANS.values())}
+    means = result.metrics(threshold, oracle=result.best())
+    return without_nan({**means, 'notes': result.notes, 'curve': curve})
 
 
 def without_copy(rows: list[dict]) -> list[dict]:
-    """Leave out the map ``cams`` of a model if it is another one of its maps, which is marked as the ``result``."""
+    """Leave out the map ``cams`` of a model if it equals another of its maps, which is then marked as ``result``."""
     result = next((row for row in rows if row['map'] == 'cams'), None)
     same = [row for row in rows if row is not result and result and row['curve'] == result['curve']]
     for row in rows:
@@ -169,7 +163,7 @@ def without_copy(rows: list[dict]) -> list[dict]:
 
 
 def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, setting: Optional[tuple]) -> list[dict]:
-    """Evaluate a model with one value of the setting that is swept; the rows of its maps, in the first process."""
+    """Evaluate a model with one value of the swept setting; return the rows of its maps in the first process."""
     args.config = config
     cfg = load_config(args)
     if setting:
@@ -179,27 +173,37 @@ def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, sett
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     choose_split(cfg, args.split)
     threshold = cfg.model.test_cfg.get('threshold', .5) if args.threshold is None else args.threshold
-    curves, num_images = evaluate(cfg, map_names(cfg, args.maps), float(threshold))
+    results, num_images = evaluate(cfg, map_names(cfg, args.maps), float(threshold))
     if not is_main_process():
         return []
     about = dict(label=label, config=config, checkpoint=checkpoint, sha256=checkpoint_hash(checkpoint),
                  setting=dict([setting]) if setting else {}, split=args.split, num_images=num_images,
                  threshold=threshold, views=cfg.model.test_cfg.to_dict().get('cams'),
                  seed=cfg.get('randomness', {}).get('seed'))
-    rows = [{**about, 'map': name, **row_of(curve, float(threshold))} for name, curve in curves.items()]
+    rows = [{**about, 'map': name, **row_of(result, float(threshold))} for name, result in results.items()]
     return rows if args.maps else without_copy(rows)
 
 
 def cells(row: dict) -> list[str]:
-    """What a row of the table says."""
+    """Return the cells of a row of the table."""
     setting = [f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items()]
     name = row['map'] + (' *' if row.get('result') else '')
-    numbers = ('-' if row[column] is None else f'{row[column]:.2f}' for column in COLUMNS)
-    return [' '.join([row['label'], *setting]), name, *numbers]
+    return [' '.join([row['label'], *setting]), name, *(format_rate(row[column]) for column in COLUMNS)]
+
+
+def metrics_of(rows: list[dict]) -> dict:
+    """Return the mIoU and oracle mIoU of each row by name: model if there are several, map and setting."""
+    several = len({row['label'] for row in rows}) > 1
+    metrics = {}
+    for row in rows:
+        setting = [f'{key.split(".")[-1]}={value}' for key, value in row['setting'].items()]
+        name = ' '.join([*([row['label']] if several else []), row['map'], *setting])
+        metrics.update({f'{name} cam/{key}': row[key] for key in ('mIoU', 'oracle_mIoU')})
+    return metrics
 
 
 def headings(rows: list[dict]) -> list[str]:
-    """Names of the columns, with the fixed threshold if all rows share it."""
+    """Return the names of the columns, with the fixed threshold if all rows share it."""
     thresholds = {row['threshold'] for row in rows}
     at = f' at {thresholds.pop():g}' if len(thresholds) == 1 else ' (fixed)'
     oracle = ['oracle mIoU', 'its threshold', 'its FP', 'its FN', 'its precision', 'its recall']
@@ -207,9 +211,11 @@ def headings(rows: list[dict]) -> list[str]:
 
 
 def describe(rows: list[dict]) -> str:
-    """Name data and rules below the table."""
+    """Return the sentences below the table: data, rules and notes."""
     first = rows[0]
-    return f'{first["num_images"]} images of {first["split"]}, in percent. {RULE} * the result of the method.'
+    notes = dict.fromkeys(note for row in rows for note in row['notes'])
+    data = f'{first["num_images"]} images of {first["split"]}, in percent.'
+    return ' '.join([data, RULE, '* the result of the method.', *notes])
 
 
 def print_table(rows: list[dict]) -> None:
@@ -226,7 +232,7 @@ def print_table(rows: list[dict]) -> None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """Give the table in Markdown."""
+    """Return the table in Markdown."""
     lines = [headings(rows), ['---', '---', *['---:'] * len(COLUMNS)], *map(cells, rows)]
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     return f'{table}\n\n{describe(rows)}\n'.replace(' *', r' \*')
@@ -234,41 +240,20 @@ def markdown(rows: list[dict]) -> str:
 
 def plot(rows: list[dict], path: str) -> None:
     """Draw the oracle mIoU over the values of a setting, or mIoU over the thresholds."""
-    figure = Figure(figsize=(7, 4.2), layout='constrained')
-    axes = figure.add_subplot()
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(alpha=.3)
-    lines: dict[tuple, list[dict]] = {}
-    for row in rows:
-        lines.setdefault((row['label'], row['map']), []).append(row)
     several = len({row['label'] for row in rows}) > 1
-    for (label, name), found in lines.items():
-        text = f'{label}, {name}' if several else name
-        if found[0]['setting']:
-            draw_setting(axes, found, text, rates=len(lines) == 1)
-        else:
-            curve = found[0]['curve']
-            axes.plot(curve['thresholds'], curve['mIoU'], label=text)
-            axes.plot(found[0]['oracle_threshold'], found[0]['oracle_mIoU'], 'o', color=axes.lines[-1].get_color())
-            axes.set(xlabel='background threshold', ylabel='mIoU (%)')
-    figure.legend(frameon=False, loc='outside upper center', ncols=3, fontsize=8)
-    with atomic_path(path) as tmp:
-        figure.savefig(tmp, dpi=150)
-
-
-def draw_setting(axes: Axes, rows: list[dict], text: str, rates: bool) -> None:
-    """Draw a map over the values of a setting; FP and FN on an axis of their own where it is the only one."""
-    (key, _), = rows[0]['setting'].items()
-    values: list[Any] = [row['setting'][key] for row in rows]
-    if not all(isinstance(value, (int, float)) for value in values):
-        values = list(map(str, values))
-    axes.plot(values, [row['oracle_mIoU'] for row in rows], 'o-', label=text)
-    axes.set(xlabel=key.split('.')[-1], ylabel='oracle mIoU (%)')
-    if rates:
-        other = axes.twinx()
-        for name, colour in (('FP', 'tab:red'), ('FN', 'tab:orange')):
-            other.plot(values, [row[f'oracle_{name}'] for row in rows], 's--', color=colour, label=name)
-        other.set(ylabel='FP, FN (%)')
+    lines: dict[str, list[dict]] = {}
+    for row in rows:
+        lines.setdefault(f'{row["label"]}, {row["map"]}' if several else row['map'], []).append(row)
+    setting = next(iter(rows[0]['setting']), None)
+    if setting is None:
+        curves = {name: pd.Series(row['curve']['mIoU'], row['curve']['thresholds'], float)
+                  for name, (row, ) in lines.items()}
+        plot_maps_over_thresholds(curves, path)
+        return
+    rates = {name: pd.DataFrame({rate: [row[f'oracle_{rate}'] for row in found] for rate in ('mIoU', 'FP', 'FN')},
+                                pd.Index([row['setting'][setting] for row in found], tupleize_cols=False))
+             for name, found in lines.items()}
+    plot_maps_over_setting(rates, setting.split('.')[-1], path)
 
 
 def main() -> None:
@@ -281,7 +266,8 @@ def main() -> None:
         return
     print_table(rows)
     if args.out:
-        write_json({'rule': RULE, 'rows': rows}, Path(args.out).with_suffix('.json'))
+        write_results(Path(args.out).with_suffix('.json'), 'cam_table.py', metrics_of(rows), rows[0]['config'],
+                      args.checkpoint, rule=RULE, rows=rows)
         with atomic_path(Path(args.out).with_suffix('.md')) as tmp:
             tmp.write_text(markdown(rows), encoding='utf-8')
     if args.plot:

@@ -1,8 +1,8 @@
 """Print the fixed layer weights of AReAM's first version, from a trained MCTformer-V2 or AReAM.
 
-Every training image is brought to the size of training, and the patch classifier's rectified map is refined by each
-layer alone. Entropies of these maps, their classes summed, are averaged over the data set and scaled to [0, 1]. The
-result goes to ``model.reactivation.counterparts``, beside ``model.reactivation.entropy_mode=offline``.
+Every training image is resized to the training size, and the rectified map of the patch classifier is refined by each
+layer alone. The entropies of these maps, summed over classes, are averaged over the data set and scaled to [0, 1]. Set
+``model.reactivation.counterparts`` to the result, together with ``model.reactivation.entropy_mode=offline``.
 """
 
 import argparse
@@ -20,24 +20,25 @@ from rich.progress import track
 from torch.nn import functional as F
 
 from mmwsss.apis import init_model
+from mmwsss.datasets.config import load_config
 from mmwsss.models import CAMClassifier
 from mmwsss.models.backbones import ObservedViT
 from mmwsss.models.utils import entropy_weights, layer_entropies
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='of the config')
+    parser.add_argument('checkpoint', help='checkpoint of the config')
     parser.add_argument('--max-images', type=int, help='use only the first of the training images')
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
 def plain_dataset(cfg: Config) -> dict:
-    """Give the config of the training images without augmentation."""
+    """Return the dataloader config of the training images without augmentation."""
     dataset = dict(cfg.train_dataloader.dataset)
     dataset['pipeline'] = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
     return dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset)
@@ -61,7 +62,7 @@ def mean_entropies(model: CAMClassifier, cfg: Config, max_images: Optional[int] 
 
 
 def main() -> None:
-    """Print one number a layer."""
+    """Print one number for each layer."""
     args = parse_args()
     cfg = load_config(args)
     model = init_model(cfg, args.checkpoint, args.device)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Copy the report of a recipe to a folder of the documentation, its pictures as small JPEGs.
+"""Copy the report of a recipe to a folder of the documentation, its figures as small JPEGs.
 
 Example:
     python tools/analysis_tools/publish_report.py work_dirs/toco_recipe_sample docs/reports/toco_sample
@@ -15,21 +15,21 @@ from rich.console import Console
 
 from mmwsss.utils import atomic_path
 
-PICTURE = re.compile(r'\]\((pictures/[^)]+)\)')
+FIGURE = re.compile(r'\]\((figures/[^)]+)\)')
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='folder of a recipe, with report.md')
-    parser.add_argument('destination', type=Path, help='gets report.md and the pictures; made if need be')
+    parser.add_argument('destination', type=Path, help='folder for report.md and the figures; made if missing')
     parser.add_argument('--width', type=int, default=640, metavar='PX',
-                        help='largest width of a picture (default: 640)')
+                        help='largest width of a figure (default: 640)')
     return parser.parse_args()
 
 
 def shrink(source: Path, target: Path, width: int) -> None:
-    """Write a picture as JPEG, no wider than ``width`` pixels."""
+    """Write a figure as JPEG, no wider than ``width`` pixels."""
     with Image.open(source) as image:
         image = image.convert('RGB')
         image.thumbnail((width, image.height))
@@ -43,13 +43,13 @@ def publish(out: Path, destination: Path, width: int) -> list[Path]:
     Args:
         out: Folder of a recipe.
         destination: Folder in the documentation.
-        width: Largest width of a picture in pixels.
+        width: Largest width of a figure in pixels.
 
     Returns:
-        The files that were written.
+        The files that were written, the report first.
 
     Raises:
-        FileNotFoundError: There is no report, or a picture is missing.
+        FileNotFoundError: There is no report, or a figure is missing.
     """
     report = out / 'report.md'
     if not report.is_file():
@@ -57,7 +57,7 @@ def publish(out: Path, destination: Path, width: int) -> list[Path]:
     text = report.read_text(encoding='utf-8')
     destination.mkdir(parents=True, exist_ok=True)
     written = []
-    for name in sorted(set(PICTURE.findall(text))):
+    for name in sorted(set(FIGURE.findall(text))):
         target = destination / f'{Path(name).stem}.jpg'
         shrink(out / name, target, width)
         text = text.replace(f']({name})', f']({target.name})')
@@ -68,7 +68,7 @@ def publish(out: Path, destination: Path, width: int) -> list[Path]:
 
 
 def main() -> None:
-    """Publish what the command line names."""
+    """Publish the report that the command line names."""
     args = parse_args()
     written = publish(args.out, args.destination, args.width)
     total = sum(path.stat().st_size for path in written)

@@ -7,7 +7,7 @@ Reads ``ROOT/annotations/instances_{train,val}2014.json`` and writes below ROOT:
 * ``image_labels.json``: image-level labels of both splits;
 * ``ImageSets/{train,val,val_part}.txt``: the images with an object, by id; val_part is the first 5000 of val.
 
-Masks that are there already are kept: the same command goes on after an interruption.
+Existing masks are kept: after an interruption, the same command continues.
 """
 
 import argparse
@@ -27,8 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmwsss.datasets import ImageLabels, image_id_of, labels_from_coco
-from mmwsss.datasets.coco_masks import CROWD_CHOICES, paint_instances
-from mmwsss.datasets.label_sources import CocoCategories, read_instances
+from mmwsss.datasets.coco import CROWD_CHOICES, CocoCategories, paint_instances, read_instances
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import write_json, write_lines
 
@@ -50,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def mask_jobs(data: dict, folder: Path, crowd: str) -> Iterator[tuple]:
-    """Yield what has to be painted: images with annotations whose mask is not there yet."""
+    """Yield the jobs that are left: images with annotations and without a mask."""
     indices = CocoCategories.from_instances(data).indices
     by_image = defaultdict(list)
     for annotation in data['annotations']:
@@ -58,9 +57,13 @@ def mask_jobs(data: dict, folder: Path, crowd: str) -> Iterator[tuple]:
             {key: annotation.get(key) for key in ('segmentation', 'category_id', 'iscrowd')})
     done = set(os.listdir(folder)) if folder.is_dir() else set()
     for image in data['images']:
-        path = folder / f'{image_id_of(image["file_name"])}.png'
-        if image['id'] in by_image and path.name not in done:
-            yield path, image['height'], image['width'], by_image[image['id']], indices, crowd
+        name = image_id_of(image['file_name'], f'image {image["id"]}')
+        path = folder / f'{name}.png'
+        if image['id'] not in by_image or path.name in done:
+            continue
+        if not all(isinstance(image.get(side), int) and image[side] > 0 for side in ('height', 'width')):
+            raise ValueError(f'image {image["id"]} ({image["file_name"]}) has no valid height and width')
+        yield path, image['height'], image['width'], by_image[image['id']], indices, crowd
 
 
 def paint(job: tuple) -> None:
@@ -68,8 +71,8 @@ def paint(job: tuple) -> None:
     path, height, width, annotations, indices, crowd = job
     try:
         write_label_map(paint_instances(height, width, annotations, indices, crowd), path)
-    except ValueError as error:
-        raise ValueError(f'{path.name}: {error}') from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'annotations of {path.stem}: {error}') from error
 
 
 def paint_all(jobs: list, nproc: int, title: str) -> None:
@@ -85,7 +88,7 @@ def paint_all(jobs: list, nproc: int, title: str) -> None:
 
 
 def require_same_settings(root: Path, crowd: str) -> None:
-    """Refuse to mix masks of two settings; note the setting before the first mask is written."""
+    """Refuse to mix masks of two settings; save the setting before the first mask is written."""
     note = root / 'SegmentationClass' / 'settings.json'
     if note.is_file() and json.loads(note.read_text(encoding='utf-8')) != dict(crowd=crowd):
         raise ValueError(f'{note.parent} holds masks made with another --crowd than {crowd}: remove it, or give the '

@@ -5,6 +5,7 @@
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import mmwsss  # noqa: F401  # first: checks what is installed
@@ -12,11 +13,10 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
-from mmwsss.datasets.coco_slots import classes_to_slots, slots_to_classes
-from mmwsss.datasets.map_files import write_label_map
+from mmwsss.datasets.coco import classes_to_slots, slots_to_classes
+from mmwsss.datasets.map_files import read_label_map, write_label_map
 
 WAYS = dict(classes=slots_to_classes, slots=classes_to_slots)
 
@@ -34,14 +34,24 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Renumber all files."""
     args = parse_args()
-    paths = sorted(Path(args.src).glob('*.png'))
+    try:
+        renumber(Path(args.src), Path(args.dst), WAYS[args.to])
+    except (ValueError, OSError) as error:
+        raise SystemExit(f'coco_slots.py: {error}') from error
+
+
+def renumber(src: Path, dst: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Renumber the masks of a folder into another folder."""
+    paths = sorted(src.glob('*.png'))
     if not paths:
-        raise FileNotFoundError(f'{args.src} has no PNG')
-    Path(args.dst).mkdir(parents=True, exist_ok=True)
+        raise FileNotFoundError(f'{src} has no PNG')
+    if dst.resolve() == src.resolve():
+        raise ValueError(f'{dst} is the folder of the masks: write to another folder')
     for path in track(paths, description='renumbering'):
-        with Image.open(path) as picture:
-            mask = np.asarray(picture)
-        write_label_map(WAYS[args.to](mask), Path(args.dst, path.name))
+        try:
+            write_label_map(change(read_label_map(path)), dst / path.name)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
 
 
 if __name__ == '__main__':

@@ -16,7 +16,6 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 from mmseg.datasets import PascalVOCDataset
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -33,8 +32,8 @@ from mmwsss.datasets import (
     read_class_names,
     read_ids,
 )
-from mmwsss.datasets.coco2014 import COCO_CLASSES
-from mmwsss.utils import first_few
+from mmwsss.datasets.coco import COCO_CLASSES
+from mmwsss.utils import first_few, why_unreadable
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,7 +70,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_classes(given: Optional[str]) -> Optional[tuple[str, ...]]:
-    """Return the classes that ``--classes`` stands for."""
+    """Return the classes that ``--classes`` names."""
     if given is None:
         return None
     known = dict(voc=PascalVOCDataset.METAINFO['classes'], coco=COCO_CLASSES)
@@ -80,7 +79,7 @@ def read_classes(given: Optional[str]) -> Optional[tuple[str, ...]]:
 
 def read_source(path: Path, args: argparse.Namespace, classes: Optional[tuple[str, ...]],
                 ids: Optional[list[str]]) -> ImageLabels:
-    """Read one input of the kind that the command line names."""
+    """Read one input of the kind given on the command line."""
     if classes is None and args.kind in ('masks', 'npy'):
         raise ValueError(f'{args.kind} holds no class names: give --classes')
     if args.kind == 'masks':
@@ -97,7 +96,7 @@ def read_source(path: Path, args: argparse.Namespace, classes: Optional[tuple[st
 
 
 def join(parts: list[ImageLabels], ids: Optional[list[str]]) -> ImageLabels:
-    """Join what several inputs said, and keep the images of the split."""
+    """Join the labels of several inputs and keep the images of the split."""
     names = tuple(dict.fromkeys(name for part in parts for name in part.classes))
     table: dict[str, list[str]] = {}
     for part in parts:
@@ -116,12 +115,10 @@ def compare_with_images(labels: ImageLabels, folder: Path, verify: bool, console
     without_entry = [image_id for image_id in paths if image_id not in labels]
     unreadable = []
     for image_id in track([i for i in labels.labels if i in paths], 'decoding', disable=not verify):
-        if verify:
-            try:
-                Image.open(paths[image_id]).load()
-            except (OSError, SyntaxError, ValueError) as error:
-                unreadable.append(f'{paths[image_id]}: {error}')
-    for offenders, what in ((without_image, f'labelled images are not in {folder}'),
+        reason = why_unreadable(paths[image_id]) if verify else None
+        if reason:
+            unreadable.append(reason)
+    for offenders, what in ((without_image, f'labeled images are not in {folder}'),
                             (without_entry, f'images of {folder} have no entry in the labels'),
                             (unreadable, 'images cannot be read')):
         if offenders:
@@ -139,6 +136,10 @@ def show_summary(labels: ImageLabels, path: Path, console: Console) -> None:
     console.print(f'{path}: {summary.num_images} images, {summary.labels_per_image:.2f} labels per image, '
                   f'{len(summary.without_label)} without a label, {len(summary.classes_without_image)} classes without '
                   'an image', highlight=False, soft_wrap=True)
+    if summary.num_images > 1 and len(set(labels.labels.values())) == 1:
+        console.print('[yellow]All images have the same labels, so nothing can be learned from them:[/] add images '
+                      "that show other classes, or none (label them with [] and train with empty='keep')",
+                      highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -148,6 +149,8 @@ def main() -> None:
     try:
         if args.out.suffix != '.json':
             raise ValueError(f'--out must end with .json, got {args.out}')
+        if args.out.resolve() in {path.resolve() for path in args.inputs}:
+            raise ValueError(f'--out {args.out} would replace an input: write to another file')
         if args.verify and args.images is None:
             raise ValueError('--verify decodes the images of --images: give the folder')
         classes = read_classes(args.classes)

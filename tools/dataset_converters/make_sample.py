@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmwsss.datasets.sample import SAMPLE_CLASSES, summarize_labels, write_sample_set
-from mmwsss.datasets.sample.sheet import contact_sheet
+from mmwsss.sample_set import SAMPLE_CLASSES, summarize_labels, write_sample_set
+from mmwsss.sample_set.sheet import contact_sheet
 from mmwsss.utils.files import atomic_path
 
 

@@ -79,7 +79,7 @@ def run_mmseg(script: Path, devkit: Path, sbd: Path, out_dir: Path, nproc: int) 
 
 
 def add_voc_masks(voc: Path, out_dir: Path) -> None:
-    """Put VOC's own masks, where there are some, in the place of SBD's, which have no ignored border."""
+    """Replace SBD's masks, which have no ignored border, by VOC's own where there are some."""
     lists = [voc / 'ImageSets/Segmentation' / f'{split}.txt' for split in ('train', 'val')]
     for image_id in track([image_id for path in lists for image_id in read_ids(path)], 'VOC masks'):
         write_label_map(read_label_map(voc / 'SegmentationClass' / f'{image_id}.png'), out_dir / f'{image_id}.png')

@@ -23,10 +23,11 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 from rich.progress import track
 
+from mmwsss.analysis import color_labels, compose_sheet, fit_cell, write_caption
+from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS
 from mmwsss.utils import atomic_path
-from mmwsss.utils.cli import add_config_arguments, load_config
-from mmwsss.visualization.sheet import colour_labels, compose_sheet, fit_cell, write_caption
+from mmwsss.utils.cli import add_config_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -93,7 +94,7 @@ def sample_cells(visualizer: Visualizer, packed: dict, palette: list, bgr: bool)
     for index, (name, view) in enumerate(views.items()):
         cells[name] = view_picture(visualizer, view, None if index else sample, bgr)
     if 'gt_sem_seg' in sample:
-        cells['mask'] = colour_labels(sample.gt_sem_seg.data.squeeze(0).numpy(), palette)
+        cells['mask'] = color_labels(sample.gt_sem_seg.data.squeeze(0).numpy(), palette)
     return cells
 
 

@@ -10,8 +10,9 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 from rich.console import Console
 from rich.syntax import Syntax
 
+from mmwsss.datasets.config import load_config
 from mmwsss.utils import atomic_path
-from mmwsss.utils.cli import add_config_arguments, load_config
+from mmwsss.utils.cli import add_config_arguments
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,21 +7,35 @@ backbone (``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')
 """
 
 import argparse
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Optional
 
 import mmwsss
 
 # isort: split
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmwsss.apis.checkpoints import checkpoint_hash, read_checkpoint
-from mmwsss.utils import atomic_path
-from mmwsss.utils.key_mapping import KeyLayout, MappedKeys, find_weights, map_keys
-from mmwsss.utils.mxnet_params import is_mxnet_params, read_mxnet_params
-from mmwsss.utils.official_layouts import MXNET_LAYOUTS, OFFICIAL_LAYOUTS
+from mmwsss.checkpoints import (
+    MXNET_LAYOUTS,
+    OFFICIAL_LAYOUTS,
+    CheckpointError,
+    KeyLayout,
+    MappedKeys,
+    checkpoint_hash,
+    find_weights,
+    is_mxnet_params,
+    map_keys,
+    read_checkpoint,
+    read_mxnet_params,
+    write_checkpoint,
+)
+from mmwsss.utils.errors import run_tool
+
+PUBLISHED_DEPTHS = (12, 24)
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Convert an authors' checkpoint to mmwsss' names")
     parser.add_argument('method', choices=sorted(OFFICIAL_LAYOUTS), help='what the checkpoint is of')
     parser.add_argument('src', help="the authors' file")
-    parser.add_argument('dst', help='the file to write')
+    parser.add_argument('dst', help='the file to write; .safetensors chooses that format')
     return parser.parse_args()
 
 
@@ -51,13 +65,20 @@ def mapping_table(mapped: MappedKeys, weights: dict) -> Table:
 
 
 def read_official(method: str, src: str) -> tuple[dict, KeyLayout]:
-    """Read the weights of a file, of MXNet or of PyTorch, and tell how it should be laid out."""
+    """Read the weights of a file, of MXNet or of PyTorch, and return how it should be laid out, too."""
     if Path(src).is_file() and is_mxnet_params(src):
         if method not in MXNET_LAYOUTS:
-            raise ValueError(f'{src} is a file of MXNet; METHOD {method} has none, only {", ".join(MXNET_LAYOUTS)}')
+            raise CheckpointError(f'{src} is a file of MXNet; METHOD {method} has none, only '
+                                  f'{", ".join(MXNET_LAYOUTS)}')
         return read_mxnet_params(src), MXNET_LAYOUTS[method]
     layout = OFFICIAL_LAYOUTS[method]
     return find_weights(read_checkpoint(src), layout), layout
+
+
+def vit_depth(names: Iterable[str]) -> Optional[int]:
+    """Return the number of transformer blocks of a backbone by the names of its weights; None if it has none."""
+    numbers = [int(found[1]) for found in map(re.compile(r'backbone\.layers\.(\d+)\.').match, names) if found]
+    return max(numbers) + 1 if numbers else None
 
 
 def convert(method: str, src: str, dst: str, console: Console) -> None:
@@ -67,22 +88,27 @@ def convert(method: str, src: str, dst: str, console: Console) -> None:
         method: Key of ``OFFICIAL_LAYOUTS``.
         src: The authors' file. Tensors and plain containers are read, nothing else is unpickled. Where the method has
             one, MXNet's ``.params`` as well.
-        dst: The file to write, whole or not at all.
+        dst: The file to write, whole or not at all; its suffix ``.safetensors`` chooses that format.
         console: Where to print.
 
     Raises:
         FileNotFoundError: There is no ``src``.
-        ValueError: ``src`` is damaged, holds more than weights, or is laid out in another way.
+        CheckpointError: ``src`` is damaged, holds more than weights, lacks a block, or is laid out in another way.
     """
-    weights, layout = read_official(method, src)
-    mapped = map_keys(weights, layout)
+    try:
+        weights, layout = read_official(method, src)
+        mapped = map_keys(weights, layout)
+    except CheckpointError as error:
+        raise CheckpointError(str(error) if src in str(error) else f'{src} is {error}') from error
     console.print(mapping_table(mapped, weights), markup=False)
     meta = dict(method=method, source=Path(src).name, source_sha256=checkpoint_hash(src),
                 mmwsss_version=mmwsss.__version__)
-    state = {key: value.contiguous().clone() for key, value in mapped.state_dict.items()}
-    with atomic_path(dst) as tmp:
-        torch.save(dict(meta=meta, state_dict=state), tmp)
-    console.print(f'{dst}: {len(state)} tensors, sha256 {checkpoint_hash(dst)}', highlight=False)
+    write_checkpoint(dst, mapped.state_dict, meta)
+    console.print(f'{dst}: {len(mapped.state_dict)} tensors, sha256 {checkpoint_hash(dst)}', highlight=False)
+    depth = vit_depth(mapped.state_dict)
+    if depth is not None and depth not in PUBLISHED_DEPTHS:
+        console.print(f'{src} has {depth} transformer blocks, where published models have '
+                      f'{" or ".join(map(str, PUBLISHED_DEPTHS))}: is its end missing?', style='yellow')
 
 
 def main() -> None:
@@ -92,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,24 +2,23 @@
 """Cut the backbone out of a training checkpoint: half precision, no optimizer, hash in the name.
 
 Example:
-    python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth mmwsss/assets/vit-micro-p8_sample \
-        --meta accuracy/top1=81.2 --meta "command=python tools/train.py configs/pretrain/vit-micro-p8_sample.py"
+    python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth --safetensors \\
+        mmwsss/checkpoints/assets/vit-micro-p8_sample --meta accuracy/top1=81.2 \\
+        --meta "command=python tools/train.py .../vit-micro-p8_sample.py"
 """
 
 import argparse
-import hashlib
-import io
+import os
 from pathlib import Path
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
 # isort: split
 
-import torch
-from mmengine.runner.checkpoint import _load_checkpoint
 from rich.console import Console
 
-from mmwsss.utils.files import atomic_path
+from mmwsss.checkpoints import checkpoint_hash, read_checkpoint, write_checkpoint
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='path of the result without hash and suffix')
     parser.add_argument('--prefix', default='backbone.', help='keep keys that start so, without this prefix')
     parser.add_argument('--float32', action='store_true', help='keep full precision')
+    parser.add_argument('--safetensors', action='store_true', help='write .safetensors instead of .pth')
     parser.add_argument('--meta', action='append', default=[], metavar='KEY=VALUE', help='text to store; repeatable')
     return parser.parse_args()
 
@@ -60,14 +60,22 @@ def cut_backbone(state_dict: dict, prefix: str, half: bool = True) -> dict:
     return kept
 
 
-def save_hashed(content: dict, out: Path) -> Path:
-    """Write ``<out>-<first 8 digits of the file's SHA-256>.pth``, whole or not at all, and return its path."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    data = buffer.getvalue()
-    path = out.with_name(f'{out.name}-{hashlib.sha256(data).hexdigest()[:8]}.pth')
-    with atomic_path(path) as work:
-        work.write_bytes(data)
+def save_hashed(weights: dict, meta: dict, out: Path, suffix: str = '.pth') -> Path:
+    """Write ``<out>-<first 8 digits of the file's SHA-256><suffix>``, whole or not at all.
+
+    Args:
+        weights: Tensors by key.
+        meta: Texts by name.
+        out: Path of the result without hash and suffix.
+        suffix: ``.pth`` or ``.safetensors``, which chooses the format.
+
+    Returns:
+        The path of the file.
+    """
+    unnamed = out.with_name(f'.{out.name}.unnamed{suffix}')
+    write_checkpoint(unnamed, weights, meta)
+    path = out.with_name(f'{out.name}-{checkpoint_hash(unnamed)[:8]}{suffix}')
+    os.replace(unnamed, path)
     return path
 
 
@@ -78,15 +86,16 @@ def main() -> None:
         meta = dict(item.split('=', 1) for item in args.meta)
     except ValueError as error:
         raise SystemExit(f'publish_backbone.py: --meta takes KEY=VALUE, got {args.meta}') from error
-    checkpoint = _load_checkpoint(args.checkpoint, map_location='cpu')
+    checkpoint = read_checkpoint(args.checkpoint)
     try:
         weights = cut_backbone(checkpoint.get('state_dict', checkpoint), args.prefix, not args.float32)
     except ValueError as error:
         raise SystemExit(f'publish_backbone.py: {args.checkpoint}: {error}') from error
-    path = save_hashed({'state_dict': weights, 'meta': meta}, args.out)
+    suffix = '.safetensors' if args.safetensors else '.pth'
+    path = save_hashed(weights, meta, args.out, suffix)
     count = sum(value.numel() for value in weights.values())
     Console().print(f'{path}: {len(weights)} tensors, {count / 1e6:.2f} M values, {path.stat().st_size / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -43,5 +43,5 @@ test_dataloader = dict(
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(_val_labels, dataset=dict(_val_set, ann_file='ImageSets/val.txt')))
-val_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]
+val_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]
 test_evaluator = val_evaluator

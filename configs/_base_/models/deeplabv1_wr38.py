@@ -41,4 +41,4 @@ tta_model = dict(
         bilateral_sxy=83,
         bilateral_srgb=5,
         bilateral_compat=3))
-tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]
+tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

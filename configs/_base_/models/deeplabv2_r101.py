@@ -45,4 +45,4 @@ tta_model = dict(
         bilateral_sxy=67,
         bilateral_srgb=3,
         bilateral_compat=4))
-tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]
+tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

@@ -62,4 +62,4 @@ tta_model = dict(
         bilateral_sxy=121,
         bilateral_srgb=5,
         bilateral_compat=4))
-tta_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'], prefix='seg')]
+tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

@@ -7,6 +7,6 @@ data = [
         title='sample data',
         script='dataset_converters/make_sample.py',
         args=['{data_root}'],
-        creates=['{data_root}/image_labels.json', '{data_root}/ImageSets'],
+        outputs=['{data_root}/image_labels.json', '{data_root}/ImageSets'],
         short=dict(args=['{data_root}', '--num-train', 16, '--num-val', 16]))
 ]

@@ -1,12 +1,9 @@
-"""Pipeline steps."""
+"""Transforms for data pipelines."""
 
-from .affinity_labels import LoadAffinityScores, PoolAffinityLabels, StrideLabels
-from .colour import HSVShift
-from .erasing import NoiseErasing
-from .geometry import RandomPlaceCrop, RandomScale
-from .multi_view import ToCoViews
+from .geometry import RandomPlaceCrop, RandomScale, ToCoViews
+from .labels import LoadAffinityScores, LoadTrueMask, PoolAffinityLabels, StrideLabels
 from .pack import PackWSSSInputs
-from .true_mask import LoadTrueMask
+from .photometric import HSVShift, NoiseErasing
 
 __all__ = [
     'HSVShift', 'LoadAffinityScores', 'LoadTrueMask', 'NoiseErasing', 'PackWSSSInputs', 'PoolAffinityLabels',

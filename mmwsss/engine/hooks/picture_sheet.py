@@ -1,4 +1,4 @@
-"""A sheet of pictures at every validation and test."""
+"""Hook that draws a sheet of pictures at every validation and test."""
 
 import warnings
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ class PictureSheetHook(SegVisualizationHook):
 
     The images are spread evenly over those that the first process sees, the same at every validation. The
     sheet goes to ``<work_dir>/vis_data/val_<iteration>.png`` (``test.png`` in testing) and to all backends
-    of the visualizer, which must be a :class:`~mmwsss.visualization.CAMVisualizer`. Training is not touched.
+    of the visualizer, which must be a :class:`~mmwsss.analysis.CAMVisualizer`. Training is not touched.
 
-    With ``draw=True`` it draws single images besides, as its parent does.
+    With ``draw=True`` it also draws single images, as its parent does.
 
     Args:
         num_images (int): Rows of a sheet; 0 for no sheet. Defaults to 8.
@@ -55,18 +55,18 @@ class PictureSheetHook(SegVisualizationHook):
         if num_images < 0:
             raise ValueError(f'num_images must be 0 or more, got {num_images}')
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # that nothing is drawn without ``draw`` does not hold here
+            warnings.simplefilter('ignore')  # the warning that nothing is drawn without ``draw`` is wrong here
             super().__init__(draw, interval, show, wait_time, backend_args)
         self.num_images = num_images
         self.threshold = threshold
         self._rows: list[dict] = []
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Begin a new sheet."""
+        """Start a new sheet."""
         self._rows = []
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin a new sheet."""
+        """Start a new sheet."""
         self._rows = []
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any,
@@ -120,5 +120,5 @@ class PictureSheetHook(SegVisualizationHook):
 
 
 def _spread(length: int, count: int) -> set[int]:
-    """``count`` positions spread over ``length``, the first and the last among them."""
+    """Return ``count`` positions spread evenly over ``length``, including the first and the last."""
     return set(np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist())

@@ -4,11 +4,12 @@ import math
 from typing import Optional, Union
 
 from mmengine.optim import BaseOptimWrapper
-from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
-from mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
+from mmengine.optim.scheduler.param_scheduler import INF
 from torch.optim import Optimizer
 
 from mmwsss.registry import PARAM_SCHEDULERS
+
+from .closed_form import ClosedFormLR
 
 __all__ = ['LaggedCosineLR', 'lagged_cosine']
 
@@ -20,7 +21,7 @@ def lagged_cosine(step: int,
                   warmup_lr: float = 1e-6,
                   min_lr: float = 1e-5,
                   lag: int = 1) -> float:
-    """Give the learning rate of a 0-based epoch.
+    """Return the learning rate of a 0-based epoch.
 
     With ``t = max(step - lag, 0)``: linear from ``warmup_lr`` towards ``base_lr`` while ``t < warmup``; afterwards
     ``min_lr + (base_lr - min_lr) * (1 + cos(pi * t / total)) / 2``, which is not shifted by the warm-up and therefore
@@ -51,7 +52,7 @@ def lagged_cosine(step: int,
 
 
 @PARAM_SCHEDULERS.register_module()
-class LaggedCosineLR(LRSchedulerMixin, _ParamScheduler):
+class LaggedCosineLR(ClosedFormLR):
     """Warm-up and unshifted cosine that lag by an epoch: :func:`lagged_cosine` of each group's base rate.
 
     mmengine's ``LinearLR`` followed by ``CosineAnnealingLR`` is another curve: its cosine begins at the base rate.

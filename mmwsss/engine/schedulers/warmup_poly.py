@@ -2,16 +2,17 @@
 
 from typing import Optional
 
-from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
-from mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
+from mmengine.optim.scheduler.param_scheduler import INF
 
 from mmwsss.registry import PARAM_SCHEDULERS
+
+from .closed_form import ClosedFormLR
 
 __all__ = ['WarmupPolyLR', 'warmup_poly']
 
 
 def warmup_poly(step: int, total: int, warmup: int, warmup_ratio: float, power: float, min_ratio: float = 0.) -> float:
-    """Give the factor of the base learning rate at a 0-based step (AFA and ToCo, as published in code).
+    """Return the factor of the base learning rate at a 0-based step (AFA and ToCo, as published in code).
 
     Linear from ``warmup_ratio`` during the first ``warmup`` steps; afterwards ``(1 - step / total) ** power``, which is
     not shifted by the warm-up and therefore starts below 1. A ``min_ratio`` squeezes that curve into [min_ratio, 1].
@@ -22,7 +23,7 @@ def warmup_poly(step: int, total: int, warmup: int, warmup_ratio: float, power: 
 
 
 @PARAM_SCHEDULERS.register_module()
-class WarmupPolyLR(LRSchedulerMixin, _ParamScheduler):
+class WarmupPolyLR(ClosedFormLR):
     """Linear warm-up by ratio, then an unshifted polynomial decay, both computed from the step alone.
 
     mmengine's ``LinearLR`` followed by ``PolyLR`` shifts the decay and multiplies step by step, which is another curve.

@@ -6,10 +6,9 @@ import pytest
 import torch
 from mmseg.structures import SegDataSample
 
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, find_weights, map_keys
 from mmwsss.models import AttentionConformer, CAMClassifier, TransCAMHead
 from mmwsss.registry import MODELS
-from mmwsss.utils.key_mapping import find_weights, map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
 
 from ...helpers import GivenBackbone, run_head
 from ...official_checkpoints import conformer_shapes

@@ -5,16 +5,15 @@ import math
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
+from mmwsss.models.backbones.observed import ObservedViT
 
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
 from mmwsss.models import AttentionViT, CAMClassifier, WeakTrHead
 from mmwsss.models.backbones import ViTTokens
-from mmwsss.models.backbones.observed import ObservedViT
 from mmwsss.models.cam_heads.attention_fusion import AdaptiveAttentionFusion
 from mmwsss.models.segmentors import CAMMixin
 from mmwsss.models.utils import cams_to_labels, pool_attention, pool_pseudo_heads, refine_with_affinity, stack_heads
 from mmwsss.registry import MODELS
-from mmwsss.utils.key_mapping import map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
 
 from ...official_checkpoints import class_token_shapes, filled_weights, wave_image, weaktr_fusion_shapes
 

@@ -7,11 +7,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
 from mmwsss.models import AttentionViT, MaskTransformerHead, RefinedTTAModel, Segmenter
 from mmwsss.models.segmentors.segmenter import enlarged
 from mmwsss.registry import MODELS
-from mmwsss.utils.key_mapping import map_keys
-from mmwsss.utils.official_layouts import OFFICIAL_LAYOUTS
 
 from ...official_checkpoints import filled_weights, segmenter_shapes, wave_image
 

@@ -40,7 +40,7 @@ def test_tables_are_joined_and_compared_with_the_images(tmp_path, out, capsys):
                   'cat,dog,cow', '--images', images, '--verify')
     assert ImageLabels.load(out).labels == {'x': ('cat', 'dog'), 'lost': ('cat', ), 'broken': ()}
     shown = ' '.join(capsys.readouterr().out.split())
-    for part in ("1 labelled images are not in", "'lost'", "1 images of", "'untagged'", '1 images cannot be read',
+    for part in ("1 labeled images are not in", "'lost'", "1 images of", "'untagged'", '1 images cannot be read',
                  '1 without a label, 1 classes without an image'):
         assert part in shown
 

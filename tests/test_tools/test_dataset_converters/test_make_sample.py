@@ -1,4 +1,4 @@
-"""The tools that make the generated sets."""
+"""The tool that makes the sample set."""
 
 import pytest
 from PIL import Image
@@ -29,11 +29,3 @@ def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / 'photo.jpg').touch()
     with pytest.raises(SystemExit, match='choose another folder'):
         call_tool(SCRIPT, tmp_path)
-
-
-def test_pretraining_set(tmp_path, capsys):
-    call_tool('tools/dataset_converters/make_sample_pretrain.py', tmp_path / 'set', '--train-per-class', 1,
-              '--val-per-class', 1, '--side', 32, '--nproc', 1)
-    assert '94 classes' in capsys.readouterr().out
-    with pytest.raises(SystemExit, match='31'):
-        call_tool('tools/dataset_converters/make_sample_pretrain.py', tmp_path / 'other', '--side', 31)

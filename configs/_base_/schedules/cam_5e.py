@@ -1,0 +1,13 @@
+# SGD for 5 epochs of batches of 16, ten times the rate on the head, a polynomial decay in every iteration: the settings
+# of IRN (CVPR 2019), whose code puts the weight decay in the place of momentum as well. The Runner takes the length of
+# the decay from train_cfg.max_epochs. A config that uses this needs
+# train_dataloader=dict(batch_size=16, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.1, momentum=1e-4, weight_decay=1e-4),
+    paramwise_cfg=dict(custom_keys=dict(cam_head=dict(lr_mult=10.))))
+param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=0, power=0.9)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=5)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,0 +1,17 @@
+"""Figures: sheets of pictures, overlays and plots."""
+
+from .cam_visualizer import CAMVisualizer
+from .label_sheet import draw_label_sheet
+from .plots import (
+    plot_class_iou,
+    plot_maps_over_setting,
+    plot_maps_over_thresholds,
+    plot_rates_over_thresholds,
+)
+from .sheet import color_labels, compose_sheet, fit_cell, heat_overlay, write_caption
+
+__all__ = [
+    'CAMVisualizer', 'color_labels', 'compose_sheet', 'draw_label_sheet', 'fit_cell', 'heat_overlay',
+    'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds', 'plot_rates_over_thresholds',
+    'write_caption'
+]

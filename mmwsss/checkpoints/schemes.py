@@ -1,0 +1,268 @@
+"""The prefixes of checkpoint paths, each read by the safe loader, and the checkpoints that come with the package.
+
+mmengine looks a path's prefix up in its ``CheckpointLoader`` wherever it reads a checkpoint: ``load_from``, ``resume``,
+``init_cfg``, the ``init_model`` and ``get_model`` of mmseg and mmpretrain. :func:`install_safe_loader` puts loaders of
+this module in the place of all of mmengine's, which fall back to unpickling anything.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
+from urllib.parse import unquote, urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.fileio import get_file_backend
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from .foreign_formats import is_mxnet_params, read_augreg_vit, read_mxnet_params
+from .key_mapping import KeyLayout, KeyRule, rename_weights
+from .loader import CheckpointError, MapLocation, read_checkpoint, read_checkpoint_file
+from .official_layouts import mxnet_resnet38_rules, resnet38_blocks, resnet38_rules, vit_rules
+
+__all__ = ['asset_path', 'cached_download', 'install_safe_loader', 'list_assets', 'local_path', 'load_augreg_vit',
+           'load_resnet38', 'load_timm_vit']
+
+SHIPPED = 'mmwsss://'
+_ASSETS = Path(__file__).parent / 'assets'
+_URLS = ('http://', 'https://')
+_CONVERTED = ('timm+', 'resnet38+', 'augreg+')
+_TIMM_VIT = KeyLayout("ViT in timm's naming", vit_rules(target=''))
+_RESNET38 = KeyLayout("Wide-ResNet-38 (PSA's names)", (
+    *resnet38_rules(''), KeyRule(r'fc8\.weight', None, required=False)), blocks=resnet38_blocks(''))
+_MXNET_RESNET38 = KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_resnet38_rules(''), blocks=resnet38_blocks(''))
+
+
+def install_safe_loader() -> None:
+    """Make mmengine read every checkpoint by the safe loader of this package; may be called again."""
+    loaders = {
+        '': load_from_local,
+        _URLS: load_from_url,
+        ('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://'): load_from_model_zoo,
+        (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_object_store,
+        'pavi://': load_from_pavi,
+        SHIPPED: load_from_package,
+        r'timm\+': load_timm_vit,
+        r'resnet38\+': load_resnet38,
+        r'augreg\+': load_augreg_vit,
+    }
+    for prefixes, loader in loaders.items():
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+    # What calls mmengine's functions behind the prefixes directly gets the safe loader, too.
+    by_name = dict(local=load_from_local, http=load_from_url, torchvision=load_from_model_zoo,
+                   openmmlab=load_from_model_zoo, mmcls=load_from_model_zoo, ceph=load_from_object_store,
+                   pavi=load_from_pavi)
+    for name, loader in by_name.items():
+        setattr(mmengine_checkpoint, f'load_from_{name}', loader)
+
+
+def list_assets() -> list[str]:
+    """Return the file names of the checkpoints that come with the package."""
+    return sorted(path.name for path in _ASSETS.iterdir() if path.suffix in ('.pth', '.safetensors'))
+
+
+def asset_path(name: str) -> Path:
+    """Find a checkpoint that comes with the package.
+
+    Args:
+        name: File name, with or without the ``mmwsss://`` in front and the hash and suffix at the end.
+
+    Returns:
+        Its path.
+
+    Raises:
+        FileNotFoundError: No such checkpoint is shipped, or several differ in the hash only; the message lists all.
+    """
+    bare = name[len(SHIPPED):] if name.startswith(SHIPPED) else name
+    found = [asset for asset in list_assets() if bare in (asset, asset.rpartition('-')[0])]
+    if len(found) != 1:
+        shipped = ', '.join(SHIPPED + asset for asset in list_assets()) or 'none'
+        raise FileNotFoundError(f'{name!r} names {len(found)} of the checkpoints that come with mmwsss: {shipped}')
+    return _ASSETS / found[0]
+
+
+def local_path(checkpoint: str) -> Optional[Path]:
+    """Return the file on this machine that a checkpoint path means, whether or not it exists.
+
+    Args:
+        checkpoint: A path with or without a prefix.
+
+    Returns:
+        The file; None for a URL and other places outside this machine.
+
+    Raises:
+        FileNotFoundError: It begins with ``mmwsss://``, and no such checkpoint comes with the package.
+    """
+    for prefix in _CONVERTED:
+        if checkpoint.startswith(prefix):
+            checkpoint = checkpoint[len(prefix):]
+    if checkpoint.startswith(SHIPPED):
+        return asset_path(checkpoint)
+    return None if '://' in checkpoint else Path(checkpoint).expanduser()
+
+
+def cached_download(url: str) -> str:
+    """Download a file once, by the first process of a run, into torch's cache of checkpoints.
+
+    Args:
+        url: An http(s) URL, whose path ends with the name of the file.
+
+    Returns:
+        Path of the file in the cache.
+
+    Raises:
+        CheckpointError: The URL cannot be read, or names no file.
+    """
+    name = Path(unquote(urlparse(url).path)).name
+    if not name:
+        raise CheckpointError(f'{url} names no file')
+    path = Path(torch.hub.get_dir(), 'checkpoints', name)
+    try:
+        if is_main_process():
+            _download(url, path)
+    finally:
+        barrier()
+    _download(url, path)  # the first process of another machine
+    return str(path)
+
+
+def _download(url: str, path: Path) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(path), progress=False)
+    except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+        raise CheckpointError(f'{url} cannot be downloaded: {error}. Download it elsewhere and name the file, or put '
+                              f'it at {path}') from error
+
+
+def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a file on this machine; see :func:`~mmwsss.checkpoints.read_checkpoint`."""
+    return read_checkpoint_file(filename, map_location)
+
+
+def load_from_url(filename: str, map_location: MapLocation = None, *_: Any, **__: Any) -> dict:
+    """Load what is behind an http(s) URL, which is downloaded once into torch's cache of checkpoints."""
+    return read_checkpoint_file(cached_download(filename), map_location, source=filename)
+
+
+def load_from_model_zoo(filename: str, map_location: MapLocation = None) -> dict:
+    """Load one of the published checkpoints that mmengine knows by name, such as ``torchvision://resnet50``.
+
+    Raises:
+        CheckpointError: There is none of this name.
+    """
+    scheme, _, name = filename.partition('://')
+    if scheme in ('torchvision', 'modelzoo'):
+        known = mmengine_checkpoint.get_torchvision_models()
+    elif scheme == 'mmcls':
+        known = mmengine_checkpoint.get_mmcls_models()
+    else:
+        known = mmengine_checkpoint.get_external_models()
+        name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    if name not in known:
+        raise CheckpointError(f'{filename} is none of the {len(known)} checkpoints that mmengine knows by name')
+    place = known[name]
+    if place.startswith(_URLS):
+        checkpoint = load_from_url(place, map_location)
+    else:
+        checkpoint = load_from_local(os.path.join(mmengine_checkpoint._get_mmengine_home(), place), map_location)
+    if scheme != 'mmcls':
+        return checkpoint
+    weights = checkpoint.get('state_dict', checkpoint)
+    prefix = 'backbone.'
+    return dict(state_dict={key[len(prefix):]: value for key, value in weights.items() if key.startswith(prefix)})
+
+
+def load_from_object_store(filename: str, map_location: MapLocation = None, backend: str = 'petrel') -> dict:
+    """Load an object of S3 or Petrel through mmengine's file backend."""
+    content = get_file_backend(filename, backend_args={'backend': backend}).get(filename)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, Path(filename).name)
+        path.write_bytes(content)
+        return read_checkpoint_file(path, map_location, source=filename)
+
+
+def load_from_pavi(filename: str, map_location: MapLocation = None) -> dict:
+    """Refuse checkpoints of the Pavi service, which mmengine would unpickle without a check.
+
+    Raises:
+        CheckpointError: Always.
+    """
+    raise CheckpointError(f'{filename} is not read: download the file and name its path')
+
+
+def load_from_package(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a checkpoint that comes with the package: ``mmwsss://<name>``, the hash in the file name optional.
+
+    Raises:
+        FileNotFoundError: No such checkpoint is shipped.
+    """
+    return read_checkpoint_file(asset_path(filename), map_location)
+
+
+def load_timm_vit(filename: str, map_location: MapLocation = None, logger: Any = 'current') -> dict:
+    """Load a published DeiT or ViT file and rename its weights for mmpretrain's ``VisionTransformer``.
+
+    Args:
+        filename: ``timm+`` and any path or URL that mmengine loads, as in
+            ``init_cfg=dict(type='Pretrained', checkpoint='timm+https://…')``.
+        map_location: As in ``torch.load``.
+        logger: Not used.
+
+    Returns:
+        ``state_dict``: the backbone's weights; the ImageNet head is left out.
+
+    Raises:
+        ValueError: If the file holds anything else than such a backbone; the message lists the names.
+    """
+    checkpoint = read_checkpoint(filename[len('timm+'):], map_location)
+    return dict(state_dict=rename_weights(checkpoint, _TIMM_VIT, filename))
+
+
+def load_resnet38(filename: str, map_location: MapLocation = None, logger: Any = 'current') -> dict:
+    """Load a published Wide-ResNet-38 for :class:`~mmwsss.models.WideResNet38`.
+
+    Args:
+        filename: ``resnet38+`` and any path or URL: the ``.params`` file of MXNet, or a PyTorch file with PSA's names.
+            What comes over http(s) is kept in torch's cache of checkpoints.
+        map_location: As in ``torch.load``.
+        logger: Not used.
+
+    Returns:
+        ``state_dict``: the backbone's weights; a classifier is left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file holds anything else than such a backbone; the message lists the names.
+    """
+    path = filename[len('resnet38+'):]
+    if path.startswith(_URLS):
+        path = cached_download(path)
+    if os.path.isfile(path) and is_mxnet_params(path):
+        return dict(state_dict=rename_weights(read_mxnet_params(path), _MXNET_RESNET38, path))
+    return dict(state_dict=rename_weights(read_checkpoint(path, map_location), _RESNET38, path))
+
+
+def load_augreg_vit(filename: str, map_location: MapLocation = None, logger: Any = 'current') -> dict:
+    """Load a published ``.npz`` file of AugReg and rename its arrays for mmpretrain's ``VisionTransformer``.
+
+    Args:
+        filename: ``augreg+`` and a path or an http(s) URL, which is downloaded once into torch's cache of checkpoints.
+        map_location: Ignored: arrays are read on the CPU.
+        logger: Not used.
+
+    Returns:
+        ``state_dict``: the backbone's weights; the ImageNet head is left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file lacks an array of such a backbone.
+    """
+    path = filename[len('augreg+'):]
+    if path.startswith(_URLS):
+        path = cached_download(path)
+    return dict(state_dict=read_augreg_vit(path))

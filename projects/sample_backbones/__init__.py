@@ -1,0 +1,1 @@
+"""How the small backbones of the sample configs are pretrained."""

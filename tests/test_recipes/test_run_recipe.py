@@ -1,0 +1,95 @@
+"""The command line of tools/run_recipe.py: what it prints, writes and returns."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from ..helpers import load_tool, write_config
+
+RECIPE = 'configs/mctformer/recipe_sample.py'
+
+
+@pytest.fixture
+def run_recipe(tmp_path, monkeypatch):
+    """Give a function that calls the tool in this process, in an empty working folder, and returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+    tool = load_tool('tools/run_recipe.py')
+
+    def call(*args):
+        monkeypatch.setattr(sys, 'argv', ['run_recipe.py', *map(str, args)])
+        return tool.main()
+
+    yield call
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_dry_run(run_recipe, capsys, tmp_path):
+    assert run_recipe(RECIPE, '--dry-run', '--gpus', 4, '--data-root', 'photos') == 0
+    text = capsys.readouterr().out
+    assert ('dist_train.sh configs/mctformer/mctformer-v2_vit-micro_sample.py 4 --work-dir '
+            'work_dirs/mctformer_recipe_sample/v2 --resume --data-root photos') in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_of_chosen_stages_of_a_short_run(run_recipe, capsys):
+    run_recipe(RECIPE, '--dry-run', '--short', '--only', 'data', 'v2')
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('#')]
+    assert len(lines) == 2
+    assert lines[0].endswith('_sample.py work_dirs/mctformer_recipe_sample_short/sample --num-train 16 --num-val 16')
+    assert 'train_cfg.max_epochs=1' in lines[1]
+
+
+def test_run_and_report(run_recipe, quick, capsys, tmp_path):
+    assert run_recipe(quick.write(), '--out', 'here') == 0
+    text = capsys.readouterr().out
+    assert 'cam/mIoU' in text
+    assert f'report: {tmp_path}/here/report.md' in text
+    assert {'report.md', 'report.html', 'results.json'} <= {path.name for path in (tmp_path / 'here').iterdir()}
+
+
+def test_errors_are_one_line(run_recipe, quick, capsys, tmp_path):
+    write_config(dict(title='Wrong', stages=[dict(name='cam', kind='training')]), tmp_path / 'wrong.py')
+    assert run_recipe('wrong.py') == 2
+    assert capsys.readouterr().err.startswith('RecipeError: stage cam of wrong.py: kind must be one of ')
+    assert run_recipe(quick.write(), '--from', 'frist') == 2
+    error = capsys.readouterr().err
+    assert "no stage 'frist'" in error
+    assert "did you mean 'first'?" in error
+    assert error.count('\n') == 1
+
+
+def test_a_failed_stage_ends_the_recipe_with_one_line(run_recipe, quick, capsys):
+    quick.out.mkdir()
+    (quick.out / 'break').touch()
+    assert run_recipe(quick.write(), '--out', quick.out) == 1
+    assert capsys.readouterr().err == ('StageError: stage first failed with exit code 7; its output is in '
+                                       'out/first/stage.log; run the same command again to resume\n')
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_the_command_too(run_recipe, quick, capsys, number, code):
+    def send():
+        deadline = time.monotonic() + 60
+        while not (quick.out / 'pid').exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    quick.out.mkdir()
+    (quick.out / 'sleep').touch()
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        found = run_recipe(quick.write(), '--out', quick.out)
+    except SystemExit as error:
+        found = error.code
+    sender.join()
+    assert found == code
+    assert 'stage first was interrupted; run the same command again to resume' in capsys.readouterr().out
+    (quick.out / 'sleep').unlink()
+    assert run_recipe(quick.write(), '--out', quick.out) == 0
+    assert quick.record('first')['attempt'] == 2

@@ -1,4 +1,4 @@
-"""What several test files need: a small VOC-like folder, a small model, a small run, running a tool."""
+"""What several test files need: a small VOC-like folder, small models, a small run, running a tool."""
 
 import importlib.util
 import json
@@ -8,12 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor, nn
+
+from mmwsss.models import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
+from mmwsss.models.backbones.attention import HeadMaps
 
 REPO = Path(__file__).resolve().parents[1]
 """Path: the repository this test suite stands in."""
@@ -178,7 +184,6 @@ def train_and_kill(work_dir: Path, *args: Any) -> None:
 
 def assert_same_state(expected: Path, found: Path) -> None:
     """Compare weights, optimizer and schedules of two checkpoints bit for bit."""
-    import torch
     expected, found = (torch.load(path, weights_only=False) for path in (expected, found))
     assert expected['state_dict'].keys() == found['state_dict'].keys()
     for name, value in expected['state_dict'].items():
@@ -230,3 +235,58 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
     if check and result.returncode != 0:
         raise AssertionError(f'{script} ended with {result.returncode}:\n{result.stdout}')
     return result
+
+
+@dataclass(frozen=True)
+class KeptAttention(Observation):
+    """Attention (B, H, T, T) of every observed layer, by layer."""
+
+    reads: ClassVar[str] = 'heads'
+
+    def init(self, layout: TokenLayout) -> dict:
+        return {}
+
+    def update(self, state: dict, layer: int, value: HeadMaps) -> dict:
+        state.setdefault(layer, []).append(value.maps)
+        return state
+
+    def finish(self, state: dict) -> dict[int, Tensor]:
+        return {layer: torch.cat(heads, dim=1) for layer, heads in state.items()}
+
+
+def attention_maps(backbone: nn.Module, images: Tensor, grad: bool = False) -> list[Tensor]:
+    """Return the attention (B, H, T, T) of all layers."""
+    kept = KeptAttention(grad=grad)
+    return list(extract_features(backbone, images, Request(observations=(kept, )))[kept].values())
+
+
+def run_head(head: nn.Module, backbone: nn.Module, images: Tensor, names: Sequence[str] = (),
+             classes: Optional[Tensor] = None, extra: Optional[Request] = None) -> dict[str, Tensor]:
+    """Return a CAM head's scores, and the maps listed in ``names``, of one pass that ``extra`` is added to."""
+    request = head.request(names, classes)
+    features = extract_features(backbone, images, request if extra is None else request + extra)
+    return {**head(features), **head.maps(features, names, classes)}
+
+
+class GivenBackbone(ObservableBackbone, nn.Module):
+    """A backbone without weights, for worked examples: what it gives is written down in :meth:`given`.
+
+    Attributes:
+        asked: The layers that were observed in the last pass, in order.
+    """
+
+    def given(self, images: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """Return the last map (B, D, h, w), class tokens (B, M, D) and attention (B, H, T, T) of each layer."""
+        raise NotImplementedError
+
+    def encode(self, images: Tensor, request: Request) -> Features:
+        last, class_tokens, attention = self.given(images)
+        layout = TokenLayout(len(attention), attention[0].shape[1], class_tokens.shape[1], tuple(last.shape[-2:]))
+        states = {item: item.init(layout) for item in request.observations}
+        layers = {item: layout.layer_indices(item.layers) for item in states}
+        self.asked = sorted(set().union(*layers.values()))
+        for layer, item in ((layer, item) for layer in self.asked for item in states if layer in layers[item]):
+            assert item.reads == 'heads'
+            states[item] = item.update(states[item], layer, HeadMaps(attention[layer], 0))
+        return Features((last, ) if request.maps else (), layout.grid, class_tokens,
+                        observed={item: item.finish(state) for item, state in states.items()}, layout=layout)

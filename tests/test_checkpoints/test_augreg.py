@@ -4,7 +4,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch.nn import functional as F
 
-from mmwsss.models import AttentionViT
+from mmwsss.models import AttentionViT, extract_features
 
 WIDTH, HEADS, LAYERS, MLP, PATCH = 12, 3, 2, 20, 4
 
@@ -68,10 +68,10 @@ def test_same_network_as_in_jax(tmp_path):
     vit.init_weights()
     vit.eval()
     image = np.random.default_rng(1).normal(size=(8, 8, 3)).astype(np.float32)
-    tokens = vit.forward_tokens(torch.tensor(image).permute(2, 0, 1)[None])
+    features = extract_features(vit, torch.tensor(image).permute(2, 0, 1)[None])
     expected = torch.tensor(jax_forward(arrays, image))
-    torch.testing.assert_close(tokens.class_tokens[0, 0], expected[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(tokens.patch_tokens[0].flatten(1).T, expected[1:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features.class_tokens[0, 0], expected[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features.maps[-1][0].flatten(1).T, expected[1:], atol=1e-4, rtol=1e-4)
 
 
 def test_other_files_are_refused(tmp_path):

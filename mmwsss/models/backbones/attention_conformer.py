@@ -84,7 +84,7 @@ class AttentionConformer(ObservableBackbone, Conformer):
         tokens = runner.run(0, self.trans_1, tokens)
         for index, block in enumerate(self._coupled_blocks(), start=1):
             cnn_map, tokens = _couple(block, cnn_map, tokens, grid, partial(runner.run, index))
-        return runner.features([cnn_map], self.trans_norm(tokens[:, :1]))
+        return runner.features([cnn_map] if request.maps else (), self.trans_norm(tokens[:, :1]))
 
 
 def _couple(block: nn.Module, cnn_map: Tensor, tokens: Tensor, grid: Sequence[int],

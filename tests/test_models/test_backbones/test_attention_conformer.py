@@ -2,7 +2,9 @@ import pytest
 import torch
 from mmpretrain.models import Conformer
 
-from mmwsss.models import AttentionConformer
+from mmwsss.models import AttentionConformer, Request, extract_features
+
+from ...helpers import KeptAttention
 
 ARCH = dict(embed_dims=24, depths=6, num_heads=2, channel_ratio=0.25)
 
@@ -33,8 +35,8 @@ def test_equals_mmpretrain_where_both_are_defined(size):
     theirs.load_state_dict(ours.state_dict())
     theirs.eval()
     (pooled, token), = theirs(images(*size))
-    tokens = ours.forward_tokens(images(*size))
-    for got, expected in ((tokens.features.mean(dim=(2, 3)), pooled), (tokens.class_tokens[:, 0], token),
+    features = extract_features(ours, images(*size))
+    for got, expected in ((features.maps[-1].mean(dim=(2, 3)), pooled), (features.class_tokens[:, 0], token),
                           *zip(ours(images(*size))[0], (pooled, token))):
         assert expected.std() > 1e-3
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
@@ -48,8 +50,8 @@ def test_training_gradients_equal_mmpretrain():
     theirs.train()
     (pooled, token), = theirs(images(64, 32))
     (pooled.square().sum() + token.square().sum()).backward()
-    tokens = ours.forward_tokens(images(64, 32))
-    (tokens.features.mean(dim=(2, 3)).square().sum() + tokens.class_tokens.square().sum()).backward()
+    features = extract_features(ours, images(64, 32))
+    (features.maps[-1].mean(dim=(2, 3)).square().sum() + features.class_tokens.square().sum()).backward()
     for (name, a), b in zip(ours.named_parameters(), theirs.parameters()):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=name)
 
@@ -62,7 +64,7 @@ def test_stride_one_gives_a_map_on_the_token_grid(size):
     last = conformer.conv_trans_6.fusion_block
     hook = last.register_forward_hook(lambda module, args, kwargs, out: seen.update(x=args[0], **kwargs),
                                       with_kwargs=True)
-    features = conformer.forward_tokens(images(*size)).features
+    features = extract_features(conformer, images(*size)).maps[-1]
     hook.remove()
     assert features.shape == (2, 64, size[0] // 16, size[1] // 16)
     x = last.bn1(torch.conv2d(seen['x'], last.conv1.weight)).relu() + seen['fusion_features']
@@ -90,29 +92,9 @@ def test_drop_path_acts_in_transformer_blocks_only():
     assert not rates
 
 
-def test_attention_is_what_the_layer_used():
-    conformer = build()
-    x = images(48, 32)
-    plain = conformer.forward_tokens(x)
-    asked = conformer.forward_tokens(x, attention=[0, 3, -1], attention_fn=lambda layer, maps: maps)
-    torch.testing.assert_close(asked.features, plain.features)
-    torch.testing.assert_close(asked.class_tokens, plain.class_tokens)
-    assert set(asked.attentions) == {0, 3, 5}
-    assert not plain.attentions
-    seen = {}
-    hook = conformer.conv_trans_4.trans_block.attn.register_forward_hook(
-        lambda module, args, out: seen.update(x=args[0]))
-    conformer.forward_tokens(x)
-    hook.remove()
-    q, k, _ = conformer.conv_trans_4.trans_block.attn.qkv(seen['x']).reshape(2, 7, 3, 2, 12).permute(2, 0, 3, 1, 4)
-    torch.testing.assert_close(asked.attentions[3], (q @ k.transpose(-2, -1) / 12**0.5).softmax(dim=-1))
-    averaged = conformer.forward_tokens(x, attention=[3]).attentions[3]
-    torch.testing.assert_close(averaged, asked.attentions[3].mean(dim=1))
-
-
 def test_fine_stem_doubles_the_grid():
     conformer = build(stem_stride=2)
-    assert conformer.forward_tokens(images(64, 32)).features.shape == (2, 64, 8, 4)
+    assert extract_features(conformer, images(64, 32)).maps[-1].shape == (2, 64, 8, 4)
     assert conformer.patch_size == (8, 8)
     assert build().patch_size == (16, 16)
 
@@ -140,4 +122,4 @@ def test_bad_arguments(kwargs, message):
 
 def test_unknown_layer():
     with pytest.raises(IndexError, match='layer 6 does not exist: the backbone has 6 layers'):
-        build().forward_tokens(images(32, 32), attention=[6])
+        extract_features(build(), images(32, 32), Request(observations=(KeptAttention(layers=(6, )), )))

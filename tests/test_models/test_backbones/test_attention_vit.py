@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmpretrain.models import VisionTransformer
 
-from mmwsss.models import AttentionViT
+from mmwsss.models import AttentionViT, Request, extract_features
 
 ARCH = dict(embed_dims=32, num_layers=4, num_heads=4, feedforward_channels=64)
 
@@ -29,65 +29,16 @@ def test_equals_mmpretrain(size):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_attention_is_what_the_layer_used():
-    vit = build()
-    images = torch.randn(2, 3, 40, 56)
-    plain = vit.forward_tokens(images, hidden=[0])
-    asked = vit.forward_tokens(images, hidden=[0], attention=[1, -1], attention_fn=lambda layer, maps: maps)
-    torch.testing.assert_close(asked.patch_tokens, plain.patch_tokens)
-    assert set(asked.attentions) == {1, 3}
-    assert asked.attentions[1].shape == (2, 4, 36, 36)
-    torch.testing.assert_close(asked.attentions[1].sum(dim=-1), torch.ones(2, 4, 36))
-    logits = vit.forward_tokens(images, attention=[1], attention_fn=lambda i, maps: maps, attention_logits=True)
-    torch.testing.assert_close(logits.attentions[1].softmax(dim=-1), asked.attentions[1])
-
-
-def test_attention_matches_explicit_softmax():
-    vit = build()
-    images = torch.randn(1, 3, 32, 32)
-    seen = {}
-    hook = vit.layers[2].attn.register_forward_hook(lambda module, args, out: seen.update(x=args[0]))
-    vit.forward_tokens(images)
-    hook.remove()
-    q, k, _ = vit.layers[2].attn.qkv(seen['x']).reshape(1, 17, 3, 4, 8).permute(2, 0, 3, 1, 4)
-    expected = (q @ k.transpose(-2, -1) / 8**0.5).softmax(dim=-1)
-    got = vit.forward_tokens(images, attention=[2]).attentions[2]
-    torch.testing.assert_close(got, expected.mean(dim=1))
-
-
-def test_traces_give_what_layers_used_beside_anything_else():
-    vit = build()
-    images = torch.randn(2, 3, 40, 56)
-    asked = dict(attention=[0, 2], attention_fn=lambda layer, maps: maps, patch_scores=[2, 3])
-    plain = vit.forward_tokens(images, hidden=[1, 3], **asked)
-    traces = {}
-    traced = vit.forward_tokens(images, hidden=[1, 3], trace_fn=traces.__setitem__, **asked)
-    torch.testing.assert_close(traced.patch_tokens, plain.patch_tokens)
-    for layer in (0, 2):
-        torch.testing.assert_close(traced.attentions[layer], plain.attentions[layer])
-        torch.testing.assert_close(traces[layer].attention(), plain.attentions[layer])
-    for layer in (2, 3):
-        torch.testing.assert_close(traced.patch_scores[layer].product(), plain.patch_scores[layer].product())
-    for layer in (1, 3):
-        torch.testing.assert_close(traces[layer].tokens[:, 1:].transpose(1, 2), plain.hidden[layer].flatten(2))
-    before = traces[0].tokens + traces[1].update
-    torch.testing.assert_close(vit.layers[1].ffn(vit.layers[1].ln2(before), identity=before), traces[1].tokens)
-    assert not any(part.requires_grad for part in traces[0])
-    assert traced.patch_scores[2].product().requires_grad
-    few = vit.forward_tokens(images, class_tokens_only=True, trace_fn=lambda layer, trace: None)
-    torch.testing.assert_close(few.class_tokens, plain.class_tokens)
-
-
 def test_class_tokens_only_gives_the_same_tokens_and_gradients():
     vit = build()
     images = torch.randn(2, 3, 48, 32)
     grads = []
     for only in (False, True):
         vit.zero_grad()
-        tokens = vit.forward_tokens(images, class_tokens_only=only)
-        tokens.class_tokens.square().sum().backward()
+        features = extract_features(vit, images, Request(maps=not only))
+        features.class_tokens.square().sum().backward()
         grads.append([p.grad.clone() for p in vit.parameters()])
-    assert tokens.patch_tokens is None
+    assert features.maps == ()
     for full, short in zip(*grads):
         torch.testing.assert_close(full, short, rtol=1e-4, atol=1e-5)
 
@@ -101,9 +52,9 @@ def test_several_class_tokens_start_as_copies():
     assert torch.equal(many.cls_token, single.cls_token.expand(1, 5, 32))
     assert torch.equal(many.pos_embed[:, :5], single.pos_embed[:, :1].expand(1, 5, 32))
     assert torch.equal(many.pos_embed[:, 5:], single.pos_embed[:, 1:])
-    tokens = many.forward_tokens(torch.randn(1, 3, 64, 64))
-    assert tokens.class_tokens.shape == (1, 5, 32)
-    assert tokens.patch_tokens.shape == (1, 32, 8, 8)
+    features = extract_features(many, torch.randn(1, 3, 64, 64))
+    assert features.class_tokens.shape == (1, 5, 32)
+    assert features.maps[-1].shape == (1, 32, 8, 8)
 
 
 def test_noise_on_the_copies():
@@ -126,8 +77,9 @@ def test_checkpoint_of_another_grid_is_resized():
 def test_scale_grid_differs_from_size_grid():
     images = torch.randn(1, 3, 80, 40)
     size, scale = build(), build(pos_embed_grid='scale')
-    assert not torch.allclose(size._pos_embed_for((10, 5)), scale._pos_embed_for((10, 5)))
-    assert size.forward_tokens(images).patch_tokens.shape == scale.forward_tokens(images).patch_tokens.shape
+    (by_size, ), (by_scale, ) = size(images), scale(images)
+    assert by_size.shape == by_scale.shape == (1, 32, 10, 5)
+    assert not torch.allclose(by_size, by_scale)
 
 
 @pytest.mark.parametrize(('size', 'expected'), [
@@ -144,9 +96,9 @@ def test_scale_grid_of_the_worked_example(size, expected):
     for parameter in vit.parameters():
         torch.nn.init.zeros_(parameter)
     vit.pos_embed.data = torch.tensor([10., 20., 0., 1., 2., 3.]).view(1, 6, 1)
-    tokens = vit.forward_tokens(torch.rand(1, 3, *size))
-    assert tokens.class_tokens.flatten().tolist() == [10, 20]
-    torch.testing.assert_close(tokens.patch_tokens.flatten(), torch.tensor(expected), atol=3e-6, rtol=0)
+    features = extract_features(vit, torch.rand(1, 3, *size))
+    assert features.class_tokens.flatten().tolist() == [10, 20]
+    torch.testing.assert_close(features.maps[-1].flatten(), torch.tensor(expected), atol=3e-6, rtol=0)
 
 
 def test_raw_output_leaves_out_the_final_norm():
@@ -154,25 +106,10 @@ def test_raw_output_leaves_out_the_final_norm():
     normed, raw = build(), build(raw_output=True)
     raw.load_state_dict(normed.state_dict())
     assert not any(parameter.requires_grad for parameter in raw.ln1.parameters())
-    kept = normed.forward_tokens(images, hidden=[-1])
-    tokens = raw.forward_tokens(images)
-    torch.testing.assert_close(tokens.patch_tokens, kept.hidden[3])
-    torch.testing.assert_close(normed.ln1(tokens.class_tokens), kept.class_tokens)
-
-
-def test_attention_of_the_last_layer_with_class_tokens_only():
-    vit = build(num_class_tokens=3)
-    images = torch.randn(2, 3, 40, 56)
-    full = vit.forward_tokens(images, attention=[2, 3])
-    short = vit.forward_tokens(images, attention=[2, 3], class_tokens_only=True)
-    assert short.patch_tokens is None
-    torch.testing.assert_close(short.class_tokens, full.class_tokens)
-    for layer in (2, 3):
-        torch.testing.assert_close(short.attentions[layer], full.attentions[layer])
-
-
-def test_token_grid():
-    assert build().token_grid((47, 64)) == (5, 8)
+    kept = extract_features(normed, images, Request(hidden=(-1, )))
+    features = extract_features(raw, images)
+    torch.testing.assert_close(features.maps[-1], kept.hidden[-1])
+    torch.testing.assert_close(normed.ln1(features.class_tokens), kept.class_tokens)
 
 
 def test_frozen_pos_embed():
@@ -186,4 +123,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match='pos_embed_grid'):
         AttentionViT(arch=ARCH, pos_embed_grid='other')
     with pytest.raises(IndexError, match='layer 4'):
-        build().forward_tokens(torch.randn(1, 3, 32, 32), hidden=[4])
+        extract_features(build(), torch.randn(1, 3, 32, 32), Request(hidden=(4, )))

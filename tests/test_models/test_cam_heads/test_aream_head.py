@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmwsss.models import AReAMHead, AttentionViT
+from mmwsss.models import AReAMHead, AttentionViT, extract_features
 from mmwsss.models.cam_heads.aream_head import global_weighted_rank_pool
 from mmwsss.models.utils import refine_with_affinity
+
+from ...helpers import run_head
 
 CLASSES, LAYERS, GRID = 3, 4, (2, 3)
 
@@ -42,22 +44,22 @@ def attention_of_all_layers(model, images):
         maps.append((q @ k.transpose(2, 3) / 8**.5).softmax(-1).mean(1))
 
     handles = [layer.attn.qkv.register_forward_hook(hook) for layer in model.layers]
-    tokens = model.forward_tokens(images)
+    features = extract_features(model, images)
     [handle.remove() for handle in handles]
-    return maps, tokens
+    return maps, features
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('layers', [None, [0, 1], [2]], ids=['all', 'first two', 'one'])
 def test_maps_are_averages(images, layers):
     model, part = backbone(), head(attention_layers=3, affinity_layers=layers)
-    found = part.extract(model, images)
+    found = run_head(part, model, images, part.default_maps)
     assert set(found) == {'logits', 'patch_logits', 'patch_cams', 'raw_cams', 'cams'}
-    maps, tokens = attention_of_all_layers(model, images)
-    signed = F.conv2d(tokens.patch_tokens, part.patch_classifier.weight, part.patch_classifier.bias, padding=1)
+    maps, features = attention_of_all_layers(model, images)
+    signed = F.conv2d(features.maps[-1], part.patch_classifier.weight, part.patch_classifier.bias, padding=1)
     attention = torch.stack(maps[-3:]).mean(0)[:, :CLASSES, CLASSES:].unflatten(2, GRID)
     affinity = torch.stack([maps[i] for i in layers or range(LAYERS)]).mean(0)[:, CLASSES:, CLASSES:]
-    torch.testing.assert_close(found['logits'], tokens.class_tokens.mean(2))
+    torch.testing.assert_close(found['logits'], features.class_tokens.mean(2))
     torch.testing.assert_close(found['patch_logits'], signed.mean((2, 3)))
     torch.testing.assert_close(found['patch_cams'], signed.relu())
     torch.testing.assert_close(found['raw_cams'], signed.relu() * attention)
@@ -66,22 +68,23 @@ def test_maps_are_averages(images, layers):
 
 @torch.no_grad()
 def test_without_layers_there_is_no_refinement(images):
-    found = head(affinity_layers=()).extract(backbone(), images)
+    found = run_head(head(affinity_layers=()), backbone(), images, ['cams', 'raw_cams'])
     assert torch.equal(found['cams'], found['raw_cams'])
 
 
 @torch.no_grad()
 def test_root_of_the_product(images):
-    plain = head().extract(backbone(), images, ['raw_cams'])['raw_cams']
-    torch.testing.assert_close(head(fuse_sqrt=True).extract(backbone(), images, ['raw_cams'])['raw_cams'], plain.sqrt())
+    plain = run_head(head(), backbone(), images, ['raw_cams'])['raw_cams']
+    found = run_head(head(fuse_sqrt=True), backbone(), images, ['raw_cams'])['raw_cams']
+    torch.testing.assert_close(found, plain.sqrt())
 
 
 @torch.no_grad()
 def test_only_what_is_asked_for(images):
-    found = head().extract(backbone(), images, ['raw_cams', 'fused_cams'], torch.tensor([2]))
-    assert set(found) == {'logits', 'patch_logits', 'raw_cams', 'fused_cams'}
+    found = run_head(head(), backbone(), images, ['raw_cams', 'attention'], torch.tensor([2]))
+    assert set(found) == {'logits', 'patch_logits', 'raw_cams', 'attention'}
     assert found['raw_cams'].shape == (2, 1, *GRID)
-    expected = head().extract(backbone(), images)['raw_cams'][:, 2:]
+    expected = run_head(head(), backbone(), images, ['raw_cams'])['raw_cams'][:, 2:]
     torch.testing.assert_close(found['raw_cams'], expected)
 
 
@@ -90,19 +93,19 @@ def test_maps_by_layer(images):
     part, model = head(num_layers=LAYERS), backbone()
     names = [f'{kind}_{k}' for kind in ('layer', 'first') for k in range(1, LAYERS + 1)]
     assert set(part.map_names) >= set(names)
-    found = part.extract(model, images, names, torch.tensor([0, 2]))
+    found = run_head(part, model, images, names, torch.tensor([0, 2]))
     assert found.keys() == {'logits', 'patch_logits', *names}
     for k in range(1, LAYERS + 1):
         for kind, layers in (('layer', [k - 1]), ('first', range(k))):
-            expected = head(affinity_layers=list(layers)).extract(model, images, ['cams'])['cams']
+            expected = run_head(head(affinity_layers=list(layers)), model, images, ['cams'])['cams']
             torch.testing.assert_close(found[f'{kind}_{k}'], expected[:, [0, 2]])
 
 
 def test_maps_of_layers_that_do_not_exist(images):
     with pytest.raises(ValueError, match='num_layers is 12, the backbone has 4'):
-        head().extract(backbone(), images, ['layer_12'])
-    with pytest.raises(ValueError, match="map must be .*'layer_5'"):
-        head(num_layers=LAYERS).extract(backbone(), images, ['layer_5'])
+        run_head(head(), backbone(), images, ['layer_12'])
+    with pytest.raises(ValueError, match="AReAMHead has no map 'layer_5'"):
+        run_head(head(num_layers=LAYERS), backbone(), images, ['layer_5'])
 
 
 def test_ranked_pooling():
@@ -115,7 +118,7 @@ def test_ranked_pooling():
 @torch.no_grad()
 def test_ranked_pooling_is_an_option_of_the_head(images):
     part, model = head(patch_pool='gwrp'), backbone()
-    signed = part.patch_classifier(model.forward_tokens(images).patch_tokens)
-    torch.testing.assert_close(part(model, images)['patch_logits'], global_weighted_rank_pool(signed))
+    signed = part.patch_classifier(extract_features(model, images).maps[-1])
+    torch.testing.assert_close(run_head(part, model, images)['patch_logits'], global_weighted_rank_pool(signed))
     with pytest.raises(ValueError, match="patch_pool must be .*'max'"):
         head(patch_pool='max')

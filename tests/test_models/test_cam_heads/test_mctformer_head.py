@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from mmwsss.models import AttentionViT, CAMClassifier, MCTformerHead
-from mmwsss.models.backbones import ViTTokens
 from mmwsss.models.utils import normalize_cams
 from mmwsss.registry import MODELS
+
+from ...helpers import GivenBackbone, run_head
 
 PATCH_MAPS = torch.tensor([[[.5, -1, 2], [1, .25, -.5]], [[-.3, .4, .1], [.8, 0, 1.5]]])
 CLASS_TOKENS = torch.tensor([[.2, .4], [-1, .5]])
@@ -16,27 +17,24 @@ NUM_LAYERS, NUM_HEADS, NUM_TOKENS = 4, 2, 8
 
 
 def attention_of(layer: int, mirrored: bool) -> torch.Tensor:
-    """Give attention (heads, 8, 8): the example's formula, rows divided by their sums."""
+    """Return attention (heads, 8, 8): the example's formula, rows divided by their sums."""
     head, query, key = torch.meshgrid(*(torch.arange(n) for n in (NUM_HEADS, NUM_TOKENS, NUM_TOKENS)), indexing='ij')
     raw = (7 * layer + 5 * head + 3 * query + 2 * key + mirrored) % 11 + 1.
     return raw / raw.sum(-1, keepdim=True)
 
 
 @MODELS.register_module()
-class ExampleBackbone(torch.nn.Module):
+class ExampleBackbone(GivenBackbone):
     """Stands in for the ViT: images whose first pixel is negative are mirror images."""
 
-    num_layers = NUM_LAYERS
-
-    def token_grid(self, size):
-        return size[0] // 16, size[1] // 16
-
-    def forward_tokens(self, x, attention=(), attention_fn=None, class_tokens_only=False):
-        mirrored = [bool(image[0, 0, 0] < 0) for image in x]
-        kept = {layer: attention_fn(layer, torch.stack([attention_of(layer, m) for m in mirrored]))
-                for layer in attention}
+    def given(self, images):
+        mirrored = [bool(image[0, 0, 0] < 0) for image in images]
+        attention = [torch.stack([attention_of(layer, m) for m in mirrored]) for layer in range(NUM_LAYERS)]
         patches = torch.stack([PATCH_MAPS.flip(-1) if m else PATCH_MAPS for m in mirrored])
-        return ViTTokens(CLASS_TOKENS.expand(len(x), -1, -1), None if class_tokens_only else patches, {}, kept)
+        return patches, self.class_tokens().expand(len(images), -1, -1), attention
+
+    def class_tokens(self):
+        return CLASS_TOKENS
 
 
 def example_head(**kwargs) -> MCTformerHead:
@@ -71,7 +69,7 @@ def check(found: torch.Tensor, *expected: list) -> None:
 def extracted(mirrored: bool = False, **kwargs) -> dict:
     image = example_image().flip(-1) if mirrored else example_image()
     head = example_head(**kwargs)
-    return head.extract(ExampleBackbone(), image, ['cams', *head.map_names[1:]])
+    return run_head(head, ExampleBackbone(), image, head.map_names)
 
 
 def test_scores_and_maps_of_the_worked_example():
@@ -117,11 +115,11 @@ def test_literal_formula_of_the_paper():
     (None, [[1, .953314, .662138, .116631, .627233], [.625698, .619766, .055434, .429597, .000004]],
      [.479592, .364608])])
 def test_generation_from_both_views(affinity_layers, expected, mean):
-    cams = example_model(affinity_layers=affinity_layers).multi_scale_cams(example_image())['cams']
+    cams = example_model(affinity_layers=affinity_layers).predict_cams(example_image())['cams']
     rows, cols = torch.tensor([0, 8, 8, 24, 31]), torch.tensor([0, 8, 40, 24, 47])
     check(cams[0, :, rows, cols], *expected)
     check(cams.mean(dim=(2, 3)), mean)
-    only_second = example_model(affinity_layers=affinity_layers).multi_scale_cams(
+    only_second = example_model(affinity_layers=affinity_layers).predict_cams(
         example_image(), classes=torch.tensor([1]))
     torch.testing.assert_close(only_second['cams'], cams[:, 1:])
 
@@ -144,18 +142,15 @@ def test_affinity_of_chosen_layers():
 
 
 def test_only_what_is_asked_is_computed():
-    asked = []
-
-    class Watching(ExampleBackbone):
-        def forward_tokens(self, x, attention=(), attention_fn=None, class_tokens_only=False):
-            asked.append(list(attention))
-            return super().forward_tokens(x, attention, attention_fn, class_tokens_only)
-
-    head = example_head(attention_layers=2)
+    head, backbone = example_head(attention_layers=2), ExampleBackbone()
     for name, layers in (('patch_cams', []), ('attention', [2, 3]), ('refined_patch_cams', [0, 1, 2, 3])):
-        found = head.extract(Watching(), example_image(), [name])
-        assert asked.pop() == layers
+        found = run_head(head, backbone, example_image(), [name])
+        assert backbone.asked == layers
         assert set(found) == {'logits', 'patch_logits', name}
+    run_head(head, backbone, example_image())
+    assert backbone.asked == [], 'scores need no attention'
+    assert head.request().maps
+    assert not example_head(patch_classifier=False).request().maps
 
 
 def test_class_scores_of_table_7():
@@ -166,12 +161,12 @@ def test_class_scores_of_table_7():
         heads['fc'].fc.bias.copy_(torch.tensor([10., 20.]))
 
     class Fixed(ExampleBackbone):
-        def forward_tokens(self, x, **kwargs):
-            return super().forward_tokens(x, **kwargs)._replace(class_tokens=tokens)
+        def class_tokens(self):
+            return tokens
 
-    found = {score: head(Fixed(), example_image())['logits'].tolist() for score, head in heads.items()}
+    found = {score: run_head(head, Fixed(), example_image())['logits'].tolist() for score, head in heads.items()}
     assert found == {'mean': [[2., 1.]], 'max': [[3., 4.]], 'fc': [[17., 30.]]}
-    assert heads['mean'].fc is None
+    assert {name.split('.')[0] for name, _ in heads['mean'].named_parameters()} == {'patch_classifier'}
 
 
 def test_v1_keeps_its_unused_layer_frozen():
@@ -191,10 +186,11 @@ def test_wrong_choices_are_named(kwargs, words):
 
 
 def test_more_layers_than_there_are_and_unknown_maps_are_errors():
-    with pytest.raises(ValueError, match='attention_layers is 5, the backbone has 4 layers'):
-        example_head(attention_layers=5).extract(ExampleBackbone(), example_image())
-    with pytest.raises(ValueError, match="map must be one of .* got 'maps'"):
-        example_head().extract(ExampleBackbone(), example_image(), ['maps'])
+    for head in (example_head(attention_layers=5), example_head(affinity_layers=[-5])):
+        with pytest.raises(IndexError, match='layer -5 does not exist: the backbone has 4 layers'):
+            run_head(head, ExampleBackbone(), example_image(), ['cams'])
+    with pytest.raises(ValueError, match="MCTformerHead has no map 'maps'; its maps are cams, attention, patch_cams"):
+        run_head(example_head(), ExampleBackbone(), example_image(), ['maps'])
 
 
 @pytest.mark.parametrize(('v2', 'num_classes', 'parameters'), [(False, 20, 21_687_956), (True, 20, 21_749_396),

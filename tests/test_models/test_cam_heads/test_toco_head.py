@@ -2,19 +2,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmwsss.models import LargeFOVHead, ProjectionHead, ToCoHead
+from mmwsss.models import Features, LargeFOVHead, ProjectionHead, Request, ToCoHead
 
 
 def test_scores_and_maps_share_weights():
     torch.manual_seed(0)
     head = ToCoHead(num_classes=5, in_channels=8)
-    features, aux = torch.randn(2, 8, 4, 6), torch.randn(2, 8, 4, 6)
-    scores, maps = head(features, aux), head.class_maps(features, aux)
-    expected = features.flatten(2).amax(2) @ head.classifier.weight.flatten(1).T
+    last, aux = torch.randn(2, 8, 4, 6), torch.randn(2, 8, 4, 6)
+    features = Features([last], (4, 6), hidden={-3: aux})
+    assert head.request(head.map_names) == Request(hidden=(-3, ))
+    scores, maps = head(features), head.maps(features, head.map_names)
+    expected = last.flatten(2).amax(2) @ head.classifier.weight.flatten(1).T
     torch.testing.assert_close(scores['logits'], expected)
     torch.testing.assert_close(scores['aux_logits'], aux.flatten(2).amax(2) @ head.aux_classifier.weight.flatten(1).T)
     torch.testing.assert_close(maps['aux_cams'], head.aux_classifier(aux))
-    chosen = head.class_maps(features, aux, torch.tensor([3, 1]))
+    chosen = head.maps(features, ['cams'], torch.tensor([3, 1]))
+    assert set(chosen) == {'cams'}
     torch.testing.assert_close(chosen['cams'], maps['cams'][:, [3, 1]])
     assert sum(p.numel() for p in head.parameters()) == 80
 

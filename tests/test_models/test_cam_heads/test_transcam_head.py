@@ -8,9 +8,9 @@ from mmseg.structures import SegDataSample
 
 from mmwsss.checkpoints import OFFICIAL_LAYOUTS, find_weights, map_keys
 from mmwsss.models import AttentionConformer, CAMClassifier, TransCAMHead
-from mmwsss.models.backbones import ConformerTokens
 from mmwsss.registry import MODELS
 
+from ...helpers import GivenBackbone, run_head
 from ...official_checkpoints import conformer_shapes
 
 ATTENTION = torch.tensor([
@@ -28,22 +28,18 @@ REFINED = dict(
 
 
 @MODELS.register_module()
-class TwoBlocks(torch.nn.Module):
-    """Stands in for the Conformer: the example's maps, scores and attention; notes what it is asked for."""
+class TwoBlocks(GivenBackbone):
+    """Stands in for the Conformer: the example's maps, scores and attention."""
 
-    num_layers = 2
-
-    def forward_tokens(self, x, attention=(), attention_fn=None):
-        self.asked = list(attention)
-        kept = {layer: attention_fn(layer, ATTENTION[layer].expand(len(x), -1, -1, -1)) for layer in attention}
-        features = torch.zeros(len(x), 21, 2, 2)
+    def given(self, images):
+        features = torch.zeros(len(images), 21, 2, 2)
         features[:, 1] = torch.tensor([[1, -2], [3, 0.]])
         features[:, 5] = torch.tensor([[0, 4], [-1, 2.]])
         features[:, 0] = 100
-        tokens = torch.zeros(len(x), 1, 21)
-        tokens[:, 0, 1] = 0.25
-        tokens[:, 0, 0] = -100
-        return ConformerTokens(tokens, features, kept)
+        token = torch.zeros(len(images), 1, 21)
+        token[:, 0, 1] = 0.25
+        token[:, 0, 0] = -100
+        return features, token, [maps.expand(len(images), -1, -1, -1) for maps in ATTENTION]
 
 
 def example_model(num_classes=20, **head):
@@ -66,8 +62,7 @@ def test_refinements(refinement):
     for name, expected in (('cams', REFINED[refinement]), ('conv_cams', REFINED['convcam'])):
         torch.testing.assert_close(found[name][0, [0, 4]].flatten(1), torch.tensor(expected).float())
         assert not found[name][0, 1:4].any()
-    some = model.class_maps(torch.zeros(1, 3, 32, 32), classes=torch.tensor([4, 0]))
-    assert list(some) == ['cams']
+    some = run_head(model.cam_head, model.backbone, torch.zeros(1, 3, 32, 32), ['cams'], torch.tensor([4, 0]))
     torch.testing.assert_close(some['cams'], found['cams'][:, [4, 0]])
 
 
@@ -87,7 +82,7 @@ def test_maps_of_the_tables_in_one_pass():
     """Each equals what a head configured for it alone gives."""
     image = torch.zeros(1, 3, 32, 32)
     model = example_model()
-    found = model.cam_head.extract(model.backbone, image, model.cam_head.map_names)
+    found = run_head(model.cam_head, model.backbone, image, model.cam_head.map_names)
     assert model.backbone.asked == [0, 1]
     assert len(model.cam_head.map_names) == 11
     for name in model.cam_head.map_names[2:]:
@@ -95,10 +90,10 @@ def test_maps_of_the_tables_in_one_pass():
         alone = example_model(refinement=way, blocks=blocks).extract_cams(image)
         torch.testing.assert_close(found[name], alone['cams'])
     torch.testing.assert_close(found['cams'], found['transcam_all'])
-    model.cam_head.extract(model.backbone, image, ['attnagg_deep'])
+    run_head(model.cam_head, model.backbone, image, ['attnagg_deep'])
     assert model.backbone.asked == [1]
-    with pytest.raises(ValueError, match="there is no map 'transcam'"):
-        model.cam_head.extract(model.backbone, image, ['transcam'])
+    with pytest.raises(ValueError, match="TransCAMHead has no map 'transcam'; its maps are cams, conv_cams, transcam_"):
+        run_head(model.cam_head, model.backbone, image, ['transcam'])
 
 
 def test_scores_and_loss():
@@ -136,6 +131,7 @@ def test_background_channel_is_not_trained():
     (dict(refinement='cam'), "refinement must be one of .*'cam'"),
     (dict(blocks='middle'), "blocks must be one of .*'middle'"),
     (dict(blocks=[]), r'blocks must be one of .*\[\]'),
+    (dict(blocks=[0, 1]), r'blocks are numbered from 1, got \[0, 1\]'),
 ])
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
@@ -143,8 +139,8 @@ def test_bad_arguments(kwargs, message):
 
 
 def test_block_beyond_the_backbone():
-    with pytest.raises(ValueError, match=r'blocks are numbered from 1 to 2, got \[0, 3\]'):
-        example_model(blocks=[0, 1, 3]).extract_cams(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(IndexError, match='layer 2 does not exist: the backbone has 2 layers'):
+        example_model(blocks=[1, 3]).extract_cams(torch.zeros(1, 3, 32, 32))
 
 
 def official_weights():

@@ -21,10 +21,10 @@ THREE_SCALES = [[[0, .195312, .679686, .999997], [0, .232910, .657225, .843748],
                 [[.666658, 0, 0, 0], [.729157, 0, 0, 0], [.937488, .020833, 0, 0], [.999987, .249997, 0, 0]]]
 
 
-@pytest.mark.parametrize('known', [False, True])
-def test_multi_scale_cam(known):
+@pytest.mark.parametrize('own_view', [None, fake_maps(IMAGE)], ids=['computed', 'given'])
+def test_multi_scale_cam(own_view):
     def normalized(scales):
-        fused = fuse_views(fake_maps, IMAGE, scales, relu=True, known=fake_maps(IMAGE) if known else None)
+        fused = fuse_views(fake_maps, IMAGE, scales, relu=True, own_view=own_view)
         return normalize_cams(fused['cams'], 'minmax')[0]
 
     torch.testing.assert_close(normalized((1.0, ))[0], torch.tensor(ONE_SCALE), atol=2e-6, rtol=0)
@@ -55,7 +55,7 @@ def test_without_flip_the_function_sees_each_scale_once():
         sizes.append(tuple(images.shape))
         return fake_maps(images)
 
-    fuse_views(record, IMAGE, (1.0, 0.5), flip=False, known=fake_maps(IMAGE))
+    fuse_views(record, IMAGE, (1.0, 0.5), flip=False, own_view=fake_maps(IMAGE))
     assert sizes == [(1, 3, 2, 2)]
 
 
@@ -84,7 +84,7 @@ def test_views_of_fixed_sizes():
     assert seen == [(4, 3, 6, 6), (4, 3, 12, 8)]
     assert fused['cams'].shape == (2, 2, 12, 8)
     seen.clear()
-    fuse_views(record, images, sizes=((6, 6), (12, 8)), known=fake_maps(images), flip=False)
+    fuse_views(record, images, sizes=((6, 6), (12, 8)), own_view=fake_maps(images), flip=False)
     assert seen == [(2, 3, 6, 6)]
 
 
@@ -104,3 +104,20 @@ def test_photos_are_resized_as_pillow_does(size):
     assert gap.mean() < 0.01
     plain = resize_maps(image, size)
     assert (plain[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs().max() > 20
+
+
+def test_own_view_is_taken_as_given_and_its_mirror_image_is_not():
+    """At its own size alone: the mirror image there, and both at other sizes, are computed."""
+    seen = []
+
+    def record(images):
+        seen.append(images)
+        return fake_maps(images)
+
+    given = {'cams': torch.full((1, 2, 2, 2), 7.)}
+    images = IMAGE.contiguous()
+    fused = fuse_views(record, images, (1.0, 0.5), flip_fusion='max', own_view=given)
+    assert torch.equal(seen[0], images.flip(-1))
+    assert [len(views) for views in seen] == [1, 2]
+    half = fuse_views(fake_maps, images, (0.5, ), flip_fusion='max')
+    torch.testing.assert_close(fused['cams'], 7 + half['cams'])

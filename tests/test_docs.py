@@ -30,7 +30,7 @@ from mmwsss.registry import MODELS
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, run_command
 
-from .colour_cam import colour_cam_config
+from .color_cam import color_cam_config
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
 PAGES = sorted(page for pattern in ('docs/*.md', 'configs/**/*.md', 'projects/**/*.md', '*.md')
@@ -352,7 +352,7 @@ def test_a_label_step_is_short():
 
 def test_label_step_offline(my_steps, tmp_path):
     root = write_voc_folder(tmp_path / 'data')
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     cfg.custom_imports.imports.append('my_steps')
     write_config(cfg._cfg_dict.to_dict(), tmp_path / 'my_config.py')
     torch.save(dict(state_dict=init_model(cfg).state_dict()), tmp_path / 'model.pth')

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmwsss.apis import init_model
-from tests.colour_cam import colour_cam_config
+from tests.color_cam import color_cam_config
 from tests.helpers import REPO, call_tool, read_scalars, run_tool, write_config, write_voc_folder
 
 CONFIG = REPO / 'configs/mctformer/retrain-refresh_fcn_vit-micro_sample.py'
@@ -27,7 +27,7 @@ def labels_in(folder: Path) -> dict:
 
 def test_from_class_maps_to_a_segmentor_that_renews_its_labels(tmp_path: Path):
     data = write_voc_folder(tmp_path / 'data', num_train=6, num_val=2, size=(60, 72))
-    cfg = Config(colour_cam_config(data))
+    cfg = Config(color_cam_config(data))
     torch.save({'state_dict': init_model(cfg).state_dict()}, tmp_path / 'model.pth')
     work_dir = tmp_path / 'run'
     labels = work_dir / 'pseudo_labels'

@@ -10,7 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmwsss.apis import inference_cams, init_model
 from mmwsss.checkpoints import write_checkpoint
 from mmwsss.registry import MODELS
-from tests.colour_cam import ColourCAM, colour_cam_config
+from tests.color_cam import ColorCAM, color_cam_config
 from tests.helpers import COLORS, write_config, write_voc_folder
 
 
@@ -21,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cfg(root: Path) -> Config:
-    return Config(colour_cam_config(root))
+    return Config(color_cam_config(root))
 
 
 def save_checkpoint(path: Path, cfg: Config, **changes) -> Path:
@@ -46,7 +46,7 @@ def test_model_from_a_path_or_a_config(cfg: Config, tmp_path: Path):
     text = cfg.pretty_text
     for source in (cfg, path, str(path)):
         model = init_model(source, cfg_options={'model.test_cfg.threshold': .25})
-        assert type(model) is ColourCAM
+        assert type(model) is ColorCAM
         assert not model.training
         assert model.cfg.model.test_cfg.threshold == .25
         assert model.dataset_meta['classes'] == ('background', 'disc', 'bar')
@@ -64,7 +64,7 @@ def test_checkpoint_of_a_runner_is_loaded(cfg: Config, tmp_path: Path):
 
 
 def test_maps_show_the_objects_at_the_size_of_the_image(cfg: Config, root: Path):
-    cfg = Config(colour_cam_config(root, size=(64, 48)))
+    cfg = Config(color_cam_config(root, size=(64, 48)))
     cams = inference_cams(init_model(cfg), root / 'JPEGImages/img_002.jpg')
     mask = mmcv.imread(root / 'SegmentationClass/img_002.png', 'unchanged', backend='pillow')
     assert cams.shape == (2, *mask.shape)
@@ -149,9 +149,9 @@ def test_safetensors_are_loaded(cfg: Config, tmp_path: Path):
 
 def test_a_checkpoint_of_another_class_count_is_refused(cfg: Config, root: Path, tmp_path: Path):
     path = save_checkpoint(tmp_path / 'a.pth', cfg)
-    other = Config(colour_cam_config(root, colours=(*COLORS, (9, 9, 9))))
-    with pytest.raises(ValueError, match=r'a.pth \(ColourCAM, 3 classes with background\) does not fit config '
-                       r'given \(ColourCAM, 4 classes.*colours \(2, 3\) against \(3, 3\).*number of classes'):
+    other = Config(color_cam_config(root, colors=(*COLORS, (9, 9, 9))))
+    with pytest.raises(ValueError, match=r'a.pth \(ColorCAM, 3 classes with background\) does not fit config '
+                       r'given \(ColorCAM, 4 classes.*colors \(2, 3\) against \(3, 3\).*number of classes'):
         init_model(other, path)
 
 
@@ -159,7 +159,7 @@ def test_a_checkpoint_of_another_method_is_refused(cfg: Config, tmp_path: Path):
     path = save_checkpoint(
         tmp_path / 'a.pth', cfg, meta={'cfg': "model = dict(type='MCTformer')\n"},
         state_dict={f'backbone.{i}': torch.zeros(1) for i in range(5)})
-    with pytest.raises(ValueError, match=r"\(MCTformer\) does not fit .*\(ColourCAM, 3 .*lacks 1 of 1 weights: "
+    with pytest.raises(ValueError, match=r"\(MCTformer\) does not fit .*\(ColorCAM, 3 .*lacks 1 of 1 weights: "
                        r"'colours'; it has 5 that the model does not: 'backbone.0', .* and 2 more"):
         init_model(cfg, path)
 

@@ -15,7 +15,7 @@ from mmwsss.apis import init_model
 from mmwsss.checkpoints import CheckpointError, load_weights, read_checkpoint, schemes
 from mmwsss.registry import MODELS
 
-from ..colour_cam import colour_cam_config
+from ..color_cam import color_cam_config
 from ..helpers import call_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
 
 URL = 'https://example.invalid/bad.pth'
@@ -41,7 +41,7 @@ class Place:
         data = write_voc_folder(root / 'data')
         self.tiny = tiny_runner_cfg(data, root / 'work')
         write_config(self.tiny, root / 'tiny.py')
-        self.cams = Config(dict(colour_cam_config(data), default_hooks={}))
+        self.cams = Config(dict(color_cam_config(data), default_hooks={}))
         write_config(self.cams._cfg_dict.to_dict(), root / 'cams.py')
         init_default_scope('mmwsss')
         self.sound = dict(state_dict=MODELS.build(Config(self.tiny).model).state_dict(), meta=dict(epoch=0, iter=1),

@@ -23,7 +23,7 @@ from mmwsss.apis import (
 from mmwsss.datasets.map_files import read_label_map
 from mmwsss.engine.hooks import PseudoLabelHook
 from mmwsss.pseudo_labels import writer as writer_module
-from tests.colour_cam import colour_cam_config
+from tests.color_cam import color_cam_config
 from tests.helpers import tiny_dataloader, tiny_runner_cfg, write_voc_folder
 
 TRAIN = [f'img_{i:03d}' for i in range(6)]
@@ -145,7 +145,7 @@ def test_a_killed_refresh_goes_on_with_the_same_weights(root: Path, tmp_path: Pa
 
 
 def test_readers_always_find_whole_labels(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     model = init_model(cfg)
     hook = PseudoLabelHook()
     hook.write(stub_runner(cfg, model, tmp_path))
@@ -173,7 +173,7 @@ def test_when_it_writes(root: Path, monkeypatch: pytest.MonkeyPatch):
     writes = []
     monkeypatch.setattr(PseudoLabelHook, 'write', lambda self, runner: writes.append((runner.epoch, runner.iter)))
 
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     model = init_model(cfg)
 
     def run(**arguments: object) -> list:
@@ -206,7 +206,7 @@ def run_rank(rank: int, cfg: Config, folder: Path) -> None:
 
 
 def test_processes_share_the_images(root: Path, tmp_path: Path):
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     ranks = [mp.get_context('fork').Process(target=run_rank, args=(rank, cfg, tmp_path / 'two')) for rank in range(2)]
     [rank.start() for rank in ranks]
     [rank.join(120) for rank in ranks]
@@ -220,7 +220,7 @@ def test_processes_share_the_images(root: Path, tmp_path: Path):
 
 
 def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Path):
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/img_001.png').write_bytes(b'by hand')
     with pytest.raises(ValueError, match='no pseudo_labels.json that says'):
@@ -239,12 +239,12 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
         PseudoLabelHook(threshold=.5).before_train(stub_runner(plain, init_model(plain), tmp_path))
     with pytest.raises(ValueError, match='no threshold'):
         PseudoLabelHook().before_train(stub_runner(plain, init_model(plain), tmp_path))
-    with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
+    with pytest.raises(TypeError, match='ColorCAM: it is no mmseg segmentor'):
         PseudoLabelHook(source='segmentation').before_train(stub_runner(cfg, init_model(cfg), tmp_path))
 
 
 def test_the_list_itself(root: Path, tmp_path: Path):
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     steps = [dict(type='Downscale', factor=2), dict(type='ConstantBackground', low=.3, high=.6), dict(type='Softmax'),
              dict(type='PixelAdaptiveRefinement')]
     hook = PseudoLabelHook(label_cfg=dict(steps=steps, labeler=dict(type='MergeLevels')))

@@ -31,7 +31,7 @@ from mmwsss.models.label_steps import ConstantBackground, Downscale, LabelBatch,
 from mmwsss.pseudo_labels.generation import estimate_map_bytes
 from mmwsss.pseudo_labels.label_cfg import build_outputs
 from mmwsss.utils import OutputError
-from tests.colour_cam import ColourCAM, colour_cam_config
+from tests.color_cam import ColorCAM, color_cam_config
 from tests.helpers import CLASSES, COLORS, PALETTE, write_voc_folder
 
 HALF = expand_short_forms(threshold=.5)
@@ -46,16 +46,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def cfg(root: Path) -> Config:
-    return Config(colour_cam_config(root, size=(64, 48)))
+    return Config(color_cam_config(root, size=(64, 48)))
 
 
 @pytest.fixture(scope='module')
-def model(cfg: Config) -> ColourCAM:
+def model(cfg: Config) -> ColorCAM:
     return init_model(cfg)
 
 
 @pytest.fixture(scope='module')
-def images(cfg: Config, model: ColourCAM) -> ImageLabelDataset:
+def images(cfg: Config, model: ColorCAM) -> ImageLabelDataset:
     return labelled_images(cfg)
 
 
@@ -63,7 +63,7 @@ def contents(folder: Path) -> dict:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
-def test_labels_equal_those_of_single_images(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+def test_labels_equal_those_of_single_images(root: Path, model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
     summary = make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.4, save_cams=True))
     pixels = np.zeros(256, int)
     for name, present in LABELS.items():
@@ -85,7 +85,7 @@ def test_labels_equal_those_of_single_images(root: Path, model: ColourCAM, image
 
 
 @pytest.mark.parametrize('high', [None, .7])
-def test_refinement_along_the_image(root: Path, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path,
+def test_refinement_along_the_image(root: Path, model: ColorCAM, images: ImageLabelDataset, tmp_path: Path,
                                     high: object):
     make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5, high=high, post='par'))
     for name in ('img_001', 'img_002'):
@@ -98,12 +98,12 @@ def test_refinement_along_the_image(root: Path, model: ColourCAM, images: ImageL
         np.testing.assert_array_equal(read_label_map(tmp_path / f'{name}.png'), expected)
 
 
-def test_masks_are_never_opened(root: Path, cfg: Config, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+def test_masks_are_never_opened(root: Path, cfg: Config, model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
     labels = {name: [c for c, shown in zip(CLASSES, present) if shown] for name, present in LABELS.items()}
     (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
     shutil.copytree(root, tmp_path / 'voc')
     shutil.rmtree(tmp_path / 'voc/SegmentationClass')
-    without = Config(colour_cam_config(tmp_path / 'voc', size=(64, 48)))
+    without = Config(color_cam_config(tmp_path / 'voc', size=(64, 48)))
     without.train_dataloader.dataset.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
     del without.train_dataloader.dataset.dataset.data_prefix['seg_map_path']
     make_pseudo_labels(model, labelled_images(without), tmp_path / 'a', HALF)
@@ -111,7 +111,7 @@ def test_masks_are_never_opened(root: Path, cfg: Config, model: ColourCAM, image
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
 
 
-def test_finished_labels_are_kept_and_damaged_ones_made_again(model: ColourCAM, images: ImageLabelDataset,
+def test_finished_labels_are_kept_and_damaged_ones_made_again(model: ColorCAM, images: ImageLabelDataset,
                                                               tmp_path: Path):
     make_pseudo_labels(model, images, tmp_path, HALF)
     before = contents(tmp_path)
@@ -126,7 +126,7 @@ def test_finished_labels_are_kept_and_damaged_ones_made_again(model: ColourCAM, 
     assert kept == ['img_000', 'img_002', 'img_003', 'img_005']
 
 
-def run_until_killed(model: ColourCAM, images: ImageLabelDataset, folder: Path) -> None:
+def run_until_killed(model: ColorCAM, images: ImageLabelDataset, folder: Path) -> None:
     """Make labels; in the midst of writing the fourth, the process is killed."""
     torch.set_num_threads(1)
     save, calls = Image.Image.save, []
@@ -142,7 +142,7 @@ def run_until_killed(model: ColourCAM, images: ImageLabelDataset, folder: Path) 
     make_pseudo_labels(model, images, folder, HALF)
 
 
-def test_a_killed_run_goes_on_to_the_same_folder(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+def test_a_killed_run_goes_on_to_the_same_folder(model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
     process = mp.get_context('fork').Process(target=run_until_killed, args=(model, images, tmp_path / 'a'))
     process.start()
     process.join(120)
@@ -169,7 +169,7 @@ def run_rank(rank: int, cfg: Config, folder: Path, queue: mp.Queue) -> None:
     dist.destroy_process_group()
 
 
-def test_two_ranks_share_the_images(cfg: Config, model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+def test_two_ranks_share_the_images(cfg: Config, model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
     context = mp.get_context('fork')
     queue = context.Queue()
     ranks = [context.Process(target=run_rank, args=(rank, cfg, tmp_path / 'a', queue)) for rank in range(2)]
@@ -198,26 +198,26 @@ def test_splits_by_name_and_by_list(root: Path, cfg: Config, tmp_path: Path):
         labelled_images(bare, 'val')
 
 
-def test_images_without_class_become_background(cfg: Config, root: Path, model: ColourCAM, tmp_path: Path):
+def test_images_without_class_become_background(cfg: Config, root: Path, model: ColorCAM, tmp_path: Path):
     labels = {name: [] if name == 'img_003' else ['disc'] for name in TRAIN}
     (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
-    some = Config(colour_cam_config(root))
+    some = Config(color_cam_config(root))
     some.train_dataloader.dataset.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
     make_pseudo_labels(model, labelled_images(some), tmp_path / 'out', expand_short_forms(threshold=.5, post='par'))
     assert not read_label_map(tmp_path / 'out/img_003.png').any()
     assert read_label_map(tmp_path / 'out/img_000.png').any()
 
 
-def test_an_unreadable_image_is_named(root: Path, model: ColourCAM, tmp_path: Path):
+def test_an_unreadable_image_is_named(root: Path, model: ColorCAM, tmp_path: Path):
     shutil.copytree(root, tmp_path / 'voc')
     (tmp_path / 'voc/JPEGImages/img_002.jpg').write_bytes(b'no image')
-    images = labelled_images(Config(colour_cam_config(tmp_path / 'voc')))
+    images = labelled_images(Config(color_cam_config(tmp_path / 'voc')))
     with pytest.raises(PseudoLabelError, match='img_002.jpg .*cannot be processed'):
         make_pseudo_labels(model, images, tmp_path / 'out', HALF)
     assert not list((tmp_path / 'out').glob('.*'))
 
 
-def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColourCAM, images: ImageLabelDataset,
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColorCAM, images: ImageLabelDataset,
                                                               tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def save_half(image: Image.Image, path: Path, **options: object) -> None:
         Path(path).write_bytes(b'half')
@@ -231,9 +231,9 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColourCAM, 
     assert make_pseudo_labels(model, images, tmp_path, HALF).num_written == 6
 
 
-def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: ColourCAM, images: ImageLabelDataset,
+def test_parts_that_do_not_fit_are_refused(cfg: Config, root: Path, model: ColorCAM, images: ImageLabelDataset,
                                            tmp_path: Path):
-    three = init_model(Config(colour_cam_config(root, colours=(*COLORS, (0, 0, 0)))))
+    three = init_model(Config(color_cam_config(root, colors=(*COLORS, (0, 0, 0)))))
     with pytest.raises(ValueError, match='3 classes against 2'):
         make_pseudo_labels(three, images, tmp_path, HALF)
     three.dataset_meta = {}
@@ -267,7 +267,7 @@ def safe_cases() -> list:
 
 @pytest.mark.parametrize('overwrite', [False, True])
 @pytest.mark.parametrize(('name', 'message'), safe_cases())
-def test_a_folder_that_overlaps_with_an_input_is_refused(root: Path, model: ColourCAM, tmp_path: Path, name: str,
+def test_a_folder_that_overlaps_with_an_input_is_refused(root: Path, model: ColorCAM, tmp_path: Path, name: str,
                                                          message: str, overwrite: bool):
     shutil.copytree(root, tmp_path / 'voc')
     (tmp_path / 'link').symlink_to(tmp_path / 'voc/JPEGImages')
@@ -276,7 +276,7 @@ def test_a_folder_that_overlaps_with_an_input_is_refused(root: Path, model: Colo
     (tmp_path / 'model').mkdir()
     (tmp_path / 'model/epoch_1.pth').write_bytes(b'weights')
     before = contents(tmp_path)
-    images = labelled_images(Config(colour_cam_config(tmp_path / 'voc')))
+    images = labelled_images(Config(color_cam_config(tmp_path / 'voc')))
     with pytest.raises(OutputError, match=f'{message} .*which this run reads'):
         make_pseudo_labels(model, images, tmp_path / name, HALF, overwrite=overwrite,
                            inputs=[tmp_path / 'model/epoch_1.pth', None, 'https://host/file.pth', tmp_path / 'missing'])
@@ -285,7 +285,7 @@ def test_a_folder_that_overlaps_with_an_input_is_refused(root: Path, model: Colo
 
 @pytest.mark.parametrize('overwrite', [False, True])
 @pytest.mark.parametrize('foreign', ['img_000.png', 'photo.jpg', 'sub/notes.txt', '.hidden', 'cams/img_000.npz'])
-def test_a_folder_that_is_not_ours_is_refused(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path, foreign: str,
+def test_a_folder_that_is_not_ours_is_refused(model: ColorCAM, images: ImageLabelDataset, tmp_path: Path, foreign: str,
                                               overwrite: bool):
     (tmp_path / foreign).parent.mkdir(exist_ok=True)
     (tmp_path / foreign).write_bytes(b'mine')
@@ -295,7 +295,7 @@ def test_a_folder_that_is_not_ours_is_refused(model: ColourCAM, images: ImageLab
     assert contents(tmp_path) == {foreign: b'mine'}
 
 
-def test_foreign_files_in_a_folder_of_ours_stay(model: ColourCAM, images: ImageLabelDataset, tmp_path: Path):
+def test_foreign_files_in_a_folder_of_ours_stay(model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
     make_pseudo_labels(model, images, tmp_path, HALF)
     (tmp_path / 'mine.png').write_bytes(b'mine')
     make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.6), overwrite=True)
@@ -331,7 +331,7 @@ class MemoryBackend(BaseStorageBackend):
         return self.get(filepath).decode(encoding)
 
 
-def test_images_come_from_any_storage_and_are_read_once(root: Path, model: ColourCAM, images: ImageLabelDataset,
+def test_images_come_from_any_storage_and_are_read_once(root: Path, model: ColorCAM, images: ImageLabelDataset,
                                                         tmp_path: Path):
     """All steps that look at the image work on data that are on no disk."""
     if 'memory' not in fileio_backends:
@@ -340,7 +340,7 @@ def test_images_come_from_any_storage_and_are_read_once(root: Path, model: Colou
     labels = {name: [c for c, shown in zip(CLASSES, present) if shown] for name, present in LABELS.items()}
     (tmp_path / 'labels.json').write_text(json.dumps({'classes': CLASSES, 'labels': labels}))
     (tmp_path / 'ids.txt').write_text('\n'.join(TRAIN))
-    stored = Config(colour_cam_config(root, size=(64, 48)))
+    stored = Config(color_cam_config(root, size=(64, 48)))
     node = stored.train_dataloader.dataset
     node.update(labels_from_masks=False, label_file=str(tmp_path / 'labels.json'))
     node.pipeline[0].backend_args = dict(backend='memory')

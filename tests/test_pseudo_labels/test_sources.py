@@ -15,7 +15,7 @@ from mmwsss.models.label_steps import label_probabilities
 from mmwsss.pseudo_labels import MapFolder
 from mmwsss.registry import MODELS
 from mmwsss.utils import OutputError
-from tests.colour_cam import colour_cam_config
+from tests.color_cam import color_cam_config
 from tests.helpers import write_config, write_voc_folder
 
 SIZE = (44, 74)
@@ -28,7 +28,7 @@ def walk(cams, **short_forms):
 
 @pytest.fixture(scope='module')
 def cfg(tmp_path_factory):
-    return Config(colour_cam_config(write_voc_folder(tmp_path_factory.mktemp('voc'), size=SIZE)))
+    return Config(color_cam_config(write_voc_folder(tmp_path_factory.mktemp('voc'), size=SIZE)))
 
 
 @pytest.fixture(scope='module')
@@ -155,7 +155,7 @@ def test_maps_without_manifest_are_told_apart_by_content(seeds, tmp_path):
 def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_path):
     with pytest.raises(ValueError, match=r"AffinityNet has no class maps of its own.*--cams.*--post random-walk"):
         make_pseudo_labels(net, images, tmp_path, expand_short_forms(threshold=.5))
-    with pytest.raises(ValueError, match=r"needs an AffinityNet \(configs/psa\).*ColourCAM is none"):
+    with pytest.raises(ValueError, match=r"needs an AffinityNet \(configs/psa\).*ColorCAM is none"):
         make_pseudo_labels(init_model(cfg), images, tmp_path, walk(seeds))
     with pytest.raises(ValueError, match=r"RandomWalk needs an AffinityNet.*--cams FOLDER"):
         make_pseudo_labels(init_model(cfg), images, tmp_path, walk(None))

@@ -13,7 +13,7 @@ from mmwsss.apis import checkpoint_hash
 from mmwsss.evaluation import EvaluationResult
 from mmwsss.registry import MODELS
 
-from ..colour_cam import colour_cam_config
+from ..color_cam import color_cam_config
 from ..helpers import call_tool, load_tool, tiny_segmentor, write_config, write_voc_folder
 
 SCRIPT = 'tools/analysis_tools/cam_table.py'
@@ -24,7 +24,7 @@ MAPS = ['attention', 'patch_cams', 'fused_cams', 'refined_attention', 'refined_p
 def root(tmp_path_factory):
     """Give a folder with data, a small MCTformer-V2 and a checkpoint of it."""
     root = tmp_path_factory.mktemp('cam_table')
-    cfg = colour_cam_config(write_voc_folder(root / 'data'))
+    cfg = color_cam_config(write_voc_folder(root / 'data'))
     arch = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=16)
     cfg['model'] = dict(
         type='CAMClassifier',

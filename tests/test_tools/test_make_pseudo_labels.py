@@ -19,7 +19,7 @@ from PIL import Image
 from mmwsss.apis import PseudoLabelError, init_model
 from mmwsss.datasets.map_files import read_cams, read_scores
 from mmwsss.utils import OutputError
-from tests.colour_cam import colour_cam_config
+from tests.color_cam import color_cam_config
 from tests.helpers import REPO, call_tool, run_tool, write_config, write_voc_folder
 
 MAKE, EVAL = 'tools/make_pseudo_labels.py', 'tools/eval_pseudo_labels.py'
@@ -29,7 +29,7 @@ MAKE, EVAL = 'tools/make_pseudo_labels.py', 'tools/eval_pseudo_labels.py'
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a config, a checkpoint and the labels made from them."""
     root = tmp_path_factory.mktemp('make')
-    cfg = Config(colour_cam_config(write_voc_folder(root / 'data')))
+    cfg = Config(color_cam_config(write_voc_folder(root / 'data')))
     write_config(cfg._cfg_dict.to_dict(), root / 'cfg.py')
     torch.save({'state_dict': init_model(cfg).state_dict()}, root / 'model.pth')
     result = run_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', root / 'crf', '--post', 'crf', '--high',
@@ -82,8 +82,8 @@ ALL_FILES = ('--crf-alphas', '1', '12', '--save-cams', '--post', 'crf', '--high'
 def slow_config(root: Path, folder: Path) -> Path:
     """A config whose model takes its time, and beside it the module that it imports."""
     (folder / 'slow_cam.py').write_text(
-        'import os, time\nfrom mmwsss.registry import MODELS\nfrom tests.colour_cam import ColourCAM\n\n'
-        '@MODELS.register_module()\nclass SlowCAM(ColourCAM):\n    def class_maps(self, *args):\n'
+        'import os, time\nfrom mmwsss.registry import MODELS\nfrom tests.color_cam import ColorCAM\n\n'
+        '@MODELS.register_module()\nclass SlowCAM(ColorCAM):\n    def class_maps(self, *args):\n'
         "        time.sleep(float(os.environ.get('SLOW', '0')))\n        return super().class_maps(*args)\n")
     cfg = Config.fromfile(root / 'cfg.py')
     cfg.model.type = 'SlowCAM'
@@ -191,7 +191,7 @@ def test_stored_maps_are_as_large_as_asked_for(root: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="patches are.*'tokens'"):
         call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--save-cams',
                   '--cam-stride', 'tokens')
-    with pytest.raises(TypeError, match='ColourCAM: it is no mmseg segmentor'):
+    with pytest.raises(TypeError, match='ColorCAM: it is no mmseg segmentor'):
         call_tool(MAKE, root / 'cfg.py', root / 'model.pth', '--out-dir', tmp_path / 'x', '--source', 'segmentation')
 
 

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmwsss.engine import PictureSheetHook
-from tests.colour_cam import colour_cam_config
+from tests.color_cam import color_cam_config
 from tests.helpers import write_voc_folder
 
 
@@ -17,7 +17,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_cfg(root: Path, work_dir: Path, name: str, **hook: object) -> Config:
-    cfg = Config(colour_cam_config(root))
+    cfg = Config(color_cam_config(root))
     cfg.merge_from_dict({
         'work_dir': str(work_dir), 'experiment_name': name, 'log_level': 'WARNING',
         'val_evaluator': {'type': 'CAMMetric'}, 'test_evaluator': {'type': 'CAMMetric'},

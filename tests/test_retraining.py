@@ -44,7 +44,7 @@ def test_from_class_maps_to_a_segmentor_that_renews_its_labels(tmp_path: Path):
     assert first.keys() == second.keys()
     assert all(first[name] != second[name] for name in first)
     settings = json.loads((labels / 'pseudo_labels.json').read_text())['settings']
-    assert (settings['source'], settings['classes']) == ('segmentation', ['disc', 'bar'])
+    assert (settings['label_cfg']['source'], settings['classes']) == ({'type': 'SegmentationSource'}, ['disc', 'bar'])
     lines = read_scalars(work_dir)
     assert [line['step'] for line in lines if 'loss' in line] == [1, 2, 3, 4]
     assert 0 < lines[-1]['seg/mIoU'] < 100

@@ -30,6 +30,7 @@ class AReAMHead(BaseCAMHead):
         in_channels: D, token width.
         attention_layers: Number of last layers whose class-to-patch attention is used.
         affinity_layers: Layers whose patch affinity refines ``cams``; negative indices count from the end. None: all.
+            Empty: no refinement.
         fuse_sqrt: Take the square root of the product, as MCTformer+ does.
         patch_pool: Score of the patch classifier's maps: their mean (``'avg'``), or ``'gwrp'``:
             :func:`global_weighted_rank_pool`, as in MCTformer+.
@@ -51,6 +52,7 @@ class AReAMHead(BaseCAMHead):
         if attention_layers < 1:
             raise ValueError(f'attention_layers must be at least 1, got {attention_layers}')
         self.attention_layers = attention_layers
+        self.refine = affinity_layers is None or len(affinity_layers) > 0
         self._affinity = PatchAttentionSum(layers=tuple(affinity_layers) if affinity_layers else None)
         self.fuse_sqrt = fuse_sqrt
         self.patch_pool = patch_pool
@@ -74,7 +76,7 @@ class AReAMHead(BaseCAMHead):
         observations = []
         if set(names) - {'patch_cams', 'refined_patch_cams'}:
             observations.append(self._class_attention(classes))
-        if any(name == 'cams' or name.startswith('refined_') for name in names):
+        if any(self._refined_from(name) for name in names):
             observations.append(self._affinity)
         if set(names) & set(self._by_layer()):
             observations.append(PatchAttention())
@@ -98,9 +100,17 @@ class AReAMHead(BaseCAMHead):
         if set(names) & set(self._by_layer()):
             found.update(self._maps_by_layer(found['raw_cams'], features[PatchAttention()]))
         for name in names:
-            if name == 'cams' or name.startswith('refined_'):
-                found[name] = self._refined(found['raw_cams' if name == 'cams' else name[len('refined_'):]], features)
+            if name == 'cams' and not self.refine:
+                found[name] = found['raw_cams']
+            elif self._refined_from(name):
+                found[name] = self._refined(found[self._refined_from(name)], features)
         return {name: found[name] for name in names}
+
+    def _refined_from(self, name: str) -> Optional[str]:
+        """Return the map of whose refinement a map is the result, or None."""
+        if name == 'cams':
+            return 'raw_cams' if self.refine else None
+        return name.removeprefix('refined_') if name.startswith('refined_') else None
 
     def _class_attention(self, classes: Optional[Tensor]) -> ClassAttentionSum:
         return ClassAttentionSum(layers=tuple(range(-self.attention_layers, 0)), classes=class_indices(classes))

@@ -91,7 +91,7 @@ def test_tta(plain):
 def test_absent_checkpoint(root):
     result = run_tool('tools/test.py', root / 'tiny.py', root / 'absent.pth', check=False)
     assert result.returncode != 0
-    assert f'FileNotFoundError: no checkpoint {root / "absent.pth"}' in result.stdout
+    assert f'test.py: no checkpoint {root / "absent.pth"}' in result.stdout
 
 
 @pytest.fixture(scope='module')

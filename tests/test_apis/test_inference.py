@@ -55,12 +55,12 @@ def test_model_from_a_path_or_a_config(cfg: Config, tmp_path: Path):
 
 
 def test_checkpoint_of_a_runner_is_loaded(cfg: Config, tmp_path: Path):
-    path = save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={'colours': torch.full((2, 3), .5)})
+    path = save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={'cam_head.colors': torch.full((2, 3), .5)})
     model = init_model(cfg, path)
-    assert (model.colours == .5).all()
+    assert (model.cam_head.colors == .5).all()
     assert model.dataset_meta == {'classes': ('background', 'disc', 'bar')}
-    torch.save({'module.colours': torch.full((2, 3), .25)}, path)
-    assert (init_model(cfg, path).colours == .25).all()
+    torch.save({'module.cam_head.colors': torch.full((2, 3), .25)}, path)
+    assert (init_model(cfg, path).cam_head.colors == .25).all()
 
 
 def test_maps_show_the_objects_at_the_size_of_the_image(cfg: Config, root: Path):
@@ -115,13 +115,13 @@ def test_padding_of_the_preprocessor_is_cut_off(cfg: Config, root: Path):
 
 def test_pretrained_weights_are_loaded_only_from_this_machine(cfg: Config, tmp_path: Path):
     local = tmp_path / 'start.pth'
-    torch.save({'state_dict': {'colours': torch.zeros(2, 3)}}, local)
+    torch.save({'state_dict': {'cam_head.colors': torch.zeros(2, 3)}}, local)
     cfg.model.init_cfg = {'type': 'Pretrained', 'checkpoint': str(local)}
-    assert (init_model(cfg).colours == 0).all()
+    assert (init_model(cfg).cam_head.colors == 0).all()
     assert (init_model(cfg, save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={
-        'colours': torch.ones(2, 3)})).colours == 1).all()
+        'cam_head.colors': torch.ones(2, 3)})).cam_head.colors == 1).all()
     cfg.model.init_cfg.checkpoint = 'https://example.invalid/start.pth'
-    assert init_model(cfg).colours[0].tolist() == pytest.approx(np.array(COLORS[0]) / 255)
+    assert init_model(cfg).cam_head.colors[0].tolist() == pytest.approx(np.array(COLORS[0]) / 255)
 
 
 @pytest.mark.parametrize('prefix', ['', 'timm+', 'resnet38+', 'augreg+'])
@@ -137,14 +137,15 @@ def test_a_missing_start_is_an_error(cfg: Config, tmp_path: Path, prefix: str):
 
 
 def test_weights_that_are_not_finite_are_refused(cfg: Config, tmp_path: Path):
-    path = save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={'colours': torch.tensor([[1., 2, 3], [4, 5, np.nan]])})
-    with pytest.raises(ValueError, match=r'a\.pth has weights that are not finite: colours has 1 .* of 6'):
+    colors = torch.tensor([[1., 2, 3], [4, 5, np.nan]])
+    path = save_checkpoint(tmp_path / 'a.pth', cfg, state_dict={'cam_head.colors': colors})
+    with pytest.raises(ValueError, match=r'a\.pth has weights that are not finite: cam_head.colors has 1 .* of 6'):
         init_model(cfg, path)
 
 
 def test_safetensors_are_loaded(cfg: Config, tmp_path: Path):
-    write_checkpoint(tmp_path / 'a.safetensors', {'colours': torch.full((2, 3), .5)}, {})
-    assert (init_model(cfg, tmp_path / 'a.safetensors').colours == .5).all()
+    write_checkpoint(tmp_path / 'a.safetensors', {'cam_head.colors': torch.full((2, 3), .5)}, {})
+    assert (init_model(cfg, tmp_path / 'a.safetensors').cam_head.colors == .5).all()
 
 
 def test_a_checkpoint_of_another_class_count_is_refused(cfg: Config, root: Path, tmp_path: Path):
@@ -160,7 +161,7 @@ def test_a_checkpoint_of_another_method_is_refused(cfg: Config, tmp_path: Path):
         tmp_path / 'a.pth', cfg, meta={'cfg': "model = dict(type='MCTformer')\n"},
         state_dict={f'backbone.{i}': torch.zeros(1) for i in range(5)})
     with pytest.raises(ValueError, match=r"\(MCTformer\) does not fit .*\(ColorCAM, 3 .*lacks 1 of 1 weights: "
-                       r"'colours'; it has 5 that the model does not: 'backbone.0', .* and 2 more"):
+                       r"'cam_head.colors'; it has 5 that the model does not: 'backbone.0', .* and 2 more"):
         init_model(cfg, path)
 
 

@@ -314,7 +314,8 @@ def test_foreign_files_in_a_folder_of_ours_stay(model: ColorCAM, images: ImageLa
 def test_maps_that_are_not_numbers_are_named(cfg: Config, images: ImageLabelDataset, tmp_path: Path):
     broken = init_model(cfg)
     broken.extract_cams = lambda inputs: {'logits': torch.zeros(1, 2)}
-    broken.predict_cams = lambda inputs, classes: {'cams': torch.full((1, len(classes), *inputs.shape[-2:]), torch.nan)}
+    broken.predict_cams = lambda inputs, classes, scored_view: {
+        'cams': torch.full((1, len(classes), *inputs.shape[-2:]), torch.nan)}
     with pytest.raises(PseudoLabelError, match='class maps of image img_000 are NaN or infinite'):
         make_pseudo_labels(broken, images, tmp_path, HALF)
 

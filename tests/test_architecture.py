@@ -12,23 +12,16 @@ FLOORS = (
     {'apis'},
     {'recipes', 'engine'},
     {'pseudo_labels'},
-    {'analysis', 'visualization', 'evaluation'},
+    {'analysis', 'evaluation'},
     {'models'},
     {'datasets', 'sample_set'},
-    {'checkpoints', 'assets'},
+    {'checkpoints'},
     {'utils'},
     {'registry', 'compat', 'version'},
 )
 """tuple[set, ...]: The rooms of the package from top to bottom. A room imports itself, its floor and lower floors."""
 
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
-
-# Files that are still on the wrong floor. Remove an entry when the file has moved; none may be added.
-MOVING_SINCE_2026_11 = {
-    ('mmwsss/engine/hooks/pseudo_label_hook.py', 'mmwsss.apis'): 'needs the room pseudo_labels',
-    ('mmwsss/recipes/fingerprint.py', 'mmwsss.apis'): 'needs the room checkpoints',
-    ('mmwsss/recipes/kinds.py', 'mmwsss.recipes'): 'recipes become three files',
-}
 
 
 class Import(NamedTuple):
@@ -82,11 +75,6 @@ def room_of(module: str) -> str:
     return (module.split('.') + [''])[1]
 
 
-def is_moving(entry: Import) -> bool:
-    return any(entry.path == path and f'{entry.target}.'.startswith(f'{target}.')
-               for path, target in MOVING_SINCE_2026_11)
-
-
 def report(entries) -> str:
     return '\n'.join(map(str, entries))
 
@@ -98,12 +86,12 @@ def test_every_room_has_a_floor():
 
 def test_imports_run_downwards():
     upward = [entry for module, entries in IMPORTS.items() if room_of(module) for entry in entries
-              if room_of(entry.target) and RANK[room_of(entry.target)] < RANK[room_of(module)] and not is_moving(entry)]
+              if room_of(entry.target) and RANK[room_of(entry.target)] < RANK[room_of(module)]]
     assert not upward, f'imports of a higher floor:\n{report(upward)}'
 
 
 def test_no_import_is_hidden_in_a_function():
-    hidden = [entry for entries in IMPORTS.values() for entry in entries if entry.hidden and not is_moving(entry)]
+    hidden = [entry for entries in IMPORTS.values() for entry in entries if entry.hidden]
     assert not hidden, f'imports inside a function:\n{report(hidden)}'
 
 
@@ -112,8 +100,6 @@ def test_no_circles(level):
     graph: dict[str, dict[str, Import]] = {}
     for module, entries in IMPORTS.items():
         for entry in entries:
-            if entry.hidden or is_moving(entry):
-                continue
             start, end = (room_of(module), room_of(entry.target)) if level == 'rooms' else (module, entry.target)
             # A package's __init__ imports its modules; importing a sibling's package back is a circle, and found.
             if start != end and start and end:
@@ -140,13 +126,6 @@ def find_circle(graph: dict[str, dict[str, Import]]) -> list[Import]:
         return []
 
     return next(filter(None, (visit(node, []) for node in graph)), [])
-
-
-def test_allow_list_is_current():
-    used = {(entry.path, entry.target) for entries in IMPORTS.values() for entry in entries}
-    outdated = [(path, target) for path, target in MOVING_SINCE_2026_11
-                if not any(path == user and f'{name}.'.startswith(f'{target}.') for user, name in used)]
-    assert not outdated, f'these files have moved, remove them from the allow-list: {outdated}'
 
 
 def test_a_circle_is_found():

@@ -2,7 +2,8 @@
 
 Every training image is resized to the training size, and the rectified map of the patch classifier is refined by each
 layer alone. The entropies of these maps, summed over classes, are averaged over the data set and scaled to [0, 1]. Set
-``model.reactivation.counterparts`` to the result, together with ``model.reactivation.entropy_mode=offline``.
+``model.auxiliary.reactivation.counterparts`` to the result, together with
+``model.auxiliary.reactivation.entropy_mode=offline``.
 """
 
 import argparse

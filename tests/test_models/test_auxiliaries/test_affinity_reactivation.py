@@ -4,22 +4,24 @@ import copy
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
-from mmwsss.models import AffinityReactivation, CAMClassifier, extract_features
+from mmwsss.models import CAMClassifier, PixelAdaptiveRefinement, extract_features
 from mmwsss.models.auxiliaries import AffinityTargets, Auxiliaries
 from mmwsss.models.backbones import PatchScores
 from mmwsss.models.backbones.attention import ScoreFactors
 from mmwsss.models.utils import (
     reactivated_cams,
     reactivation_weights,
-    refined_pseudo_labels,
     resize_maps,
     token_affinity_labels,
 )
+from mmwsss.registry import MODELS
 
+from ...helpers import REPO
 from .. import toco_example
 
 CLASSES, LAYERS, HEADS, WIDTH, SIZE, PATCH = 3, 3, 2, 16, 48, 8
@@ -30,10 +32,11 @@ HEADS_OF = {
     'raw_cams': dict(type='AReAMHead', attention_layers=2)}
 
 
-def mechanism(map_name='raw_cams', **kwargs):
-    loss = kwargs.pop('loss', {})
-    return dict(type='AffinityReactivation', map_name=map_name, loss=dict(type='AffinityLoss', **loss),
-                refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=3), low=.3, high=.6, **kwargs)
+def mechanism(map_name='raw_cams', loss=None, **kwargs):
+    """Return the configured mechanism, for another map and with other thresholds."""
+    cfg = Config.fromfile(REPO / 'configs/_base_/models/reactivation.py').reactivation
+    cfg.loss.update(loss or {})
+    return {**cfg, **dict(map_name=map_name, low=.3, high=.6), **kwargs}
 
 
 def mechanism_of(model):
@@ -107,6 +110,24 @@ def plain_view(model, images, labels):
     return reactivated_cams(cams, affinities, weights), counterparts
 
 
+def plain_pseudo_labels(images, cams, labels, boxes):
+    """Refine at half size, for each image and either background score on its own: 255 where they disagree."""
+    refine, size = PixelAdaptiveRefinement(), (SIZE // 2, SIZE // 2)
+    found = torch.full((len(images), SIZE, SIZE), 255)
+    for i, (y0, y1, x0, x1) in enumerate(boxes.tolist()):
+        present = labels[i].nonzero().flatten()
+        small = resize_maps(cams[i:i + 1, present], size)
+        picture = resize_maps(images[i:i + 1], size)
+        winners = []
+        for score in (.6, .3):
+            planes = torch.cat([torch.full_like(small[:, :1], score), small], dim=1).softmax(dim=1)
+            winner = resize_maps(refine(picture, planes), (SIZE, SIZE)).argmax(dim=1)[0]
+            winners.append(torch.cat([torch.tensor([0]), present + 1])[winner])
+        merged = winners[0].where(winners[0] > 0, winners[1].where(winners[1] == 0, torch.tensor(255)))
+        found[i, y0:y1, x0:x1] = merged[y0:y1, x0:x1]
+    return found
+
+
 def plain_loss(model, images, samples):
     """The affinity loss of an iteration, every pass on its own; all of L_aff with lambda 1."""
     labels = torch.stack([sample.gt_label for sample in samples])
@@ -117,8 +138,7 @@ def plain_loss(model, images, samples):
     fused = resize_maps(maps, (SIZE, SIZE)) + resize_maps(mirrored, (SIZE, SIZE)).flip(-1)
     low, high = fused.amin((2, 3), keepdim=True), fused.amax((2, 3), keepdim=True)
     boxes = torch.tensor([sample.metainfo['valid_box'] for sample in samples])
-    pseudo = refined_pseudo_labels(
-        mechanism_of(model).refiner, images, (fused - low) / (high - low + 1e-6), labels, .6, .3, boxes)
+    pseudo = plain_pseudo_labels(images, (fused - low) / (high - low + 1e-6), labels, boxes)
     tokens = F.interpolate(pseudo[:, None].float(), size=(GRID, GRID), mode='nearest')[:, 0].long()
     pairs = token_affinity_labels(tokens, include_diagonal=True)
     scores = patches(products(model, images)).sigmoid()
@@ -338,10 +358,8 @@ def test_gradients_under_autocast():
     (dict(scales=(.5, 1.5)), 'scales must hold 1'),
     (dict(low=.8, high=.6), 'must not be below low')])
 def test_wrong_settings_are_named(kwargs, message):
-    settings = {**mechanism(), **kwargs}
-    settings.pop('type')
     with pytest.raises(ValueError, match=message):
-        AffinityReactivation(**settings)
+        MODELS.build(mechanism(**kwargs))
 
 
 def test_fixed_weights_of_another_depth():

@@ -14,7 +14,7 @@ model = dict(
         drop_path_rate=0.,
         init_cfg=None),
     cam_head=dict(in_channels=32, num_layers=3),
-    reactivation=dict(begin=1, refiner=dict(dilations=(1, 2), num_iters=2)))
+    auxiliary=dict(reactivation=dict(begin=1)))
 train_pipeline = _base_.aream_train_pipeline
 train_pipeline[4].update(crop_size=64)
 train_dataloader = dict(

@@ -64,7 +64,7 @@ def test_class_maps(name, threshold, scales, crf):
     assert cfg.model.test_cfg.threshold == cfg.val_evaluator[0].threshold == threshold
     assert tuple(cfg.model.test_cfg.cams.scales) == scales
     assert cfg.model.test_cfg.pseudo_label_crf == crf
-    assert tiny(cfg).class_maps(torch.randn(1, 3, 32, 48))['cams'].shape[1] == cfg.num_classes
+    assert tiny(cfg).extract_cams(torch.randn(1, 3, 32, 48))['cams'].shape[1] == cfg.num_classes
 
 
 @pytest.mark.parametrize('name', ['deit-s_voc', 'vit-s_voc', 'deit-s_coco', 'vit-s_coco'])

@@ -2,7 +2,8 @@
 
 Every training image is resized to the training size, and the rectified map of the patch classifier is refined by each
 layer alone. The entropies of these maps, summed over classes, are averaged over the data set and scaled to [0, 1]. Set
-``model.reactivation.counterparts`` to the result, together with ``model.reactivation.entropy_mode=offline``.
+``model.auxiliary.reactivation.counterparts`` to the result, together with
+``model.auxiliary.reactivation.entropy_mode=offline``.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from torch.nn import functional as F
 
 from mmwsss.apis import init_model
 from mmwsss.datasets.config import load_config
-from mmwsss.models import CAMClassifier
-from mmwsss.models.backbones import ObservedViT
+from mmwsss.models import CAMClassifier, Request, extract_features
+from mmwsss.models.backbones import PatchAttention
 from mmwsss.models.utils import entropy_weights, layer_entropies
 from mmwsss.utils.cli import add_config_arguments
 
@@ -55,9 +56,11 @@ def mean_entropies(model: CAMClassifier, cfg: Config, max_images: Optional[int] 
         data = model.data_preprocessor(batch, False)
         images = F.interpolate(data['inputs'].float(), size=size, mode='bicubic', antialias=True)
         labels = torch.stack([sample.gt_label for sample in data['data_samples']]).to(images)
-        observed = ObservedViT(model.backbone, probabilities=True)
-        maps = model.cam_head.extract(observed, images, ['patch_cams'])['patch_cams']
-        total = total + layer_entropies(maps, observed.take()[1], labels, reduce_classes='sum', relative=True)[0]
+        request = model.cam_head.request(['patch_cams']) + Request(observations=(PatchAttention(), ))
+        features = extract_features(model.backbone, images, request)
+        maps = model.cam_head.maps(features, ['patch_cams'])['patch_cams']
+        total = total + layer_entropies(
+            maps, features[PatchAttention()], labels, reduce_classes='sum', relative=True)[0]
     return total / count
 
 

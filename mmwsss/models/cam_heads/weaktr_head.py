@@ -112,7 +112,7 @@ class WeakTrHead(BaseCAMHead):
             the product of what is positive with it, ``cams`` fine.
         """
         maps = {'coarse_cams': select_classes(features.once(self._coarse_maps), classes)}
-        if set(names) != {'coarse_cams'}:
+        if set(names) - {'coarse_cams'}:
             cross, patches = features.once(self._fused_parts)
             maps['cross_attention'] = select_classes(cross, classes).unflatten(2, features.grid)
             maps['fused_cams'] = F.relu(maps['coarse_cams']) * maps['cross_attention']

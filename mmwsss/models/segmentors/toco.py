@@ -128,7 +128,8 @@ class ToCo(CAMMixin, EncoderDecoder):
                          scores: bool = True) -> dict[str, Tensor]:
         """As in the base class; ``seg_logits`` (B, K, h, w) are among the scores."""
         head = self.cam_head
-        features = extract_features(self.backbone, inputs, head.request(names, classes))
+        # The decoder needs feature maps whether or not the head does.
+        features = extract_features(self.backbone, inputs, head.request(names, classes) + Request(maps=scores))
         maps = head.maps(features, names, classes)
         return {**head(features), **maps, 'seg_logits': self.decode_head(features.maps)} if scores else maps
 
@@ -191,9 +192,11 @@ class ToCo(CAMMixin, EncoderDecoder):
         return {**self._weigh(terms, weights), **auxiliary.losses(features)}
 
     def _training_request(self, present: Optional[Tensor]) -> Request:
-        """Request what the scores need, and the maps of the classes that are present unless that is None."""
+        """Request what the scores need and, unless ``present`` is None, class maps of these and feature maps."""
         request = self.cam_head.request()
-        return request if present is None else request + self.cam_head.request(self.map_names, present)
+        if present is None:
+            return request
+        return request + self.cam_head.request(self.map_names, present) + Request()
 
     def _weigh(self, terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
         """Multiply terms by their weights; parameters that no term reached get a gradient of zero."""

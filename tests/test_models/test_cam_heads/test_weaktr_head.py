@@ -1,20 +1,30 @@
 """WeakTr's worked examples, its versions, and which loss trains what."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
-from mmwsss.models.backbones.observed import ObservedViT
 
 from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
-from mmwsss.models import AttentionViT, CAMClassifier, WeakTrHead
-from mmwsss.models.backbones import ViTTokens
+from mmwsss.models import (
+    AttentionViT,
+    BaseCAMHead,
+    CAMClassifier,
+    Observation,
+    Request,
+    WeakTrHead,
+    extract_features,
+)
+from mmwsss.models.backbones import PatchAttention, PatchScores
 from mmwsss.models.cam_heads.attention_fusion import AdaptiveAttentionFusion
 from mmwsss.models.segmentors import CAMMixin
 from mmwsss.models.utils import cams_to_labels, pool_attention, pool_pseudo_heads, refine_with_affinity, stack_heads
 from mmwsss.registry import MODELS
 
+from ...helpers import GivenBackbone, attention_maps, run_head
 from ...official_checkpoints import class_token_shapes, filled_weights, wave_image, weaktr_fusion_shapes
 
 HEAD_FFN = ([[1., 0, -1, 2], [0, 1, 1, -1]], [[1., 0], [0, 1], [1, 1], [-1, 2]])
@@ -79,33 +89,13 @@ MAPS[1, 2:] = .1
 MAPS[1, range(2, 6), range(2, 6)] = .5
 
 
-class ExampleTrace:
-    update = tokens = None
-
-    def attention(self):
-        return MAPS[None]
-
-    def _replace(self, **kwargs):
-        return self
-
-
 @MODELS.register_module()
-class WeakTrExampleBackbone(torch.nn.Module):
+class WeakTrExampleBackbone(GivenBackbone):
     """One layer of two heads with the example's tokens and attention."""
 
-    num_layers = 1
-    layers = (type('Layer', (), dict(attn=type('Attention', (), dict(num_heads=2)))), )
-
-    def token_grid(self, size):
-        return 2, 2
-
-    def forward_tokens(self, x, attention=(), attention_fn=None, trace_fn=None):
-        for layer in attention:
-            attention_fn(layer, MAPS[None])
-        if trace_fn is not None:
-            trace_fn(0, ExampleTrace())
+    def given(self, images):
         patches = torch.tensor([[[[1., -2], [3, 0]], [[0, 2], [-1, 4]]]])
-        return ViTTokens(torch.tensor([[[1., 3], [-2, 0]]]), patches, {}, {})
+        return patches, torch.tensor([[[1., 3], [-2, 0]]]), [MAPS[None]]
 
 
 def example_model() -> CAMClassifier:
@@ -141,27 +131,40 @@ def test_scores_maps_and_losses_of_the_worked_example():
     assert sum(losses.values()).item() == pytest.approx(1.911788, abs=2e-6)
 
 
-class ExampleViews(CAMMixin):
+class ExampleMaps(BaseCAMHead):
     """Maps of four views before refinement, and the affinity of each size."""
 
+    def forward(self, features):
+        return {'logits': torch.zeros(len(features.maps[-1]), 3)}
+
+    def maps(self, features, names, classes=None):
+        found = [self.of_view(image) for image in features.maps[-1]]
+        return {'cams': torch.cat(found)}
+
+    def of_view(self, image):
+        mirrored = image[0, 0, 0] < image[0, 0, -1]
+        if image.shape[-1] == 2:
+            maps = torch.tensor([[[1., 2], [3, 0]], [[5, 5], [5, 9]], [[0, 0], [0, 4]]])
+            maps = maps.flip(-1) + torch.tensor([0., 1.]) if mirrored else maps
+            affinity = torch.eye(4) * .6 + .1
+        else:
+            maps, affinity = torch.arange(27.).reshape(3, 3, 3) / 3, torch.eye(9)
+            maps = maps.flip(-1) / 2 if mirrored else maps
+        return refine_with_affinity(maps[None], affinity[None])
+
+
+class ExampleViews(CAMMixin):
+    backbone, cam_head = torch.nn.Identity(), ExampleMaps(3)
     test_cfg = dict(cams=dict(scales=(1.0, 1.5), flip=True, flip_fusion='sum', scale_fusion='sum', normalize='minmax',
                               eps=1e-8))
 
-    def class_maps(self, inputs, classes=None):
-        first = torch.tensor([[[1., 2], [3, 0]], [[5, 5], [5, 9]], [[0, 0], [0, 4]]])
-        second = torch.arange(27.).reshape(3, 3, 3) / 3
-        if inputs.shape[-1] == 2:
-            maps = torch.stack([first, first.flip(-1) + torch.tensor([0., 1.])])
-            affinity = torch.eye(4) * .6 + .1
-        else:
-            maps, affinity = torch.stack([second, second.flip(-1) / 2]), torch.eye(9)
-        return {'cams': refine_with_affinity(maps, affinity.expand(2, -1, -1))}
 
-
-def test_inference_over_views_of_the_worked_example():
-    labels = torch.tensor([[1., 0., 1.]])
-    known = dict(logits=torch.zeros(1, 3), cams=ExampleViews().class_maps(torch.zeros(1, 3, 2, 2))['cams'])
-    cams = ExampleViews().multi_scale_cams(torch.zeros(1, 3, 2, 2), labels, known=known)['cams'][0]
+@pytest.mark.parametrize('own', [True, False])
+def test_inference_over_views_of_the_worked_example(own):
+    labels, image = torch.tensor([[1., 0., 1.]]), torch.tensor([1., 0]).expand(1, 3, 2, 2)
+    views = ExampleViews()
+    own_view = views.extract_cams(image) if own else None
+    cams = views.predict_cams(image, labels, own_view=own_view)['cams'][0]
     close(cams[0], [0, .290322, 1, .258065])
     assert cams[1].max() == 0
     close(cams[2], [0, .020833, .3125, 1])
@@ -170,11 +173,14 @@ def test_inference_over_views_of_the_worked_example():
 
 
 def test_positions_at_other_sizes():
+    """A network of zeros hands the position rows through."""
     vit = AttentionViT(arch=dict(embed_dims=1, num_layers=1, num_heads=1, feedforward_channels=1), img_size=64,
-                       patch_size=16, pos_embed_grid='scale')
+                       patch_size=16, pos_embed_grid='scale', raw_output=True)
+    for param in vit.parameters():
+        torch.nn.init.zeros_(param)
     vit.pos_embed.data.copy_(torch.arange(17.).reshape(1, 17, 1))
-    rows = vit._pos_embed_for((5, 3))[0, 1:, 0].reshape(5, 3)
-    close(rows[[0, 4]], [.852124, 2.193833, 3.531689, 13.192764, 14.534478, 15.872328])
+    rows, = vit(torch.zeros(1, 3, 80, 48))
+    close(rows[0, 0, [0, 4]], [.852124, 2.193833, 3.531689, 13.192764, 14.534478, 15.872328])
 
 
 @pytest.mark.parametrize(('size', 'version', 'expected'), [
@@ -191,7 +197,7 @@ def test_whole_network_of_the_worked_example(size, version, expected):
                        **VERSIONS[version]).double()
     model.load_state_dict(map_keys(filled_weights(shapes), layout).state_dict)
     image = wave_image(size)
-    trained = model.cam_head(model.backbone, image)
+    trained = run_head(model.cam_head, model.backbone, image)
     found = model.extract_cams(image)
     for scores in (trained, found):
         close(scores['logits'], expected[0])
@@ -202,10 +208,12 @@ def test_whole_network_of_the_worked_example(size, version, expected):
         close(1e3 * product[0, 1, 0, 0], [.591098 if version == 'V1' else .591076])
         weights = dict(V1=[.499833, .500003, .500168, .500020, .499835, .499956],
                        V3=[.499976, .499678, .499979, .500319, .500066, .499691])
-        traces = []
-        model.backbone.forward_tokens(image, trace_fn=lambda layer, trace: traces.append(trace))
         fusion = model.cam_head.attention_fusion
-        close(fusion(stack_heads([fusion.pool_layer(trace) for trace in traces])), weights[version])
+        if fusion.static:
+            close(fusion.static_weights(3 + 16), weights[version])
+        else:
+            pooled = extract_features(model.backbone, image, Request(observations=(fusion.pooling, )))[fusion.pooling]
+            close(fusion(pooled), weights[version])
 
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=64)
@@ -224,15 +232,25 @@ def tiny_model(arch: dict = ARCH, num_classes: int = 4, **head) -> CAMClassifier
     return model
 
 
+@dataclass(frozen=True)
+class KeptBlocks(Observation):
+    """What every layer and its attention sublayer give."""
+
+    reads: ClassVar[str] = 'block'
+
+    def init(self, layout):
+        return []
+
+    def update(self, state, layer, value):
+        return [*state, value]
+
+
 def plain_fine_cams(model: CAMClassifier, image: torch.Tensor) -> torch.Tensor:
     """Follow the equations with everything stacked."""
     head, count = model.cam_head, model.cam_head.num_classes
-    maps, updates, blocks = [], [], []
-    tokens = model.backbone.forward_tokens(
-        image, attention=range(3), attention_fn=lambda i, attention: maps.append(attention))
-    model.backbone.forward_tokens(
-        image, trace_fn=lambda i, trace: (updates.append(trace.update), blocks.append(trace.tokens)))
-    stack = torch.stack(maps, dim=2).flatten(1, 2)  # B, heads * layers, T, T
+    features = extract_features(model.backbone, image, Request(observations=(KeptBlocks(), )))
+    outputs = features[KeptBlocks()]
+    stack = torch.stack(attention_maps(model.backbone, image), dim=2).flatten(1, 2)  # B, heads * layers, T, T
     fusion = head.attention_fusion
     if fusion.weights == 'mean_sum':
         weights = torch.full((len(image), 6), 3.)
@@ -241,11 +259,12 @@ def plain_fine_cams(model: CAMClassifier, image: torch.Tensor) -> torch.Tensor:
     elif fusion.pool_source == 'attention':
         weights = fusion(stack.mean((2, 3)) if fusion.pool == 'avg' else stack.amax((2, 3)))
     else:
-        source = torch.stack(updates if fusion.pool_source == 'attn_out' else blocks, dim=1)
+        attribute = 'attention' if fusion.pool_source == 'attn_out' else 'tokens'
+        source = torch.stack([getattr(output, attribute) for output in outputs], dim=1)
         split = source.unflatten(3, (16, 2)).permute(0, 4, 1, 2, 3).flatten(1, 2)
         weights = fusion(split.mean(2) if fusion.pool == 'avg' else split.amax(2))
     fused = (weights[:, :, None, None] * stack).mean(dim=1)
-    coarse = head.patch_classifier(tokens.patch_tokens).relu()
+    coarse = head.patch_classifier(features.maps[-1]).relu()
     product = coarse * fused[:, :count, count:].unflatten(2, coarse.shape[2:])
     refined = fused[:, count:, count:] @ product.flatten(2).transpose(1, 2)
     return refined.transpose(1, 2).unflatten(2, coarse.shape[2:])
@@ -260,9 +279,9 @@ def test_fused_while_running_equals_stacked(version):
     found = model.extract_cams(images)
     torch.testing.assert_close(found['cams'], expected)
     torch.testing.assert_close(found['fine_logits'], expected.mean((2, 3)))
-    torch.testing.assert_close(model.cam_head(model.backbone, images)['fine_logits'], expected.mean((2, 3)))
-    chosen = model.class_maps(images, torch.tensor([2, 0]))['cams']
-    torch.testing.assert_close(chosen, expected[:, [2, 0]])
+    torch.testing.assert_close(run_head(model.cam_head, model.backbone, images)['fine_logits'], expected.mean((2, 3)))
+    chosen = run_head(model.cam_head, model.backbone, images, ['cams'], torch.tensor([2, 0]))
+    torch.testing.assert_close(chosen['cams'], expected[:, [2, 0]])
 
 
 @pytest.mark.parametrize('version', VERSIONS)
@@ -270,7 +289,7 @@ def test_the_fine_loss_trains_the_fusion_and_the_others_the_rest(version):
     model = tiny_model(**VERSIONS[version]).train()
     if version != 'mean-sum':
         model.cam_head.attention_fusion.head_ffn[0].weight.data.abs_()  # no dead unit
-    scores = model.cam_head(model.backbone, torch.randn(2, 3, 64, 64))
+    scores = run_head(model.cam_head, model.backbone, torch.randn(2, 3, 64, 64))
     fusion = {name for name, _ in model.named_parameters() if 'attention_fusion' in name}
     if version == 'mean-sum':
         assert not any(param.requires_grad for param in model.cam_head.attention_fusion.parameters())
@@ -289,18 +308,19 @@ def test_the_fine_loss_trains_the_fusion_and_the_others_the_rest(version):
 
 def test_the_fine_loss_starts_at_ln_2():
     model = tiny_model()
-    scores = model.cam_head(model.backbone, torch.randn(2, 3, 64, 64))
+    scores = run_head(model.cam_head, model.backbone, torch.randn(2, 3, 64, 64))
     assert scores['fine_logits'].min() >= 0
     small = {'fine_logits': 0 * scores['fine_logits']}
-    assert model.classification_losses(small, torch.eye(4)[:2])['loss_fine'].item() == pytest.approx(math.log(2))
+    assert model.classification_losses(small, torch.eye(4)[:2])['fine'].item() == pytest.approx(math.log(2))
 
 
 def test_gradient_of_the_fusion_equals_that_of_the_stacked_arrangement():
     model = tiny_model(**VERSIONS['V3']).double()
     images = torch.randn(2, 3, 64, 64, dtype=torch.double)
     parameters = list(model.cam_head.attention_fusion.parameters())
-    ours = torch.autograd.grad(model.cam_head(model.backbone, images)['fine_logits'].square().sum(), parameters)
-    # Attention and coarse maps carry gradient here, which does not change the fusion's.
+    score = run_head(model.cam_head, model.backbone, images)['fine_logits']
+    ours = torch.autograd.grad(score.square().sum(), parameters)
+    # Coarse maps carry gradient here, which does not change the fusion's.
     plain = torch.autograd.grad(plain_fine_cams(model, images).mean((2, 3)).square().sum(), parameters)
     for one, other in zip(ours, plain):
         torch.testing.assert_close(one, other)
@@ -322,11 +342,8 @@ def test_attention_type_chooses_what_is_refined(attention_type, same):
 
 def test_only_what_is_asked_is_computed():
     model = tiny_model(**VERSIONS['V3'])
-    asked = []
-    plain = model.backbone.forward_tokens
-    model.backbone.forward_tokens = lambda x, **kwargs: (asked.append(set(kwargs)), plain(x, **kwargs))[1]
-    found = model.cam_head.extract(model.backbone, torch.randn(1, 3, 64, 64), ['coarse_cams'])
-    assert asked == [set()]
+    assert model.cam_head.request(['coarse_cams']) == Request()
+    found = run_head(model.cam_head, model.backbone, torch.randn(1, 3, 64, 64), ['coarse_cams'])
     assert set(found) == {'logits', 'coarse_logits', 'coarse_cams'}
 
 
@@ -339,10 +356,11 @@ def test_wrong_settings_are_named():
         WeakTrHead(2, 8, 2, 2, reduction=8)
     backbone = AttentionViT(arch=dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=8), img_size=32,
                             patch_size=16, num_class_tokens=2)
-    with pytest.raises(ValueError, match='3 layers of 2 heads: set num_layers and num_heads'):
-        WeakTrHead(2, 8, 2, 2).extract(backbone, torch.zeros(1, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"got 'patch_cams'"):
-        WeakTrHead(2, 8, 3, 2).extract(backbone, torch.zeros(1, 3, 32, 32), ['patch_cams'])
+    for names in ((), ('cams', )):
+        with pytest.raises(ValueError, match='3 layers of 2 heads: set num_layers and num_heads'):
+            run_head(WeakTrHead(2, 8, 2, 2), backbone, torch.zeros(1, 3, 32, 32), names)
+    with pytest.raises(ValueError, match="WeakTrHead has no map 'patch_cams'; its maps are cams, coarse_cams"):
+        run_head(WeakTrHead(2, 8, 3, 2), backbone, torch.zeros(1, 3, 32, 32), ['patch_cams'])
 
 
 def test_checkpoints_of_the_adaptive_fusion_load_where_nothing_is_learnt():
@@ -359,15 +377,13 @@ def test_checkpoints_of_the_adaptive_fusion_load_where_nothing_is_learnt():
 def test_another_method_may_watch_the_backbone(version):
     model = tiny_model(**VERSIONS[version])
     images = torch.randn(1, 3, 64, 64)
-    expected = model.cam_head(model.backbone, images)
-    watched = ObservedViT(model.backbone, scores=True, probabilities=True)
-    found = model.cam_head(watched, images)
-    for name, scores in expected.items():
-        torch.testing.assert_close(found[name], scores)
-    scores, affinities = watched.take()
-    assert torch.stack([layer.product() for layer in scores], dim=1).shape == affinities.shape == (1, 3, 16, 16)
-    maps = model.cam_head.extract(watched, images, ['fused_cams'])
-    torch.testing.assert_close(maps['fused_cams'], model.extract_cams(images)['fused_cams'])
+    observations = PatchScores(grad=True), PatchAttention()
+    for names in ((), ('fused_cams', )):
+        expected = run_head(model.cam_head, model.backbone, images, names)
+        found = run_head(model.cam_head, model.backbone, images, names, extra=Request(observations=observations))
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value)
 
 
 @pytest.mark.parametrize(('reduction', 'hidden'), [(.5, 144), (1, 72), (2, 36), (4, 18), (8, 9)])

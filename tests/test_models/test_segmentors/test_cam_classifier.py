@@ -10,9 +10,10 @@ from mmwsss.models.utils import normalize_cams, refined_maps, resize_maps
 from mmwsss.registry import MODELS
 
 SCORES, LABELS = torch.tensor([[.3, -.25], [1., 2.]]), torch.tensor([[1., 0.], [0., 1.]])
+LABELS3 = torch.tensor([[1., 0., 1.], [0., 1., 0.]])
 
 
-def build(loss_weights=None, map_names=('cams', ), **head) -> CAMClassifier:
+def build(loss_weights=None, map_names=('cams', ), loss_cls=None, **head) -> CAMClassifier:
     torch.manual_seed(0)
     arch = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
     model = MODELS.build(dict(
@@ -21,6 +22,7 @@ def build(loss_weights=None, map_names=('cams', ), **head) -> CAMClassifier:
                       pos_embed_grid='scale', raw_output=True),
         cam_head=dict(type='MCTformerHead', num_classes=3, in_channels=16, **head),
         loss_weights=loss_weights,
+        loss_cls=loss_cls,
         test_cfg=dict(threshold=0.4, map_names=map_names, cams=dict(
             scales=(1.0, 0.5), flip=True, flip_fusion='sum', scale_fusion='sum', normalize='minmax', eps=1e-8))))
     for parameter in model.parameters():
@@ -39,14 +41,14 @@ def samples(labels: torch.Tensor, shape: tuple = (32, 48)) -> list:
 
 def test_soft_margin_loss_of_the_worked_example():
     losses = build().classification_losses(dict(logits=SCORES, patch_logits=2 * SCORES), LABELS)
-    assert losses['loss_cls'].item() == pytest.approx(0.642621, abs=1e-6)
+    assert losses['cls'].item() == pytest.approx(0.642621, abs=1e-6)
     per_image = [multilabel_soft_margin_loss(s, y).item() for s, y in zip(SCORES, LABELS)]
     assert per_image == pytest.approx([0.565147, 0.720095], abs=1e-6)
-    assert losses['loss_patch'].item() == pytest.approx(multilabel_soft_margin_loss(2 * SCORES, LABELS).item())
+    assert losses['patch'].item() == pytest.approx(multilabel_soft_margin_loss(2 * SCORES, LABELS).item())
 
 
 def test_losses_of_the_head_s_scores():
-    images, labels = torch.randn(2, 3, 32, 48), torch.tensor([[1., 0., 1.], [0., 1., 0.]])
+    images, labels = torch.randn(2, 3, 32, 48), LABELS3
     model = build(loss_weights=dict(patch_logits=0.5))
     losses = model(images, samples(labels), mode='loss')
     found = model.extract_cams(images)
@@ -69,7 +71,7 @@ def test_every_trained_parameter_gets_a_gradient(patch_classifier):
 
 
 def test_keys_of_extract_cams():
-    images, labels = torch.randn(2, 3, 32, 48), torch.tensor([[1., 0., 1.], [0., 1., 0.]])
+    images, labels = torch.randn(2, 3, 32, 48), LABELS3
     model = build()
     found = model.extract_cams(images, labels)
     assert set(found) == {'logits', 'patch_logits', 'attention', 'patch_cams', 'fused_cams', 'cams'}
@@ -89,7 +91,7 @@ def test_maps_of_two_scales_and_both_mirror_images():
             cams = model.extract_cams(view.flip(-1) if flip else view)['cams']
             cams = resize_maps(cams, (32, 48))
             total = total + (cams.flip(-1) if flip else cams)
-    found = model.multi_scale_cams(images)
+    found = model.predict_cams(images)
     torch.testing.assert_close(found['cams'], normalize_cams(total, 'minmax', 1e-8), rtol=0, atol=1e-4)
     torch.testing.assert_close(found['logits'], model(images))
 
@@ -121,7 +123,19 @@ def test_refinement_of_predicted_maps():
 
 
 def test_unknown_names_are_errors():
-    with pytest.raises(ValueError, match=r"map_names has \['masks'\], the CAM head gives cams, attention"):
+    with pytest.raises(ValueError, match="MCTformerHead has no map 'masks'; its maps are cams, attention"):
         build(map_names=('cams', 'masks'))
     with pytest.raises(ValueError, match="mode must be .* got 'train'"):
         build()(torch.randn(1, 3, 32, 32), mode='train')
+
+
+def test_the_loss_is_a_part_of_the_config():
+    """Any loss of scores and multi-hot labels."""
+    @MODELS.register_module(force=True)
+    class SquaredLoss(torch.nn.Module):
+        def forward(self, logits, image_labels):
+            return (logits - image_labels).square().mean()
+
+    model, images = build(loss_cls=dict(type='SquaredLoss')), torch.randn(2, 3, 32, 48)
+    losses = model(images, samples(LABELS3), mode='loss')
+    torch.testing.assert_close(losses['loss_cls'], (model(images) - LABELS3).square().mean())

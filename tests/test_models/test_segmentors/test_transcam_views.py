@@ -7,9 +7,10 @@ from mmengine.config import Config
 from PIL import Image
 from torch.nn import functional as F
 
+from mmwsss.models import extract_features
 from mmwsss.registry import MODELS
 
-from ...helpers import REPO
+from ...helpers import REPO, attention_maps
 
 SIZES = ((32, 32), (64, 64), (96, 96))
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
@@ -53,9 +54,8 @@ def published_maps(model, picture):
     for size, mirrored in ((size, mirrored) for size in SIZES for mirrored in (False, True)):
         view = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.BICUBIC))
         view = as_input(view[:, ::-1] if mirrored else view)
-        tokens = model.backbone.forward_tokens(view, attention=range(6), attention_fn=lambda i, maps: maps)
-        affinity = sum(maps[0].mean(0) for maps in tokens.attentions.values())[1:, 1:]
-        raw = model.cam_head.conv_cls_head(tokens.features)[0]
+        affinity = sum(maps[0].mean(0) for maps in attention_maps(model.backbone, view))[1:, 1:]
+        raw = model.cam_head.conv_cls_head(extract_features(model.backbone, view).maps[-1])[0]
         refined = torch.stack([(affinity @ raw[1 + c].flatten()).view(raw.shape[1:]) for c in range(3)])
         maps = F.interpolate(refined[None], size=(height, width), mode='bilinear', align_corners=False)[0]
         total += np.ascontiguousarray(maps.numpy()[..., ::-1] if mirrored else maps.numpy())
@@ -73,7 +73,7 @@ def test_maps_are_the_published_ones(photo):
     picture, inputs = photo
     expected = published_maps(model, picture)
     assert expected.std() > 0.1
-    found = model.multi_scale_cams(inputs)
+    found = model.predict_cams(inputs)
     assert found['cams'].shape == (1, 3, 60, 90)
     gap = np.abs(found['cams'][0].numpy() - np.clip(expected, 0, None))
     assert gap.max() < 0.02, 'a grey level here and there'
@@ -84,7 +84,7 @@ def test_maps_are_the_published_ones(photo):
 def test_scores_come_from_the_closest_view(photo):
     model, seen = build(), []
     hook = model.backbone.conv1.register_forward_hook(lambda module, args, out: seen.append(tuple(args[0].shape)))
-    found = model.multi_scale_cams(photo[1])
+    found = model.predict_cams(photo[1])
     hook.remove()
     assert seen == [(2, 3, *size) for size in SIZES], 'no pass but those of the views'
     resized = as_input(np.asarray(Image.fromarray(photo[0]).resize((64, 64), Image.BICUBIC)))
@@ -96,7 +96,7 @@ def test_scores_come_from_the_closest_view(photo):
 def test_aspect_is_kept_if_asked(photo):
     model, seen = build(sizes=None), []
     model.backbone.conv1.register_forward_hook(lambda module, args, out: seen.append(tuple(args[0].shape[2:])))
-    cams = model.multi_scale_cams(photo[1])['cams']
+    cams = model.predict_cams(photo[1])['cams']
     assert seen == [(32, 48), (64, 96), (96, 128)]
     assert cams.shape == (1, 3, 60, 90)
     assert cams.min() >= 0
@@ -107,10 +107,10 @@ def test_aspect_is_kept_if_asked(photo):
 def test_scales_of_the_caller_replace_sizes(photo):
     model, seen = build(), []
     model.backbone.conv1.register_forward_hook(lambda module, args, out: seen.append(tuple(args[0].shape)))
-    model.multi_scale_cams(photo[1], scales=(1.0, ), flip=False)
+    model.predict_cams(photo[1], scales=(1.0, ), flip=False)
     assert seen == [(1, 3, 64, 96)]
 
 
 def test_unknown_interpolation(photo):
     with pytest.raises(ValueError, match="interpolation must be 'bilinear' or 'bicubic', got 'nearest'"):
-        build(interpolation='nearest').multi_scale_cams(photo[1])
+        build(interpolation='nearest').predict_cams(photo[1])

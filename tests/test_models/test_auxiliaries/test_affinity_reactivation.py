@@ -4,22 +4,25 @@ import copy
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
-from mmwsss.models import AffinityReactivation, CAMClassifier
-from mmwsss.models.backbones import ObservedViT
+from mmwsss.models import CAMClassifier, PixelAdaptiveRefinement, extract_features
+from mmwsss.models.auxiliaries import AffinityTargets, Auxiliaries
+from mmwsss.models.backbones import PatchScores
 from mmwsss.models.backbones.attention import ScoreFactors
-from mmwsss.models.refiners import AffinityTargets
 from mmwsss.models.utils import (
     reactivated_cams,
     reactivation_weights,
-    refined_pseudo_labels,
     resize_maps,
     token_affinity_labels,
 )
-from tests.test_models.test_segmentors import test_toco as toco_example
+from mmwsss.registry import MODELS
+
+from ...helpers import REPO
+from .. import toco_example
 
 CLASSES, LAYERS, HEADS, WIDTH, SIZE, PATCH = 3, 3, 2, 16, 48, 8
 GRID = SIZE // PATCH
@@ -29,10 +32,15 @@ HEADS_OF = {
     'raw_cams': dict(type='AReAMHead', attention_layers=2)}
 
 
-def mechanism(map_name='raw_cams', **kwargs):
-    loss = kwargs.pop('loss', {})
-    return dict(type='AffinityReactivation', map_name=map_name, loss=dict(type='AffinityLoss', **loss),
-                refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=3), low=.3, high=.6, **kwargs)
+def mechanism(map_name='raw_cams', loss=None, **kwargs):
+    """Return the configured mechanism, for another map and with other thresholds."""
+    cfg = Config.fromfile(REPO / 'configs/_base_/models/reactivation.py').reactivation
+    cfg.loss.update(loss or {})
+    return {**cfg, **dict(map_name=map_name, low=.3, high=.6), **kwargs}
+
+
+def mechanism_of(model):
+    return model.auxiliary['0']
 
 
 def build(map_name='raw_cams', drop_path=0., on=True, **kwargs):
@@ -42,7 +50,7 @@ def build(map_name='raw_cams', drop_path=0., on=True, **kwargs):
         dict(type='AttentionViT', num_class_tokens=CLASSES, img_size=SIZE, patch_size=PATCH, raw_output=True,
              arch=dict(embed_dims=WIDTH, num_layers=LAYERS, num_heads=HEADS, feedforward_channels=WIDTH),
              drop_path_rate=drop_path),
-        head, reactivation=mechanism(map_name, **kwargs) if on else None)
+        head, auxiliary=[mechanism(map_name, **kwargs)] if on else None)
     for name, param in model.named_parameters():
         torch.nn.init.normal_(param, mean=1. if 'ln' in name and 'weight' in name else 0., std=.35)
     return model.train()
@@ -77,7 +85,7 @@ def products(model, images):
         found.append(q @ k.transpose(2, 3) / q.shape[-1]**.5)
 
     handles = [layer.attn.qkv.register_forward_hook(hook) for layer in model.backbone.layers]
-    model.backbone.forward_tokens(images)
+    extract_features(model.backbone, images)
     [handle.remove() for handle in handles]
     return found
 
@@ -94,12 +102,30 @@ def plain_view(model, images, labels):
     attention = torch.stack([m.softmax(-1).mean(1)[:, :CLASSES, CLASSES:] for m in logits[-2:]]).mean(0)
     cams = attention.unflatten(2, (GRID, GRID))
     if model.cam_head.patch_classifier is not None:
-        cams = cams * model.cam_head.patch_classifier(model.backbone.forward_tokens(images).patch_tokens).relu()
+        cams = cams * model.cam_head.patch_classifier(extract_features(model.backbone, images).maps[-1]).relu()
     cams = cams * labels[:, :, None, None]
     low, high = cams.amin((2, 3), keepdim=True), cams.amax((2, 3), keepdim=True)
     cams = (cams - low) / (high - low + 1e-6)
     weights, counterparts = reactivation_weights(cams, affinities, labels)
     return reactivated_cams(cams, affinities, weights), counterparts
+
+
+def plain_pseudo_labels(images, cams, labels, boxes):
+    """Refine at half size, for each image and either background score on its own: 255 where they disagree."""
+    refine, size = PixelAdaptiveRefinement(), (SIZE // 2, SIZE // 2)
+    found = torch.full((len(images), SIZE, SIZE), 255)
+    for i, (y0, y1, x0, x1) in enumerate(boxes.tolist()):
+        present = labels[i].nonzero().flatten()
+        small = resize_maps(cams[i:i + 1, present], size)
+        picture = resize_maps(images[i:i + 1], size)
+        winners = []
+        for score in (.6, .3):
+            planes = torch.cat([torch.full_like(small[:, :1], score), small], dim=1).softmax(dim=1)
+            winner = resize_maps(refine(picture, planes), (SIZE, SIZE)).argmax(dim=1)[0]
+            winners.append(torch.cat([torch.tensor([0]), present + 1])[winner])
+        merged = winners[0].where(winners[0] > 0, winners[1].where(winners[1] == 0, torch.tensor(255)))
+        found[i, y0:y1, x0:x1] = merged[y0:y1, x0:x1]
+    return found
 
 
 def plain_loss(model, images, samples):
@@ -112,8 +138,7 @@ def plain_loss(model, images, samples):
     fused = resize_maps(maps, (SIZE, SIZE)) + resize_maps(mirrored, (SIZE, SIZE)).flip(-1)
     low, high = fused.amin((2, 3), keepdim=True), fused.amax((2, 3), keepdim=True)
     boxes = torch.tensor([sample.metainfo['valid_box'] for sample in samples])
-    pseudo = refined_pseudo_labels(
-        model.reactivation.refiner, images, (fused - low) / (high - low + 1e-6), labels, .6, .3, boxes)
+    pseudo = plain_pseudo_labels(images, (fused - low) / (high - low + 1e-6), labels, boxes)
     tokens = F.interpolate(pseudo[:, None].float(), size=(GRID, GRID), mode='nearest')[:, 0].long()
     pairs = token_affinity_labels(tokens, include_diagonal=True)
     scores = patches(products(model, images)).sigmoid()
@@ -184,8 +209,7 @@ def test_over_toco(map_name):
     views, samples = toco_example.batch()
     toco_example.at_iteration(10)
     expected = copy.deepcopy(model).loss(views, samples)
-    model.reactivation = AffinityReactivation(
-        map_name, dict(type='AffinityLoss'), dict(type='PixelAdaptiveRefinement', num_iters=2), by_epoch=False)
+    model.auxiliary = Auxiliaries([mechanism(map_name, by_epoch=False)])
     found = model.loss(views, samples)
     assert found.keys() >= {*expected, 'loss_affinity', 'counterpart_4'}
     for name, value in expected.items():
@@ -199,12 +223,12 @@ def test_over_toco(map_name):
 def test_gradient_enters_through_scores_alone():
     """Supervising only layer 2 leaves the projections of layer 3 alone, and all heads."""
     model = build()
-    images, samples = batch()
-    student = ObservedViT(model.backbone, scores=True)
-    model.cam_head(student, images)
+    images, _ = batch()
+    features = extract_features(model.backbone, images, mechanism_of(model).request(model))
     counterparts = torch.tensor([[0., 1, 0]]).expand(2, -1)
     tokens = torch.randint(0, 3, (2, GRID, GRID), generator=torch.Generator().manual_seed(0))
-    model.reactivation.losses(student.take()[0], AffinityTargets(tokens, counterparts))['loss_affinity'].backward()
+    targets = AffinityTargets(tokens, counterparts)
+    mechanism_of(model).supervise(features[PatchScores(grad=True)], targets)['loss_affinity'].backward()
     gradients = [layer.attn.qkv.weight.grad for layer in model.backbone.layers]
     assert gradients[0].abs().max() > 0
     assert gradients[1][:2 * WIDTH].abs().max() > 0
@@ -290,7 +314,7 @@ def test_layer_split_and_fixed_weights():
     maps = torch.rand(2, 2, GRID, GRID, generator=generator)
     affinities = torch.rand(2, LAYERS, GRID**2, GRID**2, generator=generator)
     labels = torch.ones(2, 2)
-    refined, counterparts = model.reactivation.reactivate(maps, affinities, labels)
+    refined, counterparts = mechanism_of(model).reactivate(maps, affinities, labels)
     torch.testing.assert_close(counterparts, torch.tensor([[.2, .5, .8]]).expand(2, -1))
     low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     cams = (maps - low) / (high - low + 1e-6)
@@ -299,10 +323,10 @@ def test_layer_split_and_fixed_weights():
     scores = torch.stack([layer.product() for layer in factors], dim=1)
     targets = AffinityTargets(torch.randint(0, 3, (2, GRID, GRID), generator=generator), counterparts)
     pairs = token_affinity_labels(targets.labels, include_diagonal=True)
-    expected = model.reactivation.loss(scores[:, 1:], pairs, counterparts[:, 1:])
-    torch.testing.assert_close(model.reactivation.losses(factors, targets)['loss_affinity'], .2 * expected)
-    model.reactivation.entropy_mode = 'uniform'
-    assert torch.equal(model.reactivation.reactivate(maps, affinities, labels)[1], torch.ones(2, LAYERS))
+    expected = mechanism_of(model).loss(scores[:, 1:], pairs, counterparts[:, 1:])
+    torch.testing.assert_close(mechanism_of(model).supervise(factors, targets)['loss_affinity'], .2 * expected)
+    mechanism_of(model).entropy_mode = 'uniform'
+    assert torch.equal(mechanism_of(model).reactivate(maps, affinities, labels)[1], torch.ones(2, LAYERS))
 
 
 def test_views_of_several_scales():
@@ -334,50 +358,11 @@ def test_gradients_under_autocast():
     (dict(scales=(.5, 1.5)), 'scales must hold 1'),
     (dict(low=.8, high=.6), 'must not be below low')])
 def test_wrong_settings_are_named(kwargs, message):
-    settings = {**mechanism(), **kwargs}
-    settings.pop('type')
     with pytest.raises(ValueError, match=message):
-        AffinityReactivation(**settings)
+        MODELS.build(mechanism(**kwargs))
 
 
 def test_fixed_weights_of_another_depth():
     model = build(entropy_mode='offline', counterparts=(1., 0))
     with pytest.raises(ValueError, match='2 entries, the backbone has 3 layers'):
         model.loss(*batch())
-
-
-# The observed backbone
-
-
-@pytest.mark.parametrize('grad', [True, False])
-@pytest.mark.parametrize('patch_keys_only', [True, False])
-def test_what_is_kept_beside_what_was_asked_for(grad, patch_keys_only):
-    model, (images, _) = build(), batch()
-    kept = ObservedViT(model.backbone, scores=grad, probabilities=True, patch_keys_only=patch_keys_only)
-    with torch.set_grad_enabled(grad):
-        tokens = kept.forward_tokens(images, hidden=[1], attention=[-1])
-        expected = model.backbone.forward_tokens(images, hidden=[1], attention=[-1])
-        scores = products(model, images)
-    factors, probabilities = kept.take()
-    torch.testing.assert_close(tokens.patch_tokens, expected.patch_tokens)
-    torch.testing.assert_close(tokens.attentions, expected.attentions)
-    sliced = [score[..., CLASSES:] for score in scores] if patch_keys_only else scores
-    for i, score in enumerate(sliced):
-        affinity = score.softmax(-1).mean(1)[:, CLASSES:, -GRID**2:]
-        torch.testing.assert_close(probabilities[:, i], affinity)
-    assert not probabilities.requires_grad
-    assert (probabilities.sum(-1) < 1 - 1e-3).all() != patch_keys_only
-    assert len(factors) == (LAYERS if grad else 0)
-    for i, layer in enumerate(factors):
-        torch.testing.assert_close(layer.product(), patches(scores)[:, i])
-    assert kept.take()[1].numel() == 0, 'nothing is held any longer'
-
-
-def test_products_of_the_last_layer_where_only_class_tokens_are_wanted():
-    model, (images, _) = build('attention'), batch()
-    kept = ObservedViT(model.backbone, scores=True)
-    tokens = kept.forward_tokens(images, class_tokens_only=True)
-    torch.testing.assert_close(tokens.class_tokens, model.backbone.forward_tokens(images).class_tokens)
-    scores = torch.stack([layer.product() for layer in kept.take()[0]], dim=1)
-    torch.testing.assert_close(scores, patches(products(model, images)))
-    assert scores.requires_grad

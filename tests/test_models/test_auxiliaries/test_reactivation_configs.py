@@ -11,7 +11,8 @@ from mmengine.registry import init_default_scope
 from mmwsss.models import ToCo
 from mmwsss.registry import MODELS
 from tests.helpers import REPO
-from tests.test_models.test_segmentors import test_toco as toco_example
+
+from .. import toco_example
 
 CONFIGS = sorted(path for path in REPO.glob('configs/aream/*.py') if not path.name.startswith('recipe'))
 
@@ -33,8 +34,9 @@ def small_model(path: Path, **options):
     head = cfg.model.cam_head
     for key in {'attention_layers', 'num_layers'} & head.keys():
         head[key] = min(head[key], layers)
-    if (cfg.model.get('reactivation') or {}).get('layer_split'):
-        cfg.model.reactivation.layer_split = 2
+    part = (cfg.model.get('auxiliary') or {}).get('reactivation') or {}
+    if part.get('layer_split'):
+        part.layer_split = 2
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -70,7 +72,7 @@ def test_config_trains_with_the_mechanism(path):
 
 
 def test_off_by_an_option():
-    model = small_model(REPO / 'configs/aream/mctformer-v2+aream_deit-s_voc.py', reactivation=None)
+    model = small_model(REPO / 'configs/aream/mctformer-v2+aream_deit-s_voc.py', auxiliary=None)
     assert set(model.loss(*batch(model))) == {'loss_cls', 'loss_patch'}
 
 

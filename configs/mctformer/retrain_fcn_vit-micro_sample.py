@@ -2,10 +2,12 @@
 #   python tools/make_pseudo_labels.py configs/mctformer/mctformer-v2_vit-micro_sample.py CHECKPOINT \
 #       --out-dir work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels
 # writes. Any model of mmseg fits in the place of this one.
-_base_ = ['../_base_/datasets/sample.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py', '../_base_/default_runtime.py'
+]
 pseudo_label_dir = 'work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels'
 crop_size = (112, 112)
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -18,11 +20,11 @@ model = dict(
         size=crop_size),
     backbone=dict(
         type='AttentionViT',
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width),
+        arch=_base_.sample_vit_arch,
         img_size=64,
         patch_size=8,
         norm_cfg=dict(type='LN', eps=1e-6),
-        init_cfg=dict(type='Pretrained', checkpoint='mmwsss://vit-micro-p8_sample')),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.sample_vit_checkpoint)),
     decode_head=dict(
         type='FCNHead',
         in_channels=width,
@@ -30,7 +32,7 @@ model = dict(
         channels=width,
         num_convs=2,
         concat_input=False,
-        num_classes=9,
+        num_classes=_base_.num_classes + 1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
         # Most pixels are background: plain cross-entropy calls all of them that for the first thousand iterations.

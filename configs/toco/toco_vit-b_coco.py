@@ -3,9 +3,10 @@ _base_ = [
     '../_base_/models/toco_vit-b.py', '../_base_/datasets/coco.py', '../_base_/pipelines/toco_448.py',
     '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
+threshold = 0.45
 model = dict(
-    cam_head=dict(num_classes=80),
-    decode_head=dict(num_classes=81),
+    cam_head=dict(num_classes=_base_.num_classes),
+    decode_head=dict(num_classes=_base_.num_classes + 1),
     loss_ctc=dict(temperature=1.0),
     train_cfg=dict(
         high=0.65,
@@ -16,14 +17,14 @@ model = dict(
             dict(begin=8001, off=('ptc', 'ctc')),
             dict(begin=12001)
         ]),
-    test_cfg=dict(threshold=0.45))
+    test_cfg=dict(threshold=threshold))
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
-    dict(type='CAMMetric', threshold=0.45, prefix='cam'),
-    dict(type='CAMMetric', threshold=0.45, prefix='cam', field='aux_cams', name='aux')
+    dict(type='CAMMetric', threshold=threshold, prefix='cam'),
+    dict(type='CAMMetric', threshold=threshold, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
 param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, total=80000, warmup=1500, warmup_ratio=1e-6, power=0.9)]

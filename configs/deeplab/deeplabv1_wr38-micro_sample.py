@@ -18,7 +18,7 @@ model = dict(
         # A third of the crop, as 12 cells are of 321 pixels.
         dilation=4,
         num_classes=_base_.num_classes + 1,
-        # Most pixels are background: plain cross-entropy calls all of them that for the first thousand iterations.
+        # Most pixels are background. With plain cross-entropy, the first thousand iterations predict only background.
         loss_decode=dict(_delete_=True, type='BalancedCrossEntropyLoss', across_processes=True)))
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -1,7 +1,7 @@
 # The second stage on the generated sample set: a segmentor of mmseg's own parts on the labels that
 #   python tools/make_pseudo_labels.py configs/mctformer/mctformer-v2_vit-micro_sample.py CHECKPOINT \
 #       --out-dir work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels
-# writes. Any model of mmseg fits in the place of this one.
+# writes. Any mmseg model can be used instead.
 _base_ = [
     '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py', '../_base_/default_runtime.py'
 ]
@@ -35,7 +35,7 @@ model = dict(
         num_classes=_base_.num_classes + 1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        # Most pixels are background: plain cross-entropy calls all of them that for the first thousand iterations.
+        # Most pixels are background. With plain cross-entropy, the first thousand iterations predict only background.
         loss_decode=dict(type='BalancedCrossEntropyLoss', across_processes=True)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
@@ -55,7 +55,7 @@ train_dataloader = dict(
         pseudo_label_dir=pseudo_label_dir,
         seed=0,
         pipeline=train_pipeline,
-        # Without image labels: what is in a picture, the pseudo label says.
+        # Image labels are not needed, because the pseudo labels contain the classes.
         dataset=_base_.train_dataloader.dataset.dataset))
 val_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -10,7 +10,7 @@ model = dict(
     loss_ctc=dict(temperature=1.0),
     train_cfg=dict(
         high=0.65,
-        # Until then the auxiliary CAM makes the pseudo label.
+        # Before this iteration, the pseudo labels come from the auxiliary CAM.
         final_cam_begin=12001,
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
@@ -30,6 +30,6 @@ test_evaluator = val_evaluator
 param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, total=80000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
 train_cfg = dict(max_iters=80000, val_interval=4000)
 default_hooks = dict(checkpoint=dict(interval=4000))
-# Images are squeezed into a square here too; views are fused the other way round than on VOC.
+# Images are resized to a square here too. Unlike on VOC, flips are fused by their maximum and scales by their sum.
 tta_model = dict(scales=(1.0, 1.25, 1.5), flip_fusion='max', scale_fusion='sum')
 tta_pipeline = _base_.toco_val_pipeline

@@ -13,5 +13,5 @@ val_evaluator = [
     dict(type='CAMMetric', threshold=threshold, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
-# With --tta images keep their own size.
+# With --tta, images keep their size.
 tta_pipeline = _base_.test_pipeline

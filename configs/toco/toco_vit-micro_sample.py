@@ -1,4 +1,4 @@
-# ToCo on the generated sample set: what the README's first command trains, in minutes on two cores.
+# ToCo on the generated sample set. tools/demo.sh trains it in a few minutes on two cores.
 _base_ = [
     '../_base_/models/toco_vit-b.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py',
     '../_base_/pipelines/toco_448.py', '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'

@@ -14,7 +14,7 @@ model = dict(
         init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='mmwsss://conformer-micro_sample')),
     cam_head=dict(num_classes=_base_.num_classes, conv_channels=128, token_channels=width),
     test_cfg=dict(cams=dict(sizes=((56, 56), (112, 112), (168, 168)), divisor=8)))
-# The images have a third of the size of VOC images. The crop and the range of long sides (96 to 144) are smaller as well.
+# The images have a third of the size of VOC images, so the crop and the range of long sides (96 to 144) are smaller.
 resize = dict(_base_.transcam_resize, scale=(144, 144), ratio_range=(96 / 144, 145 / 144))
 crop = dict(_base_.transcam_crop, crop_size=crop_size)
 train_pipeline = [

@@ -12,5 +12,5 @@ aream_train_pipeline = [
     dict(type='LoadImageFromFile'), aream_scale, aream_flip, aream_color_jitter, aream_crop,
     dict(type='PackWSSSInputs')
 ]
-# Class maps are evaluated at the images' own size, one at a time.
+# CAMs are evaluated at the original size of the images, with batch size 1.
 aream_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]

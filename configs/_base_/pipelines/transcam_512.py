@@ -1,4 +1,4 @@
-# TransCAM's augmentation: a random long side, a horizontal flip, color jitter, and a crop on a canvas of the mean color.
+# TransCAM's augmentation: a random long side, a horizontal flip, color jitter, and a crop padded with the mean color.
 crop_size = 512
 # The long side is an integer from 320 to 640; all are equally likely.
 transcam_resize = dict(

@@ -18,7 +18,7 @@ model = dict(
         # A third of the crop, as 12 cells are of 321 pixels.
         dilation=4,
         num_classes=_base_.num_classes + 1,
-        # Most pixels are background. With plain cross-entropy, the first thousand iterations predict only background.
+        # Most pixels are background. Plain cross-entropy predicts only background for a thousand iterations.
         loss_decode=dict(_delete_=True, type='BalancedCrossEntropyLoss', across_processes=True)))
 train_pipeline = [
     dict(type='LoadImageFromFile'),

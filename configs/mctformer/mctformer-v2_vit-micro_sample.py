@@ -12,7 +12,7 @@ model = dict(
         img_size=64,
         patch_size=8,
         num_class_tokens=_base_.num_classes,
-        # Copies of one token need thousands of iterations to become different. Noise makes them different from the start.
+        # Copies of one token need thousands of iterations to diverge. Noise makes them different from the start.
         class_token_std=0.5,
         drop_path_rate=0.,
         init_cfg=dict(checkpoint=_base_.sample_vit_checkpoint)),

@@ -35,7 +35,7 @@ model = dict(
         num_classes=_base_.num_classes + 1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        # Most pixels are background. With plain cross-entropy, the first thousand iterations predict only background.
+        # Most pixels are background. Plain cross-entropy predicts only background for a thousand iterations.
         loss_decode=dict(type='BalancedCrossEntropyLoss', across_processes=True)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

@@ -29,8 +29,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='LoadTrueMask'),
-    # Objects fill a tenth of these images, but a quarter of VOC images. Enlarge the images and avoid crops of background
-    # only; otherwise, cross-entropy predicts only background for thousands of iterations.
+    # Objects fill a tenth of these images, but a quarter of VOC images. Enlarge them and avoid crops of background only;
+    # otherwise, cross-entropy predicts only background for thousands of iterations.
     dict(type='RandomResize', scale=(1600, 200), ratio_range=(0.7, 1.4), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.6),
     dict(type='RandomFlip', prob=0.5),

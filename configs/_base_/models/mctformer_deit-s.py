@@ -18,8 +18,8 @@ model = dict(
         pos_embed_grid='scale',
         raw_output=True,
         drop_path_rate=0.1,
-        # ImageNet-1k, not distilled; the file name ends with the start of its SHA-256. All class tokens start as copies
-        # of its class token.
+        # ImageNet-1k, not distilled; the file name ends with the start of its SHA-256. All class tokens start as
+        # copies of its class token.
         init_cfg=dict(
             type='Pretrained',
             checkpoint='timm+https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth')),

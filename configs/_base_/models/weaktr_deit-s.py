@@ -1,5 +1,5 @@
-# The first stage of WeakTr on DeiT-S/16, as in the paper: MCTformer's network, with a learned weight for the fusion of
-# each attention map.
+# The first stage of WeakTr on DeiT-S/16, as in the paper: MCTformer's network, with a learned weight for each
+# attention map.
 _base_ = './mctformer_deit-s.py'
 data_preprocessor = dict(type='MultiViewPreProcessor')
 model = dict(

@@ -1,4 +1,4 @@
-# The second stage on the generated sample set, from the sample backbone. README.md lists the commands for the pseudo labels.
+# The second stage on the generated sample set, from the sample backbone. Commands: README.md.
 _base_ = [
     '../_base_/models/segmenter_deit-s.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py',
     '../_base_/pipelines/segmenter_480.py', '../_base_/schedules/segmenter_100e.py', '../_base_/epoch_runtime.py'
@@ -29,7 +29,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='LoadTrueMask'),
-    # Objects fill a tenth of these images, but a quarter of VOC images. Enlarge them and avoid crops of background only;
+    # Objects fill a tenth of these images, but a quarter of VOC images. Enlarge them and avoid crops without objects;
     # otherwise, cross-entropy predicts only background for thousands of iterations.
     dict(type='RandomResize', scale=(1600, 200), ratio_range=(0.7, 1.4), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.6),

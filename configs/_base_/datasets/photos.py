@@ -3,7 +3,7 @@
 #   data/photos/classes.txt          one foreground class per line
 #   data/photos/image_labels.json    made by tools/dataset_converters/image_labels.py
 #   data/photos/train.txt            image ids to train on
-#   data/photos/val.txt, masks/      image ids and index masks for evaluation; without them, training runs without validation
+#   data/photos/val.txt, masks/      image ids and index masks for evaluation (optional)
 data_root = 'data/photos'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 20  # the default of the model configs; `--classes` replaces it

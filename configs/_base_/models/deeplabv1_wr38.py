@@ -1,4 +1,4 @@
-# DeepLab-V1 with a large field of view on Wide-ResNet-38, as MCTformer's code builds it. The number of classes is VOC's.
+# DeepLab-V1 with a large field of view on Wide-ResNet-38, as MCTformer's code builds it. For VOC's classes.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

@@ -1,4 +1,4 @@
-# WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. The number of classes is VOC's.
+# WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. For VOC's classes.
 crop_size = (480, 480)
 data_preprocessor = dict(
     type='SegDataPreProcessor',

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# From nothing to masks: sets up .venv, generates the sample data, trains a plain CAM baseline and ToCo on
-# it from image labels alone, evaluates both, and leaves numbers and pictures.
+# Set up .venv, generate the sample data, train a plain CAM baseline and ToCo on
+# it from image labels only, evaluate both, and write metrics and pictures.
 #
 #   bash tools/demo.sh [flags of tools/demo.py]
-#   MMWSSS_DEMO=short bash tools/demo.sh      a few iterations of everything, to see that it runs
+#   MMWSSS_DEMO=short bash tools/demo.sh      a few iterations of each step, as a check
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 bash "$root/tools/setup_env.sh"

@@ -20,7 +20,8 @@ model = dict(
             entropy_mode='uniform',
             cam_pass='train',
             loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch'))))
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))
 train_cfg = dict(max_epochs=60)

@@ -5,8 +5,8 @@ _base_ = [
 ]
 randomness = dict(seed=42)
 model = dict(
-    backbone=dict(num_class_tokens=80),
-    cam_head=dict(num_classes=80),
+    backbone=dict(num_class_tokens=_base_.num_classes),
+    cam_head=dict(num_classes=_base_.num_classes),
     auxiliary=dict(reactivation=dict(low=0.25, high=0.65)))
 train_dataloader = dict(
     batch_size=32,
@@ -15,5 +15,6 @@ train_dataloader = dict(
     dataset=dict(pipeline=_base_.aream_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.aream_val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=_base_.aream_val_pipeline))
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -11,5 +11,6 @@ train_dataloader = dict(
     dataset=dict(pipeline=_base_.aream_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.aream_val_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -3,10 +3,11 @@ _base_ = [
     '../_base_/models/cam_resnet50.py', '../_base_/datasets/coco.py', '../_base_/pipelines/cam_512.py',
     '../_base_/schedules/cam_5e.py', '../_base_/epoch_runtime.py'
 ]
-model = dict(cam_head=dict(num_classes=80))
+model = dict(cam_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(
     batch_size=16, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=_base_.cam_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.cam_val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=_base_.cam_val_pipeline))
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -10,5 +10,6 @@ train_dataloader = dict(
     batch_size=8, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=_base_.cam_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.cam_val_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

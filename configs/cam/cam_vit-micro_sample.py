@@ -1,21 +1,21 @@
 # Plain CAM on the generated sample set, from the sample backbone: minutes on two cores.
 _base_ = [
-    '../_base_/models/cam_resnet50.py', '../_base_/datasets/sample_deit.py', '../_base_/schedules/deit_60e.py',
-    '../_base_/epoch_runtime.py'
+    '../_base_/models/cam_resnet50.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample_deit.py',
+    '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
-classes = 8
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 model = dict(
     data_preprocessor=dict(size=(112, 112)),
     backbone=dict(
         _delete_=True,
         type='AttentionViT',
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width),
+        arch=_base_.sample_vit_arch,
         img_size=64,
         patch_size=8,
-        init_cfg=dict(type='Pretrained', checkpoint='mmwsss://vit-micro-p8_sample')),
-    cam_head=dict(num_classes=classes, in_channels=width))
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.sample_vit_checkpoint)),
+    cam_head=dict(num_classes=_base_.num_classes, in_channels=width))
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 max_epochs = 8
 optim_wrapper = dict(optimizer=dict(lr=6e-4))

@@ -17,8 +17,8 @@ model = dict(
         channels=128,
         # A third of the crop, as 12 cells are of 321 pixels.
         dilation=4,
-        num_classes=9,
-        # Most pixels are background: plain cross-entropy calls all of them that for the first thousand iterations.
+        num_classes=_base_.num_classes + 1,
+        # Most pixels are background. Plain cross-entropy predicts only background for a thousand iterations.
         loss_decode=dict(_delete_=True, type='BalancedCrossEntropyLoss', across_processes=True)))
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -7,7 +7,7 @@ _base_ = [
 pseudo_label_dir = 'work_dirs/mctformer-v2_deit-s_coco/pseudo_labels'
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint='resnet38+pretrained/ilsvrc-cls_rna-a1_cls1000_ep-0001.params')),
-    decode_head=dict(num_classes=81))
+    decode_head=dict(num_classes=_base_.num_classes + 1))
 train_dataloader = dict(
     batch_size=4, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv1_train_pipeline))
 train_cfg = dict(max_iters=310425, val_interval=31043)

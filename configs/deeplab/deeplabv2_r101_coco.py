@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/schedules/deeplabv2_20k.py', '../_base_/default_runtime.py'
 ]
 pseudo_label_dir = 'work_dirs/aream_deit-s_coco/pseudo_labels'
-model = dict(decode_head=dict(num_classes=81))
+model = dict(decode_head=dict(num_classes=_base_.num_classes + 1))
 train_dataloader = dict(
     batch_size=10, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv2_train_pipeline))
 train_cfg = dict(max_iters=100000, val_interval=10000)

@@ -15,7 +15,7 @@ model = dict(
         in_channels=256,
         # A third of those for crops of 321 pixels.
         dilations=(2, 4, 6, 8),
-        num_classes=9,
+        num_classes=_base_.num_classes + 1,
         loss_decode=dict(_delete_=True, type='BalancedCrossEntropyLoss', across_processes=True)))
 train_pipeline = [
     dict(type='LoadImageFromFile'),

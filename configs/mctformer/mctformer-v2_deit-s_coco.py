@@ -2,6 +2,7 @@ _base_ = [
     '../_base_/models/mctformer_deit-s.py', '../_base_/datasets/coco_deit.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
-model = dict(backbone=dict(num_class_tokens=80), cam_head=dict(num_classes=80))
-val_evaluator = [dict(type='CAMMetric', threshold=0.4, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+model = dict(backbone=dict(num_class_tokens=_base_.num_classes), cam_head=dict(num_classes=_base_.num_classes))
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -1,11 +1,13 @@
 # The second stage on the generated sample set: a segmentor of mmseg's own parts on the labels that
 #   python tools/make_pseudo_labels.py configs/mctformer/mctformer-v2_vit-micro_sample.py CHECKPOINT \
 #       --out-dir work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels
-# writes. Any model of mmseg fits in the place of this one.
-_base_ = ['../_base_/datasets/sample.py', '../_base_/default_runtime.py']
+# writes. Any mmseg model can be used instead.
+_base_ = [
+    '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py', '../_base_/default_runtime.py'
+]
 pseudo_label_dir = 'work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels'
 crop_size = (112, 112)
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -18,11 +20,11 @@ model = dict(
         size=crop_size),
     backbone=dict(
         type='AttentionViT',
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width),
+        arch=_base_.sample_vit_arch,
         img_size=64,
         patch_size=8,
         norm_cfg=dict(type='LN', eps=1e-6),
-        init_cfg=dict(type='Pretrained', checkpoint='mmwsss://vit-micro-p8_sample')),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.sample_vit_checkpoint)),
     decode_head=dict(
         type='FCNHead',
         in_channels=width,
@@ -30,10 +32,10 @@ model = dict(
         channels=width,
         num_convs=2,
         concat_input=False,
-        num_classes=9,
+        num_classes=_base_.num_classes + 1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        # Most pixels are background: plain cross-entropy calls all of them that for the first thousand iterations.
+        # Most pixels are background. Plain cross-entropy predicts only background for a thousand iterations.
         loss_decode=dict(type='BalancedCrossEntropyLoss', across_processes=True)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
@@ -53,7 +55,7 @@ train_dataloader = dict(
         pseudo_label_dir=pseudo_label_dir,
         seed=0,
         pipeline=train_pipeline,
-        # Without image labels: what is in a picture, the pseudo label says.
+        # Image labels are not needed, because the pseudo labels contain the classes.
         dataset=_base_.train_dataloader.dataset.dataset))
 val_pipeline = [
     dict(type='LoadImageFromFile'),

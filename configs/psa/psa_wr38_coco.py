@@ -1,4 +1,4 @@
-# AffinityNet on COCO 2014: VOC's settings, from ImageNet. No publication says how that does.
+# AffinityNet on COCO 2014: VOC's settings, from ImageNet. There are no published results for it.
 _base_ = [
     '../_base_/models/affinity_wr38.py', '../_base_/datasets/coco_psa.py', '../_base_/schedules/psa_5e.py',
     '../_base_/epoch_runtime.py'

@@ -3,32 +3,33 @@ _base_ = [
     '../_base_/models/toco_vit-b.py', '../_base_/datasets/coco.py', '../_base_/pipelines/toco_448.py',
     '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
+threshold = 0.45
 model = dict(
-    cam_head=dict(num_classes=80),
-    decode_head=dict(num_classes=81),
+    cam_head=dict(num_classes=_base_.num_classes),
+    decode_head=dict(num_classes=_base_.num_classes + 1),
     loss_ctc=dict(temperature=1.0),
     train_cfg=dict(
         high=0.65,
-        # Until then the auxiliary CAM makes the pseudo label.
+        # Before this iteration, the pseudo labels come from the auxiliary CAM.
         final_cam_begin=12001,
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
             dict(begin=8001, off=('ptc', 'ctc')),
             dict(begin=12001)
         ]),
-    test_cfg=dict(threshold=0.45))
+    test_cfg=dict(threshold=threshold))
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
-    dict(type='CAMMetric', threshold=0.45, prefix='cam'),
-    dict(type='CAMMetric', threshold=0.45, prefix='cam', field='aux_cams', name='aux')
+    dict(type='CAMMetric', threshold=threshold, prefix='cam'),
+    dict(type='CAMMetric', threshold=threshold, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
 param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, total=80000, warmup=1500, warmup_ratio=1e-6, power=0.9)]
 train_cfg = dict(max_iters=80000, val_interval=4000)
 default_hooks = dict(checkpoint=dict(interval=4000))
-# Images are squeezed into a square here too; views are fused the other way round than on VOC.
+# Images are resized to a square here too. Unlike on VOC, flips are fused by their maximum and scales by their sum.
 tta_model = dict(scales=(1.0, 1.25, 1.5), flip_fusion='max', scale_fusion='sum')
 tta_pipeline = _base_.toco_val_pipeline

@@ -6,11 +6,12 @@ _base_ = [
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
 test_dataloader = val_dataloader
+threshold = _base_.model.test_cfg.threshold
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
-    dict(type='CAMMetric', threshold=0.5, prefix='cam'),
-    dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
+    dict(type='CAMMetric', threshold=threshold, prefix='cam'),
+    dict(type='CAMMetric', threshold=threshold, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
-# With --tta images keep their own size.
+# With --tta, images keep their size.
 tta_pipeline = _base_.test_pipeline

@@ -1,22 +1,21 @@
-# ToCo on the generated sample set: what the README's first command trains, in minutes on two cores.
+# ToCo on the generated sample set. tools/demo.sh trains it in a few minutes on two cores.
 _base_ = [
-    '../_base_/models/toco_vit-b.py', '../_base_/datasets/sample.py', '../_base_/pipelines/toco_448.py',
-    '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
+    '../_base_/models/toco_vit-b.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py',
+    '../_base_/pipelines/toco_448.py', '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
 crop_size = 112
-classes = 8
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 model = dict(
     data_preprocessor=dict(size=(crop_size, crop_size)),
     backbone=dict(
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
+        arch=dict(_base_.sample_vit_arch, _delete_=True),
         img_size=64,
         patch_size=8,
         # Pretrained by projects/sample_backbones/configs/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
-        init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
-    cam_head=dict(num_classes=classes, in_channels=width, aux_layer=-2),
+        init_cfg=dict(checkpoint=_base_.sample_vit_checkpoint)),
+    cam_head=dict(num_classes=_base_.num_classes, in_channels=width, aux_layer=-2),
     decode_head=dict(
-        num_classes=classes + 1,
+        num_classes=_base_.num_classes + 1,
         in_channels=width,
         channels=128,
         dilation=2,
@@ -41,14 +40,19 @@ model = dict(
             dict(begin=170)
         ]))
 
-# Images are a third of VOC's in size, and so are blur and the range of scales; a few hundred iterations leave no time
-# to get used to changes of colour, which are rarer here.
-train_pipeline = _base_.toco_train_pipeline
-train_pipeline[1].update(crop_size=crop_size, scale_range=(0.6, 0.9))
-for view in ('main', 'local', 'global2'):
-    train_pipeline[1][view][0].update(prob=0.3)
-    train_pipeline[1][view][1].update(prob=0.05)
-    train_pipeline[1][view][2].update(magnitude_range=(0.1, 0.6))
+# The images have a third of the size of VOC images, so the blur and the range of scales are smaller. Color jitter and
+# grayscale are rarer, because the training is short.
+color_jitter = dict(_base_.toco_color_jitter, prob=0.3)
+grayscale = dict(_base_.toco_grayscale, prob=0.05)
+blur = dict(_base_.toco_blur, magnitude_range=(0.1, 0.6))
+views = dict(
+    _base_.toco_views,
+    crop_size=crop_size,
+    scale_range=(0.6, 0.9),
+    main=[color_jitter, grayscale, dict(blur, prob=1.0)],
+    local=[color_jitter, grayscale, dict(blur, prob=0.5)],
+    global2=[color_jitter, grayscale, dict(blur, prob=0.1), _base_.toco_solarize])
+train_pipeline = [dict(type='LoadImageFromFile'), views, dict(type='PackWSSSInputs')]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -58,10 +62,11 @@ val_pipeline = [
 ]
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+threshold = _base_.model.test_cfg.threshold
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
-    dict(type='CAMMetric', threshold=0.5, prefix='cam'),
-    dict(type='CAMMetric', threshold=0.5, prefix='cam', field='aux_cams', name='aux')
+    dict(type='CAMMetric', threshold=threshold, prefix='cam'),
+    dict(type='CAMMetric', threshold=threshold, prefix='cam', field='aux_cams', name='aux')
 ]
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/transcam_conformer-s.py', '../_base_/datasets/coco.py', '../_base_/pipelines/transcam_512.py',
     '../_base_/schedules/transcam_20e.py', '../_base_/epoch_runtime.py'
 ]
-model = dict(cam_head=dict(num_classes=80))
+model = dict(cam_head=dict(num_classes=_base_.num_classes))
 train_dataloader = dict(
     batch_size=8,
     drop_last=True,

@@ -13,7 +13,7 @@ model = dict(
         channels=128,
         num_convs=1,
         concat_input=False,
-        num_classes=9,
+        num_classes=_base_.num_classes + 1,
         norm_cfg=norm_cfg,
         align_corners=False,
         loss_decode=dict(type='GradientClippedCrossEntropyLoss', patch_size=28, start_value=1.2)),

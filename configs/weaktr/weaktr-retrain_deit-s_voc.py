@@ -1,5 +1,5 @@
-# The second stage: a segmentation network learns from the seeds of the first, and not from the pixels it doubts most.
-# Its labels are made by tools/make_pseudo_labels.py; README.md has the commands.
+# The second stage: a segmentation network learns from the pseudo labels of the first stage, without the pixels of the
+# largest loss. tools/make_pseudo_labels.py makes the labels; README.md lists the commands.
 _base_ = [
     '../_base_/models/segmenter_deit-s.py', '../_base_/datasets/voc.py', '../_base_/pipelines/segmenter_480.py',
     '../_base_/schedules/segmenter_100e.py', '../_base_/epoch_runtime.py'

@@ -1,28 +1,27 @@
-# The second stage on the generated sample set, from the sample backbone. The seeds: README.md.
+# The second stage on the generated sample set, from the sample backbone. Commands: README.md.
 _base_ = [
-    '../_base_/models/segmenter_deit-s.py', '../_base_/datasets/sample.py', '../_base_/pipelines/segmenter_480.py',
-    '../_base_/schedules/segmenter_100e.py', '../_base_/epoch_runtime.py'
+    '../_base_/models/segmenter_deit-s.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample.py',
+    '../_base_/pipelines/segmenter_480.py', '../_base_/schedules/segmenter_100e.py', '../_base_/epoch_runtime.py'
 ]
 crop_size = (112, 112)
-num_classes = 8
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 pseudo_label_dir = 'work_dirs/weaktr_vit-micro_sample/pseudo_labels'
 model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=crop_size),
     backbone=dict(
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
+        arch=dict(_base_.sample_vit_arch, _delete_=True),
         img_size=112,
         patch_size=8,
         norm_cfg=dict(eps=1e-6),
         drop_path_rate=0.,
-        init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
+        init_cfg=dict(checkpoint=_base_.sample_vit_checkpoint)),
     decode_head=dict(
         in_channels=width,
         channels=width,
         embed_dims=width,
         num_heads=4,
-        num_classes=num_classes + 1,
+        num_classes=_base_.num_classes + 1,
         # A quarter of the crop, as 120 is of 480.
         loss_decode=dict(patch_size=28)),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(72, 72)))
@@ -30,8 +29,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='LoadTrueMask'),
-    # Objects fill a tenth of these images, a quarter of VOC's: larger, and crops that are not background alone, or
-    # cross-entropy takes thousands of iterations to see more than background.
+    # Objects fill a tenth of these images, but a quarter of VOC images. Enlarge them and avoid crops without objects;
+    # otherwise, cross-entropy predicts only background for thousands of iterations.
     dict(type='RandomResize', scale=(1600, 200), ratio_range=(0.7, 1.4), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.6),
     dict(type='RandomFlip', prob=0.5),

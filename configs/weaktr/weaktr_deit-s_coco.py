@@ -13,7 +13,8 @@ _slots = dict(dataset=dict(dataset=dict(type='COCO2014SlotDataset')))
 train_dataloader = _slots
 val_dataloader = _slots
 test_dataloader = _slots
-val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 # 5e-4 for 512 images
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))

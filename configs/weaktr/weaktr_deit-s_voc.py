@@ -3,7 +3,8 @@ _base_ = [
     '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/voc_deit.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
-val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 # 4e-4 for 512 images
 optim_wrapper = dict(optimizer=dict(lr=5e-5))

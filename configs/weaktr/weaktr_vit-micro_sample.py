@@ -1,24 +1,24 @@
 # The first stage on the generated sample set, from the sample backbone: minutes on two cores.
 _base_ = [
-    '../_base_/models/weaktr_deit-s.py', '../_base_/datasets/sample_deit.py',
+    '../_base_/models/weaktr_deit-s.py', '../_base_/models/sample_vit.py', '../_base_/datasets/sample_deit.py',
     '../_base_/schedules/deit_60e.py', '../_base_/epoch_runtime.py'
 ]
-num_classes = 8
-width = 128
+width = _base_.sample_vit_arch.embed_dims
 model = dict(
     data_preprocessor=dict(size=(112, 112)),
     backbone=dict(
-        arch=dict(embed_dims=width, num_layers=6, num_heads=4, feedforward_channels=4 * width, _delete_=True),
+        arch=dict(_base_.sample_vit_arch, _delete_=True),
         img_size=64,
         patch_size=8,
-        num_class_tokens=num_classes,
-        # Copies of one token take thousands of iterations to part; noise lets them begin apart.
+        num_class_tokens=_base_.num_classes,
+        # Copies of one token need thousands of iterations to diverge. Noise makes them different from the start.
         class_token_std=0.5,
         drop_path_rate=0.,
         # Pretrained by projects/sample_backbones/configs/vit-micro-p8_sample.py, as VOC's backbones are on ImageNet.
-        init_cfg=dict(checkpoint='mmwsss://vit-micro-p8_sample')),
-    cam_head=dict(num_classes=num_classes, in_channels=width, num_layers=6, num_heads=4))
-val_evaluator = [dict(type='CAMMetric', threshold=0.42, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
+        init_cfg=dict(checkpoint=_base_.sample_vit_checkpoint)),
+    cam_head=dict(num_classes=_base_.num_classes, in_channels=width, num_layers=6, num_heads=4))
+threshold = _base_.model.test_cfg.threshold
+val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 max_epochs = 6
 optim_wrapper = dict(

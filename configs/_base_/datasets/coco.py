@@ -1,5 +1,5 @@
 # COCO 2014, 80 classes. tools/dataset_converters/coco2014.py prepares masks, labels and lists.
-# While training, the first 5000 images of val are looked at; testing takes all of val.
+# Validation during training uses the first 5000 images of val; testing uses all of val.
 data_root = 'data/coco2014'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 80

@@ -1,4 +1,4 @@
-# COCO as DeiT-based classifiers train on it: see voc_deit.py.
+# COCO for the training of DeiT-based classifiers: see voc_deit.py.
 _base_ = ['./coco.py', '../pipelines/deit_224.py']
 train_dataloader = dict(
     batch_size=64,

@@ -1,4 +1,4 @@
-# COCO 2014 as AffinityNet trains on it: class scores beside two backgrounds, in a folder of pseudo labels.
+# COCO 2014 as AffinityNet trains on it: class scores with two backgrounds, in a folder of pseudo labels.
 _base_ = ['./coco.py', '../pipelines/psa_448.py']
 pseudo_label_dir = 'work_dirs/pseudo_labels_coco'  # with crf_1 and crf_12 in it
 train_dataloader = dict(
@@ -11,8 +11,8 @@ train_dataloader = dict(
         pseudo_label_dir=pseudo_label_dir,
         seed=0,
         pipeline=_base_.psa_scores_pipeline,
-        # The random walk asks for image labels, training does not.
+        # The random walk needs the image labels; training does not.
         dataset=_base_.train_dataloader.dataset))
-# Pairs are compared with true masks; nothing is chosen by that.
+# The affinities of pairs are compared with ground-truth masks, only for information.
 val_evaluator = [dict(type='PairAffinityMetric')]
 test_evaluator = val_evaluator

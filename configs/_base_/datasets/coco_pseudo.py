@@ -12,5 +12,5 @@ train_dataloader = dict(
             data_root=_base_.data_root,
             data_prefix=dict(img_path='train2014'),
             ann_file='ImageSets/train.txt')))
-# Images keep their own size.
+# For --tta, images keep their size.
 tta_pipeline = _base_.test_pipeline

@@ -1,12 +1,12 @@
-# One's own photographs; docs/data.md says how to make the files named here.
+# Your own photographs. docs/data.md describes how to make these files:
 #   data/photos/images/...           photographs, any suffix, also in subfolders
 #   data/photos/classes.txt          one foreground class per line
 #   data/photos/image_labels.json    made by tools/dataset_converters/image_labels.py
 #   data/photos/train.txt            image ids to train on
-#   data/photos/val.txt, masks/      ids and index masks to evaluate on; a model without them trains without validation
+#   data/photos/val.txt, masks/      image ids and index masks for evaluation (optional)
 data_root = 'data/photos'
 label_file = 'image_labels.json'  # relative to data_root
-num_classes = 20  # what the model configs count, until `--classes` says otherwise
+num_classes = 20  # the default of the model configs; `--classes` replaces it
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
 train_dataloader = dict(

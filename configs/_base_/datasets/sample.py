@@ -1,4 +1,4 @@
-# The generated sample set: tools/dataset_converters/make_sample.py writes it.
+# The generated sample set, which tools/dataset_converters/make_sample.py draws.
 data_root = 'data/sample'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 8

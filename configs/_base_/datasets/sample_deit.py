@@ -1,7 +1,7 @@
 # The sample set as DeiT-based classifiers train on it; class maps are evaluated at the images' own size.
 _base_ = ['./sample.py', '../pipelines/deit_224.py']
 crop_size = 112
-# A few hundred iterations leave no time to get used to RandAugment; objects fill less of a picture than on ImageNet.
+# No RandAugment, because the training is short. Objects are smaller than on ImageNet, so crops are larger.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmpretrain.RandomResizedCrop', scale=crop_size, crop_ratio_range=(0.4, 1.0), interpolation='bicubic',

@@ -14,5 +14,5 @@ train_dataloader = dict(
             data_root=_base_.data_root,
             data_prefix=dict(img_path='JPEGImages'),
             ann_file='ImageSets/Segmentation/train.txt')))
-# Images keep their own size.
+# For --tta, images keep their size.
 tta_pipeline = _base_.test_pipeline

@@ -1,5 +1,5 @@
 # PASCAL VOC 2012 with SBD (trainaug). tools/dataset_converters/voc_aug.py prepares the folder.
-# A method brings its own pipelines; both dataloaders' datasets take them as `pipeline`.
+# Each method sets its own `pipeline` in the datasets of the dataloaders.
 data_root = 'data/VOCdevkit/VOC2012'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 20

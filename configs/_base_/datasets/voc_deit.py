@@ -1,5 +1,5 @@
-# VOC as DeiT-based classifiers train on it: epochs, 64 crops of 224 a batch; class maps are evaluated at the images'
-# own size.
+# VOC for the training of DeiT-based classifiers: epochs with batches of 64 crops of 224 pixels. CAMs are evaluated at
+# the original size of the images.
 _base_ = ['./voc.py', '../pipelines/deit_224.py']
 train_dataloader = dict(
     batch_size=64,

@@ -13,10 +13,10 @@ model = dict(
     backbone=dict(
         type='WideResNet38',
         frozen_stages=2,
-        # PSA's file, trained to classify VOC. Where to get it: configs/deeplab/README.md.
+        # The file of PSA, trained to classify VOC. configs/deeplab/README.md says where to download it.
         init_cfg=dict(type='Pretrained', checkpoint='resnet38+pretrained/res38_cls.pth')),
     affinity_head=dict(type='AffinityHead', in_channels=(512, 1024, 4096), channels=(64, 128, 256)),
     loss_affinity=dict(type='PairAffinityLoss'),
     radius=5,
-    # threshold is the score of a constant background plane: take that at which the maps do best.
+    # threshold is the constant score of the background. Choose the value at which the CAMs have the best mIoU.
     test_cfg=dict(beta=8, log2_steps=6, threshold=0.39))

@@ -12,7 +12,7 @@ model = dict(
         type='mmpretrain.ResNet',
         depth=50,
         strides=(1, 2, 2, 1),
-        # ImageNet-1k; sha256 begins with the last part of the name.
+        # ImageNet-1k; the file name ends with the start of its SHA-256.
         init_cfg=dict(
             type='Pretrained',
             prefix='backbone.',
@@ -20,8 +20,8 @@ model = dict(
             'resnet50_8xb32_in1k_20210831-ea4938fc.pth')),
     cam_head=dict(type='CAMHead', num_classes=20, in_channels=2048, pool='avg'),
     loss_cls=dict(type='MultiLabelSoftMarginLoss'),
-    # Rectified maps of four scales and their mirror images are added up and divided by their maximum. The published
-    # threshold is the best of a sweep on masks; a fixed one stands here.
+    # CAMs after ReLU of four scales and their mirror images are summed and divided by their maximum. The published
+    # threshold is the best one on the masks. This is a fixed one.
     test_cfg=dict(
         threshold=0.4,
         cams=dict(

@@ -1,10 +1,10 @@
-# DeepLab-V1 with a large field of view on Wide-ResNet-38, as MCTformer's code builds it. VOC's number of classes.
+# DeepLab-V1 with a large field of view on Wide-ResNet-38, as MCTformer's code builds it. For VOC's classes.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
-    # Images smaller than the crop lie at its top left. Around them is the mean colour, which is learnt as background.
+    # Images smaller than the crop are at its top left. The padding has the mean color and is labeled as background.
     pad_val=0,
     seg_pad_val=0,
     size=(321, 321))
@@ -13,7 +13,7 @@ model = dict(
     data_preprocessor=data_preprocessor,
     backbone=dict(
         type='WideResNet38',
-        # PSA's file, trained to classify VOC. Where to get it: configs/deeplab/README.md.
+        # The file of PSA, trained to classify VOC. configs/deeplab/README.md says where to download it.
         init_cfg=dict(type='Pretrained', checkpoint='resnet38+pretrained/res38_cls.pth')),
     decode_head=dict(
         type='DeepLabV1Head',
@@ -25,7 +25,7 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
-# `tools/test.py --tta`: the maximum of five scales' probabilities, of all classes, then dense CRF.
+# `tools/test.py --tta`: the maximum of the probabilities of all classes over five scales, then a dense CRF.
 tta_model = dict(
     type='MultiScaleTTA',
     scales=(0.5, 0.75, 1.0, 1.25, 1.5),

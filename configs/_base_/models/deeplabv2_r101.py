@@ -1,7 +1,7 @@
-# DeepLab-V2 on ResNet-101: Caffe's strides and pooling, frozen batch norm. VOC's number of classes.
+# DeepLab-V2 on ResNet-101: Caffe's strides and pooling, frozen batch norm. The number of classes is VOC's.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
-    # Caffe's: BGR, of 0 to 255 less the mean.
+    # As in Caffe: BGR, values from 0 to 255 minus the mean.
     mean=[104.008, 116.669, 122.675],
     std=[1., 1., 1.],
     pad_val=0,
@@ -18,8 +18,8 @@ model = dict(
         style='caffe',
         norm_cfg=dict(type='BN', requires_grad=False),
         norm_eval=True,
-        # ImageNet. Weights that were trained on COCO's masks, the usual start of this network, have seen what a weakly
-        # supervised method must not see.
+        # ImageNet. The usual weights for this network were trained on the masks of COCO, which a weakly supervised
+        # method must not use.
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe')),
     decode_head=dict(
         type='DeepLabV2Head',
@@ -31,7 +31,7 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     train_cfg=dict(scales=(0.75, 0.5)),
     test_cfg=dict(mode='whole'))
-# `tools/test.py --tta`: the maximum of the logits of training's scales, then dense CRF.
+# `tools/test.py --tta`: the maximum of the logits over the scales of training, then a dense CRF.
 tta_model = dict(
     type='MultiScaleTTA',
     scales=(1.0, 0.75, 0.5),

@@ -1,4 +1,4 @@
-# WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. VOC's number of classes.
+# WeakTr's second stage: Segmenter with a mask transformer on DeiT-S/16, as its code builds it. For VOC's classes.
 crop_size = (480, 480)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
@@ -16,9 +16,9 @@ model = dict(
         arch='deit-small',
         img_size=480,
         patch_size=16,
-        # Not the 1e-6 with which DeiT was trained.
+        # DeiT was trained with 1e-6.
         norm_cfg=dict(type='LN', eps=1e-5),
-        # The position embedding is stretched from 14 x 14 to 30 x 30 once, when the weights are loaded.
+        # The position embedding is resized from 14 x 14 to 30 x 30 once, when the weights are loaded.
         interpolate_mode='bilinear',
         drop_path_rate=0.1,
         init_cfg=dict(

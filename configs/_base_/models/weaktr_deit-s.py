@@ -1,5 +1,5 @@
-# WeakTr's first stage on DeiT-S/16, the paper's version: MCTformer's network, whose attention maps are fused with a
-# weight for each.
+# The first stage of WeakTr on DeiT-S/16, as in the paper: MCTformer's network, with a learned weight for each
+# attention map.
 _base_ = './mctformer_deit-s.py'
 data_preprocessor = dict(type='MultiViewPreProcessor')
 model = dict(

@@ -8,5 +8,5 @@ cam_train_pipeline = [
     dict(type='RandomPlaceCrop', crop_size=crop_size, pad_value=(103.53, 116.28, 123.675)),
     dict(type='PackWSSSInputs')
 ]
-# Class maps are evaluated at the images' own size, one at a time.
+# CAMs are evaluated at the original size of the images, with batch size 1.
 cam_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]

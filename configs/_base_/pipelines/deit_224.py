@@ -1,6 +1,6 @@
-# DeiT's augmentation as MCTformer, WeakTr and AReAM train with it: no mixup, no colour jitter.
+# DeiT's augmentation as MCTformer, WeakTr and AReAM train with it: no mixup, no color jitter.
 crop_size = 224
-# Like the images of a pipeline, these are in the order BGR.
+# The channel order is BGR, as for all images in a pipeline.
 _mean, _std = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
 deit_train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -15,7 +15,7 @@ deit_train_pipeline = [
     # timm's rand-m9-mstd0.5-inc1: two of 15 operations, each with probability 0.5.
     dict(
         type='RandAugment',
-        _scope_='mmpretrain',  # in which it looks up its operations
+        _scope_='mmpretrain',  # the scope of its operations
         policies='timm_increasing',
         num_policies=2,
         magnitude_level=9,
@@ -25,7 +25,7 @@ deit_train_pipeline = [
     dict(type='NoiseErasing', mean=_mean, std=_std, prob=0.25),
     dict(type='PackWSSSInputs')
 ]
-# Class maps are evaluated at the images' own size, one at a time.
+# CAMs are evaluated at the original size of the images, with batch size 1.
 deit_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
 # Classification alone, as the published code validates: with ImageMAP and larger batches.
 deit_cls_pipeline = [

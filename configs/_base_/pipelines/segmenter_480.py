@@ -1,9 +1,9 @@
-# Segmenter's augmentation. Crops smaller than 480 x 480 are padded after normalisation, by the preprocessor.
+# Segmenter's augmentation. The preprocessor pads crops smaller than 480 x 480 after normalization.
 scale = (4160, 520)  # the short side becomes 520
 segmenter_train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    # For KeptPrecisionHook, where the data set has true masks: data_prefix.seg_map_path.
+    # For KeptPrecisionHook, if the dataset has ground-truth masks (data_prefix.seg_map_path).
     dict(type='LoadTrueMask'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(480, 480), cat_max_ratio=0.75),

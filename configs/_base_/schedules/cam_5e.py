@@ -1,5 +1,5 @@
 # SGD for 5 epochs of batches of 16, ten times the rate on the head, a polynomial decay in every iteration: the settings
-# of IRN (CVPR 2019), whose code puts the weight decay in the place of momentum as well. The Runner takes the length of
+# of IRN (CVPR 2019), whose code also passes the weight decay as momentum. The Runner takes the length of
 # the decay from train_cfg.max_epochs. A config that uses this needs
 # train_dataloader=dict(batch_size=16, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
 optim_wrapper = dict(

@@ -14,5 +14,5 @@ param_scheduler = [dict(type='LaggedCosineLR', by_epoch=True, warmup=5, warmup_l
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=60, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-# `--cfg-options auto_scale_lr.enable=True` scales the base rate, and not the floors, with the batch size.
+# `--cfg-options auto_scale_lr.enable=True` scales the base rate with the batch size, but not the minimum rates.
 auto_scale_lr = dict(enable=False, base_batch_size=64)

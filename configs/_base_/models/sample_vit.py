@@ -1,0 +1,3 @@
+# The small ViT of the sample configs, with patches of 8 x 8 pixels. projects/sample_backbones trained its weights.
+sample_vit_arch = dict(embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512)
+sample_vit_checkpoint = 'mmwsss://vit-micro-p8_sample'

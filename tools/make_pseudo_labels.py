@@ -81,7 +81,7 @@ def _add_short_forms(parser: argparse.ArgumentParser) -> None:
                        help='a second background score, which foreground must exceed; between the two, '
                        'pixels are 255')
     short.add_argument('--source', choices=['cams', 'segmentation'],
-                       help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
+                       help="what is labeled: class activation maps, or a segmentor's probabilities (default: what "
                        'the model has, class activation maps first)')
     short.add_argument('--post', choices=list(POSTS),
                        help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '

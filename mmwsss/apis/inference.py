@@ -36,7 +36,7 @@ def init_model(config: Union[str, os.PathLike, Config],
     Args:
         config (str, PathLike or Config): Config file, one of the package's as ``configs/...``, or
             a config; the latter is not changed.
-        checkpoint (str or PathLike, optional): Weights; by default those of initialisation.
+        checkpoint (str or PathLike, optional): Weights; by default those of initialization.
         device (str or torch.device): Where the model goes. Defaults to ``'cpu'``.
         cfg_options (dict, optional): Overrides, such as ``{'model.test_cfg.threshold': 0.4}``.
 

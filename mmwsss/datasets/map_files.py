@@ -35,13 +35,13 @@ def write_label_map(labels: np.ndarray,
     Args:
         labels (np.ndarray): (H, W) integers in 0..255.
         path (str or PathLike): The PNG; its folder is made.
-        palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colours.
+        palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colors.
         note (str, optional): Text that goes into the file; see :func:`read_note`.
     """
-    colours = index_palette(256)
-    colours[:len(palette or ())] = palette or ()
+    colors = index_palette(256)
+    colors[:len(palette or ())] = palette or ()
     image = Image.fromarray(labels.astype(np.uint8)).convert('P')
-    image.putpalette([int(value) for colour in colours for value in colour])
+    image.putpalette([int(value) for color in colors for value in color])
     info = PngInfo()
     if note is not None:
         info.add_text(_NOTE, note)
@@ -72,7 +72,7 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
     """Read an index mask.
 
     Args:
-        path (str or PathLike): Single-channel image: palette or grey.
+        path (str or PathLike): Single-channel image: palette or gray.
         strict (bool): Accept a PNG only that is whole to the last byte, checksums included; decoders let some
             damage pass.
 
@@ -93,7 +93,7 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
         raise ValueError(f'label map {path} is damaged: {error}') from error
     if mode not in ('P', 'L', 'I', 'I;16', 'I;16B'):
         raise ValueError(f'{path} is a {mode} picture; index masks have one channel whose values are class '
-                         'indices (palette or grey PNG)')
+                         'indices (palette or gray PNG)')
     return labels if labels.dtype == np.uint8 else labels.astype(np.int32)
 
 

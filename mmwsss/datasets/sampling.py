@@ -7,7 +7,7 @@ samples and crops that the uninterrupted run sees. Two parts give that:
   (``draw``) travels with the index and the run's seed (:class:`SampleIndex`) into whichever worker
   process handles it.
 * :func:`seeded_sample` seeds Python's, NumPy's and torch's global generators from ``(seed, draw)``
-  while one sample goes through the pipeline, and puts their states back afterwards.
+  while one sample goes through the pipeline, and puts their states back afterward.
 """
 
 import hashlib

@@ -190,7 +190,7 @@ def _check_data(dataset: Any) -> None:
 
 
 def _check_classes(model: nn.Module, dataset: ImageLabelDataset, plan: LabelPlan) -> None:
-    """Compare the classes of a model whose maps are labelled with those of the data."""
+    """Compare the classes of a model whose maps are labeled with those of the data."""
     if not plan.source.uses_model:
         return
     trained = list((getattr(model, 'dataset_meta', None) or {}).get('classes') or ())[1:]

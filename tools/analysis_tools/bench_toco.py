@@ -2,7 +2,7 @@
 
 The plain arrangement runs every pass on its own: three no-gradient passes for class maps, the decoder included; the
 main image; both global views for the student and again for the teacher; the local views. It refines pseudo labels by
-threshold and image, and copies neighbours 48-fold.
+threshold and image, and copies neighbors 48-fold.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def plain_pseudo_labels(refine, rgb: Tensor, cams: Tensor, labels: Tensor, high:
 
 
 def refine_by_threshold(images: Tensor, masks: Tensor, iters: int = 10) -> Tensor:
-    """Refine the planes of the two thresholds one after the other with all neighbours copied."""
+    """Refine the planes of the two thresholds one after the other with all neighbors copied."""
     return torch.cat([refine_copies(images, half, iters, stack_slices) for half in masks.chunk(2, dim=1)], dim=1)
 
 

@@ -258,7 +258,7 @@ def result_table(rows: list[dict], title: str) -> Table:
 def main() -> None:
     """Measure what the command line describes."""
     args = parse_args()
-    MMLogger.get_instance('benchmark', log_level='WARNING')  # weights' initialisation is not news
+    MMLogger.get_instance('benchmark', log_level='WARNING')  # weights' initialization is not news
     if args.threads:
         torch.set_num_threads(args.threads)
     sides = [contestant(name, load_config(argparse.Namespace(**{**vars(args), 'config': path})), args)

@@ -20,7 +20,7 @@ class KeptPrecisionHook(Hook):
     """Log the precision of pseudo labels, of all and of those not clipped, where true masks are known (WeakTr, Fig. 5).
 
     Every ``interval`` iterations two percentages are logged, means over classes (background included) of the share of a
-    class's labelled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
+    class's labeled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
     the samples as ``true_sem_seg``, which :class:`~mmwsss.datasets.transforms.LoadTrueMask` reads; it is not trained
     on. Without it, or without a :class:`~mmwsss.models.GradientClippedCrossEntropyLoss` in the model, nothing happens.
 
@@ -55,8 +55,8 @@ class KeptPrecisionHook(Hook):
         if self.every_n_train_iters(runner, self.interval) and self._counts:
             for name, counts in self._counts.items():
                 all_reduce(counts)
-                labelled, right = counts
-                share = (right[labelled > 0] / labelled[labelled > 0]).mean()
+                labeled, right = counts
+                share = (right[labeled > 0] / labeled[labeled > 0]).mean()
                 runner.message_hub.update_scalar(f'train/precision_{name}', 100 * share.item())
             self._counts = {}
 

@@ -71,7 +71,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             self.ln1.requires_grad_(False)
 
     def init_weights(self) -> None:
-        """Initialise as mmpretrain does; several class tokens would stay identical at zero, so they are drawn."""
+        """Initialize as mmpretrain does; several class tokens would stay identical at zero, so they are drawn."""
         if self.num_extra_tokens > 1:
             trunc_normal_(self.cls_token, std=0.02)
         super().init_weights()

@@ -79,7 +79,7 @@ class WideResNet38(BaseModule):
 
     Pre-activated units, no pooling, no stride in the stem; convolutions have no bias. All outputs have stride 8: an
     edge of n pixels becomes ceil(n / 8). Modules are named as in the published files of PSA. Images are RGB, of values
-    in [0, 1] normalised by ImageNet's mean and deviation.
+    in [0, 1] normalized by ImageNet's mean and deviation.
 
     The published networks were trained with every batch norm frozen: statistics by ``norm_eval``, scale and shift by
     ``norm_cfg['requires_grad']``.
@@ -129,7 +129,7 @@ class WideResNet38(BaseModule):
         """Extract features.
 
         Args:
-            x: (B, 3, H, W) normalised images.
+            x: (B, 3, H, W) normalized images.
 
         Returns:
             Activated maps of the channels ``out_channels`` at ceil(H / 8) x ceil(W / 8): the input of the fifth stage

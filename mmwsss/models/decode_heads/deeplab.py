@@ -50,7 +50,7 @@ class NormedLargeFOVHead(BaseDecodeHead):
         channels: Width of both; 512 in TransCAM.
         dilation: Of the first; 12 in TransCAM.
         dropout_ratio: Share of single values, not of channels, that is dropped before the classifier.
-        **kwargs: As in mmseg's ``BaseDecodeHead``. Kaiming initialisation by outputs unless given.
+        **kwargs: As in mmseg's ``BaseDecodeHead``. Kaiming initialization by outputs unless given.
     """
 
     def __init__(self, in_channels: int, channels: int = 512, dilation: int = 12, dropout_ratio: float = 0.5,

@@ -1,4 +1,4 @@
-"""Segmenter's mask transformer as its authors initialise it."""
+"""Segmenter's mask transformer as its authors initialize it."""
 
 from mmengine.model.weight_init import trunc_normal_
 from mmseg.models.decode_heads import SegmenterMaskTransformerHead
@@ -11,7 +11,7 @@ __all__ = ['MaskTransformerHead']
 
 @MODELS.register_module()
 class MaskTransformerHead(SegmenterMaskTransformerHead):
-    """mmseg's ``SegmenterMaskTransformerHead`` with the initialisation of Segmenter's and WeakTr's code.
+    """mmseg's ``SegmenterMaskTransformerHead`` with the initialization of Segmenter's and WeakTr's code.
 
     mmseg draws both projections into the space of masks with a deviation of 0.02 and leaves the input projection of its
     attention at PyTorch's. Here the former have a deviation of ``D ** -0.5``, the latter that of all linear layers. The

@@ -39,7 +39,7 @@ class LabelStep(_Described, ABC):
     Attributes:
         device (str): ``'model'``: the step runs where the network runs; ``'worker'``: offline, it runs in a worker
             process on the CPU, beside the network.
-        gives (tuple[str, ...]): What a batch has afterwards; see ``needs``.
+        gives (tuple[str, ...]): What a batch has afterward; see ``needs``.
     """
 
     device: ClassVar[Literal['model', 'worker']] = 'worker'

@@ -241,7 +241,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _resized_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize planes (K, H, W), which sum to 1 afterwards where they did before."""
+    """Resize planes (K, H, W), which sum to 1 afterward where they did before."""
     if planes.shape[1:] == size:
         return planes
     return np.stack([_resized(np.ascontiguousarray(plane, np.float32), size) for plane in planes])

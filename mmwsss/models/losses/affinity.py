@@ -27,7 +27,7 @@ class AffinityLoss(nn.Module):
         layer_reduction: ``'sum'`` over layers as in Eq. 19, or ``'mean'`` as in that code.
         scope: ``'image'``: pairs are counted, and layers weighted, by image, and images averaged; ``'batch'``: the
             pairs of the whole batch are pooled, and a layer's weight is the mean over images. Without pairs nothing
-            is lost and nothing is learnt.
+            is lost and nothing is learned.
 
     Raises:
         ValueError: On another ``layer_reduction`` or ``scope``.

@@ -48,7 +48,7 @@ class GradientClippedCrossEntropyLoss(nn.Module):
     their thresholds. It needs the whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg
     decode head gets it.
 
-    While training, the share of labelled pixels that were clipped is logged as ``clipped_pixels``.
+    While training, the share of labeled pixels that were clipped is logged as ``clipped_pixels``.
 
     Args:
         patch_size: S, side of the tiles with a threshold of their own, in pixels; divides the crop's sides.
@@ -57,7 +57,7 @@ class GradientClippedCrossEntropyLoss(nn.Module):
         loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
 
     Attributes:
-        kept: (B, H, W) bool of the latest batch: labelled pixels that were not clipped. None before.
+        kept: (B, H, W) bool of the latest batch: labeled pixels that were not clipped. None before.
 
     Raises:
         ValueError: If ``patch_size`` is not positive.
@@ -104,9 +104,9 @@ class GradientClippedCrossEntropyLoss(nn.Module):
         self._note(clipped, seg_label != ignore_index)
         return self.loss_weight * torch.where(clipped, thresholds, cost).mean()
 
-    def _note(self, clipped: Tensor, labelled: Tensor) -> None:
-        """Keep which pixels were learnt from, and log how many were not."""
-        self.kept = labelled & ~clipped
+    def _note(self, clipped: Tensor, labeled: Tensor) -> None:
+        """Keep which pixels were learned from, and log how many were not."""
+        self.kept = labeled & ~clipped
         if self.training:
-            share = (clipped & labelled).sum() / labelled.sum().clamp(min=1)
+            share = (clipped & labeled).sum() / labeled.sum().clamp(min=1)
             MessageHub.get_current_instance().update_scalar('train/clipped_pixels', share)

@@ -1,4 +1,4 @@
-"""Supervision of AffinityNet: pairs of neighbouring cells of equal and of different labels."""
+"""Supervision of AffinityNet: pairs of neighboring cells of equal and of different labels."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""AffinityNet: which neighbouring cells of an image belong together, and class maps that walk along that."""
+"""AffinityNet: which neighboring cells of an image belong together, and class maps that walk along that."""
 
 from collections.abc import Sequence
 from typing import Optional, Union
@@ -63,7 +63,7 @@ class AffinityNet(BaseModel):
         """Run as mmengine's loops ask.
 
         Args:
-            inputs: (B, 3, H, W) normalised images.
+            inputs: (B, 3, H, W) normalized images.
             data_samples: With ``gt_sem_seg`` (h, w) on the grid of stride 8 where losses are asked for.
             mode: ``'loss'``: dict of losses; ``'predict'``: data samples; ``'tensor'``: what :meth:`extract_pairs`
                 gives.
@@ -112,7 +112,7 @@ class AffinityNet(BaseModel):
         """Compute the affinities of pairs.
 
         Args:
-            inputs: (B, 3, H, W) normalised images, padded here with zeros at the right and bottom, to a multiple of 8
+            inputs: (B, 3, H, W) normalized images, padded here with zeros at the right and bottom, to a multiple of 8
                 and to the least size that has pairs.
 
         Returns:
@@ -138,10 +138,10 @@ class AffinityNet(BaseModel):
                   log2_steps: Optional[int] = None) -> Tensor:
         """Let the class maps of an image walk along its affinities.
 
-        Maps are padded as the image is and averaged over cells; afterwards they are enlarged and cut to their size.
+        Maps are padded as the image is and averaged over cells; afterward they are enlarged and cut to their size.
 
         Args:
-            inputs: (1, 3, H, W) normalised image.
+            inputs: (1, 3, H, W) normalized image.
             scores: (K, H, W): maps of the classes that are present, and a background plane. Absent classes need none:
                 maps walk on their own.
             beta: Exponent of the affinities, in place of ``test_cfg.beta``.

@@ -24,7 +24,7 @@ class Segmenter(EncoderDecoder):
     """
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Segment (B, 3, H, W) normalised images into logits (B, K, H, W)."""
+        """Segment (B, 3, H, W) normalized images into logits (B, K, H, W)."""
         height, width = inputs.shape[-2:]
         rows, cols = self.backbone.patch_size
         padded = F.pad(inputs, (0, -width % cols, 0, -height % rows))

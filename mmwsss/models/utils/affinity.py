@@ -32,7 +32,7 @@ def refine_with_affinity(cams: Tensor, affinity: Tensor) -> Tensor:
 
     Args:
         cams: (B, C, h, w) class maps.
-        affinity: (B, N, N), N = h*w; row i holds the weights with which token i collects. No normalisation.
+        affinity: (B, N, N), N = h*w; row i holds the weights with which token i collects. No normalization.
 
     Returns:
         (B, C, h, w) with out[i] = sum_j affinity[i, j] * cams[j].

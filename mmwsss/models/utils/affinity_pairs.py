@@ -1,4 +1,4 @@
-"""Pairs of neighbouring cells of a feature map, their labels and their affinities (PSA, CVPR 2018).
+"""Pairs of neighboring cells of a feature map, their labels and their affinities (PSA, CVPR 2018).
 
 A pair is a "from" cell and a cell at an offset from it. From cells are those whose every partner lies in the map: the
 last rows and a margin of columns on either side only occur as partners. Everything works on shifted views of maps, so

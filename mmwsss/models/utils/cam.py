@@ -48,7 +48,7 @@ def cams_to_labels(cams: Tensor,
                    low: float,
                    high: Optional[float] = None,
                    boxes: Optional[Tensor] = None) -> Tensor:
-    """Threshold normalised maps into labels of background, foreground and, between two thresholds, ignored.
+    """Threshold normalized maps into labels of background, foreground and, between two thresholds, ignored.
 
     A score equal to a threshold belongs to the lower side.
 

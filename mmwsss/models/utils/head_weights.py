@@ -13,7 +13,7 @@ POOLS = {'avg': torch.mean, 'max': torch.amax}
 def pool_attention(attention: Tensor, mode: str = 'avg') -> Tensor:
     """Pool every map over all its entries, class tokens included (WeakTr, Eq. 3).
 
-    Rows are probabilities, so that the average is ``1 / T`` whatever the image: weights learnt from it are static.
+    Rows are probabilities, so that the average is ``1 / T`` whatever the image: weights learned from it are static.
 
     Args:
         attention: (B, H, T, T).

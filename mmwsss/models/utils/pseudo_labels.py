@@ -13,10 +13,10 @@ __all__ = ['direct_pseudo_labels', 'quantize_colors', 'refined_maps', 'refined_p
 
 
 def quantize_colors(images: Tensor) -> Tensor:
-    """Round colours down to whole 8-bit levels and scale them to [0, 1], as a cast to uint8 does.
+    """Round colors down to whole 8-bit levels and scale them to [0, 1], as a cast to uint8 does.
 
     Args:
-        images (Tensor): Colours, 0 to 255. (..., H, W).
+        images (Tensor): Colors, 0 to 255. (..., H, W).
 
     Returns:
         Tensor: Same shape, multiples of 1/255 in [0, 1].

@@ -30,7 +30,7 @@ def reactivation_weights(cams: Tensor,
         affinities: (B, L, N, N), N = h*w, of L layers; rows are queries.
         image_labels: (B, C) multi-hot; maps of absent classes are not looked at.
         scope: ``'image'``: every image has its own weights; ``'batch'``: entropies are averaged over the batch first.
-        normalize_refined: Min-max normalise refined maps before their entropy is taken.
+        normalize_refined: Min-max normalize refined maps before their entropy is taken.
 
     Returns:
         Re-activation weights w and their counterparts 1 - w, both (B, L) and detached. Where all layers are equally

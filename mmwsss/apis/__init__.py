@@ -1,4 +1,4 @@
-"""What other programs call: models, class activation maps of images, pseudo labels of data sets."""
+"""Functions for other programs: build models, compute class activation maps, make pseudo labels."""
 
 from mmwsss.checkpoints import checkpoint_hash, load_weights, read_checkpoint, weights_hash
 from mmwsss.datasets import labelled_images

@@ -94,7 +94,7 @@ class ImageLabels:
     @classmethod
     def load(cls, path: Union[str, os.PathLike],
              classes: Optional[Sequence[str]] = None) -> 'ImageLabels':
-        """Read canonical JSON, or a pickled ``cls_labels*.npy`` of the community.
+        """Read canonical JSON, or a pickled ``cls_labels*.npy`` as other WSSS projects use it.
 
         Args:
             path (str or PathLike): ``*.json``, or ``*.npy`` (see
@@ -162,7 +162,7 @@ class ImageLabels:
             ndarray: Float32 (C,), 1 where the class is shown, 0 elsewhere.
 
         Raises:
-            KeyError: No labels are known for this image.
+            KeyError: The image has no labels.
         """
         if image_id not in self.labels:
             raise KeyError(f'no labels for image {image_id!r}{closest(image_id, self.labels)}')

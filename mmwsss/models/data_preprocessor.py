@@ -1,4 +1,4 @@
-"""Normalization of batches that carry several views of each image."""
+"""Normalize batches with several views of each image."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ __all__ = ['MultiViewPreProcessor']
 
 @MODELS.register_module()
 class MultiViewPreProcessor(SegDataPreProcessor):
-    """mmseg's preprocessor, which also takes a dict of views a sample.
+    """mmseg's preprocessor, which also accepts a dict of views for each sample.
 
-    Plain inputs are handled as in mmseg. Of a dict, ``main`` is handled as in mmseg, so that data samples belong to
-    it; every other view is converted and normalized alike and stacked, without padding.
+    Plain inputs are handled as in mmseg. In a dict, the view ``main`` is handled as in mmseg, and data samples refer to
+    it. Every other view is converted, normalized and stacked without padding.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class MultiViewPreProcessor(SegDataPreProcessor):
         return (images.float() - self.mean) / self.std if self._enable_normalize else images.float()
 
     def denormalize(self, images: Tensor) -> Tensor:
-        """Undo the normalization of (B, 3, H, W): the image's own values, 0 to 255, in the model's channel order."""
+        """Undo the normalization of images (B, 3, H, W); return values 0 to 255 in the channel order of the model."""
         return images * self.std + self.mean if self._enable_normalize else images
 
     def color_range(self) -> tuple[Tensor, Tensor]:
-        """Give black and white as the model sees them, each (3, 1, 1), or scalars where nothing is normalized."""
+        """Return normalized black and white, each (3, 1, 1), or scalars if images are not normalized."""
         edges = torch.tensor([0., 255.], device=self.device)
         return tuple((edge - self.mean) / self.std if self._enable_normalize else edge for edge in edges)

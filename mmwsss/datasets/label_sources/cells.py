@@ -1,4 +1,4 @@
-"""Cells of tag tables: names of columns, tags, and yes or no."""
+"""Parse cells of tag tables: column names, tags, and yes or no."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How right the pseudo labels are that a gradient-clipped loss keeps."""
+"""Log the precision of the pseudo labels that a gradient-clipped loss keeps."""
 
 from typing import Optional
 
@@ -64,8 +64,8 @@ class KeptPrecisionHook(Hook):
         """Add labels (h, w), compared with truth (h, w); ``kept`` (H, W) is of the padded crop."""
         labels, truth = (F.pad(part, (0, kept.shape[1] - part.shape[1], 0, kept.shape[0] - part.shape[0]),
                                value=self.ignore_index) for part in (labels, truth))
-        known = (truth != self.ignore_index) & (labels != self.ignore_index)
-        for name, mask in (('all', known), ('kept', known & kept)):
+        valid = (truth != self.ignore_index) & (labels != self.ignore_index)
+        for name, mask in (('all', valid), ('kept', valid & kept)):
             chosen = labels[mask].long()
             right = chosen[chosen == truth[mask]]
             counts = torch.stack([torch.bincount(part, minlength=256).double() for part in (chosen, right)])

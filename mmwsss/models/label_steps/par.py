@@ -1,4 +1,4 @@
-"""Pixel-adaptive refinement: score maps that follow the colors of the image."""
+"""Pixel-adaptive refinement of score maps along the colors of the image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ _BAND = 16
 
 
 def neighbor_offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
-    """List the (dy, dx) of the 8 neighbors of a 3x3 kernel for every dilation, center left out."""
+    """Return the (dy, dx) of the 8 neighbors of a 3x3 kernel for every dilation, without the center."""
     steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
     return [(d * dy, d * dx) for d in dilations for dy, dx in steps]
 
@@ -31,8 +31,8 @@ class _Frame:
     """Planes inside a frame of replicated border pixels, with one view per neighbor offset.
 
     The frame is filled in place and the views stay valid, so moving from one iteration to the next allocates
-    nothing and a neighbor's plane is a slice, not a copy. In memory the channels of a row lie side by side, so that
-    what is common to all channels stays in a CPU's first cache.
+    nothing and a neighbor's plane is a slice, not a copy. In memory the channels of a row are adjacent, so that
+    weights that all channels share stay in the first cache of a CPU.
 
     Args:
         planes (Tensor): Planes to frame. (B, C, H, W).
@@ -92,7 +92,7 @@ class PixelAdaptiveRefinement(nn.Module, LabelStep):
         color_scale (float): ``s`` of the color term. Defaults to 0.3.
         position_scale (float): ``s`` of the position term. Defaults to 0.3.
         position_weight (float): ``w``, the weight of the position term. Defaults to 0.01.
-        keep_scale (bool): As a label step, divide by what becomes of a plane of ones, so that thresholds on the scores
+        keep_scale (bool): As a label step, divide by the result for a plane of ones, so that thresholds on the scores
             keep their meaning. Defaults to False.
 
     Raises:
@@ -121,7 +121,7 @@ class PixelAdaptiveRefinement(nn.Module, LabelStep):
         self.keep_scale = keep_scale
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the result; see :class:`LabelStep`."""
+        """Return all settings that determine the result; see :class:`LabelStep`."""
         return dict(type=type(self).__name__, dilations=list(self.dilations), num_iters=self.num_iters,
                     color_scale=self.color_scale, position_scale=self.position_scale,
                     position_weight=self.position_weight, keep_scale=self.keep_scale)
@@ -130,7 +130,7 @@ class PixelAdaptiveRefinement(nn.Module, LabelStep):
     def transform(self, batch: LabelBatch) -> LabelBatch:
         """Refine the scores of a batch along its images, at the size that the scores have.
 
-        All planes of all images go through one call. Without a background there is none to refine.
+        All planes of all images are refined in one call. If no step has set the background, it is left out.
         """
         images = batch.images.to(batch.scores.device)
         images = images / 255 if images.dtype == torch.uint8 else images

@@ -52,7 +52,7 @@ class PermutohedralLattice:
         self._neighbors = _blur_neighbors(vertices, strides, weights.dtype)
 
     def _index_corners(self, codes: Tensor, weights: Tensor) -> Tensor:
-        """Number the occupied corners; keep the point -> corner table and its transpose. Gives sorted codes."""
+        """Number the occupied corners; store the point -> corner table and its transpose; return sorted codes."""
         codes, weights = codes.T.flatten(), weights.T.flatten()
         ordered, order = torch.sort(codes)
         is_first = torch.ones_like(ordered, dtype=torch.bool)
@@ -161,7 +161,7 @@ def _code_strides(cell: Tensor, batch: int) -> tuple[Tensor, int]:
 
 
 def _vertex_codes(cell: Tensor, rank: Tensor, strides: Tensor) -> Tensor:
-    """Give the codes of the D + 1 corners of each point's simplex. (D + 1, P).
+    """Return the codes (D + 1, P) of the corners of each point's simplex.
 
     Passing from remainder r - 1 to r adds 1 to every coordinate and takes D + 1 from the one of rank D + 1 - r.
     """

@@ -1,4 +1,4 @@
-"""Pseudo labels from class maps that a refiner has aligned with the image."""
+"""Pseudo labels from class activation maps that are refined along the image."""
 
 from collections.abc import Callable
 from typing import Optional
@@ -35,7 +35,7 @@ def refined_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
                           downscale: int = 2) -> Tensor:
     """Turn class maps into labels of certain foreground, certain background and ignored pixels.
 
-    At each of the two thresholds, the threshold itself stands as the score of background beside the maps of the
+    Each of the two thresholds is used as the score of the background beside the maps of the
     present classes; their softmax is refined along the image at reduced size, enlarged and its largest class
     taken. A pixel is foreground if it is with the high threshold, background if it is with both, and ignored
     otherwise (ToCo, CVPR 2023, with AFA's refinement).
@@ -47,7 +47,7 @@ def refined_pseudo_labels(refiner: Callable[[Tensor, Tensor], Tensor],
         refiner (Callable): ``(images (B, 3, h, w), planes (B, M, h, w)) -> (B, M, h, w)``, for instance
             :class:`~mmwsss.models.PixelAdaptiveRefinement`.
         images (Tensor): Images in [0, 1]; see :func:`quantize_colors`. (B, 3, H, W).
-        cams (Tensor): Class maps in [0, 1]; only those of present classes are looked at. (B, C, H, W).
+        cams (Tensor): Class maps in [0, 1]; only those of present classes are used. (B, C, H, W).
         image_labels (Tensor): Multi-hot labels. (B, C).
         high (float): Background score that foreground must beat.
         low (float): Background score that leaves only certain background.
@@ -107,7 +107,7 @@ def refined_maps(refiner: Callable[[Tensor, Tensor], Tensor], images: Tensor, ca
                  downscale: int = 2) -> Tensor:
     """Refine class maps along the image, at reduced size.
 
-    They are divided by what the refiner makes of a plane of ones, so that thresholds keep their meaning.
+    They are divided by the refined plane of ones, so that thresholds keep their meaning.
 
     Args:
         refiner, images, downscale: See :func:`refined_pseudo_labels`.
@@ -128,7 +128,7 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _present_first(image_labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the present classes of each image in ascending order and which entries are real, both (B, M)."""
+    """Return the present classes of each image in ascending order, and which entries are real, both (B, M)."""
     present = image_labels > 0
     order = torch.argsort(present.to(torch.uint8), dim=1, descending=True, stable=True)
     most = max(int(present.sum(1).max()), 1)
@@ -136,7 +136,7 @@ def _present_first(image_labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _threshold_planes(maps: Tensor, present: Tensor, thresholds: tuple[float, ...]) -> Tensor:
-    """Softmax of [threshold, maps] over background and present classes, 0 for absent ones. (B, T, 1 + M, h, w)."""
+    """Return the softmax of [threshold, maps] (B, T, 1 + M, h, w), which is 0 for absent classes."""
     maps = maps.masked_fill(~present[:, :, None, None], float('-inf'))
     background = torch.ones_like(maps[:, :1])
     stacks = [torch.cat([background * threshold, maps], dim=1).softmax(dim=1) for threshold in thresholds]
@@ -144,7 +144,7 @@ def _threshold_planes(maps: Tensor, present: Tensor, thresholds: tuple[float, ..
 
 
 def _largest_class(refined: Tensor, classes: Tensor, present: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
-    """Enlarge planes (B, T, 1 + M, h, w) and give the label of the largest, one (B, H, W) per threshold."""
+    """Enlarge planes (B, T, 1 + M, h, w) and return the labels (B, H, W) of the largest for each threshold."""
     labels = F.pad(classes + 1, (1, 0))
     absent = F.pad(~present, (1, 0))[:, :, None, None]
     results = []

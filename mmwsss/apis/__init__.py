@@ -15,6 +15,6 @@ from .inference import cams_at_image_size, inference_cams, init_model
 
 __all__ = [
     'PseudoLabelError', 'PseudoLabelSummary', 'cams_at_image_size', 'checkpoint_hash', 'config_hash',
-    'expand_short_forms', 'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights', 'make_pseudo_labels',
-    'read_checkpoint', 'read_label_cfg', 'weights_hash'
+    'expand_short_forms', 'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights',
+    'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'weights_hash'
 ]

@@ -35,7 +35,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 @OPTIMIZERS.register_module()
 class MuonAdamW(Optimizer):
-    """Let a small network learn in fewer iterations than AdamW alone.
+    """Train with Muon and AdamW, which needs fewer iterations than AdamW alone.
 
     Parameters with two dimensions of at least ``min_dim`` each follow Muon (momentum, then orthogonalized; scaled so
     that its update has AdamW's usual size, which lets both share one learning rate); all others follow AdamW.

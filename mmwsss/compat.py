@@ -1,8 +1,8 @@
 """The only module that knows about versions of the dependencies.
 
-Two things live here: the check that the packages mmwsss stands on are there and new enough, and the
-declaration of torchvision's operator schemas beside a torch build they were not compiled for. Both do
-nothing where nothing is wrong, and may be called again.
+It checks that the packages that mmwsss depends on are installed and new enough, and it declares the schemas of
+torchvision's operators if torchvision was compiled for another torch build. Both functions do nothing if nothing is
+wrong, and may be called again.
 """
 
 import importlib.metadata
@@ -16,7 +16,7 @@ __all__ = ['REQUIREMENTS', 'check_stack', 'declare_torchvision_schemas', 'instal
 
 
 class Requirement(NamedTuple):
-    """The oldest version of a package that works, and who distributes it.
+    """The oldest version of a package that works, and its distributions.
 
     Attributes:
         minimum (str): Oldest version that is meant to work.
@@ -43,14 +43,14 @@ REQUIREMENTS = {
 def installed_version(name: str) -> Optional[str]:
     """Find the version of a package without importing it.
 
-    What Python would import decides: a version written in the package itself comes first, the
-    metadata of either family's distribution second.
+    The version in the package that Python would import takes precedence over the metadata of the installed
+    distributions.
 
     Args:
         name (str): Import name, a key of :data:`REQUIREMENTS`.
 
     Returns:
-        str or None: The version; ``'unknown'`` where the package says none; None where Python
+        str or None: The version; ``'unknown'`` if the package states none; None if Python
         finds no such package.
     """
     spec = importlib.util.find_spec(name)
@@ -71,13 +71,13 @@ def installed_version(name: str) -> Optional[str]:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """Give the leading numbers of a version: ``'2.13.0+cpu'`` is ``(2, 13, 0)``."""
+    """Return the leading numbers of a version: ``'2.13.0+cpu'`` is ``(2, 13, 0)``."""
     numbers = re.match(r'\d+(\.\d+)*', version)
     return tuple(int(part) for part in numbers.group().split('.')) if numbers else ()
 
 
 def _is_older(version: str, minimum: str) -> bool:
-    """Compare release numbers; a version without numbers gets the benefit of the doubt."""
+    """Return whether a version is older than ``minimum``; one without numbers is not."""
     found, needed = _release(version), _release(minimum)
     width = max(len(found), len(needed))
     return bool(found) and (found + (0,) * (width - len(found)) <
@@ -85,7 +85,7 @@ def _is_older(version: str, minimum: str) -> bool:
 
 
 def check_stack(find_version: Callable[[str], Optional[str]] = installed_version) -> None:
-    """Check that every package mmwsss stands on is there and new enough.
+    """Check that every package that mmwsss depends on is installed and new enough.
 
     Args:
         find_version (Callable): Gives the version for an import name, or None for a missing
@@ -107,7 +107,7 @@ def check_stack(find_version: Callable[[str], Optional[str]] = installed_version
 
 
 def _install_help(problems: list[str]) -> str:
-    """Word the message of :func:`check_stack`."""
+    """Build the message of :func:`check_stack`."""
     onedl = ' '.join(requirement.onedl for requirement in REQUIREMENTS.values())
     original = ' '.join(f'"{requirement.original}"' for requirement in REQUIREMENTS.values())
     return '\n'.join([

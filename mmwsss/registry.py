@@ -17,13 +17,13 @@ __all__ = [
 
 
 def _child(name: str, parent: Registry, subpackage: str, own: Optional[str] = None) -> Registry:
-    """Make the mmwsss child of an mmseg registry.
+    """Build the mmwsss child of an mmseg registry.
 
     Args:
         name: Name of the registry.
         parent: Registry of mmseg.
         subpackage: Subpackage of mmseg that defines the parts.
-        own: Subpackage of mmwsss that does; the same name by default.
+        own: Subpackage of mmwsss that defines the parts of the child. Defaults to ``subpackage``.
     """
     return Registry(
         name,

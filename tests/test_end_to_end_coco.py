@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmwsss.visualization import CAMVisualizer
 from PIL import Image
 from rich.console import Console
 
+from mmwsss.analysis import CAMVisualizer
 from mmwsss.datasets.coco import COCO2014Dataset
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
 from mmwsss.utils.commands import ToolCommands

@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import distributed
 
 from mmwsss.apis import (
-    LabelSummary,
     PseudoLabelError,
+    PseudoLabelSummary,
     checkpoint_hash,
     config_hash,
     expand_short_forms,
@@ -81,7 +81,7 @@ def _add_short_forms(parser: argparse.ArgumentParser) -> None:
                        help='a second background score, which foreground must exceed; between the two, '
                        'pixels are 255')
     short.add_argument('--source', choices=['cams', 'segmentation'],
-                       help="what is labelled: class activation maps, or a segmentor's probabilities (default: what "
+                       help="what is labeled: class activation maps, or a segmentor's probabilities (default: what "
                        'the model has, class activation maps first)')
     short.add_argument('--post', choices=list(POSTS),
                        help='refine the maps by pixel-adaptive refinement or a dense CRF, or the thresholded labels '
@@ -159,7 +159,7 @@ def _call(value: Any) -> str:
     return f'[{", ".join(map(_call, value))}]' if isinstance(value, (list, tuple)) else repr(value)
 
 
-def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
+def print_summary(summary: PseudoLabelSummary, classes: list, out_dir: str) -> None:
     """Print the table of results."""
     table = Table()
     for heading in ('class', 'images', 'pixels'):
@@ -173,7 +173,7 @@ def print_summary(summary: LabelSummary, classes: list, out_dir: str) -> None:
                   f'{summary.seconds:.1f} s, {summary.num_kept} were there', soft_wrap=True)
 
 
-def write_summary(summary: LabelSummary, classes: list, args: argparse.Namespace) -> None:
+def write_summary(summary: PseudoLabelSummary, classes: list, args: argparse.Namespace) -> None:
     """Write ``results.json`` into the folder of labels: shares of pixels in percent, and counts for each class."""
     shares = 100 * summary.pixels / max(int(summary.pixels.sum()), 1)
     counts = {name: {'images': summary.images[value], 'pixels': summary.pixels[value]}

@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_context(args: argparse.Namespace) -> RecipeContext:
-    """Read the recipe, and collect what its stages share."""
+    """Read the recipe, and build the context of its stages."""
     recipe = read_recipe(args.recipe)
     if args.short:
         recipe = shorten_recipe(recipe)

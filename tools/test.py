@@ -71,7 +71,7 @@ def turn_on_tta(cfg: Config) -> None:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config {cfg.filename}')
     replace_pipelines(cfg.test_dataloader.dataset, keep_images(cfg.tta_pipeline))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
-    # Augmented segmentation brings no class maps: metrics of these would have nothing to measure.
+    # Test-time augmentation gives no class activation maps, so their metrics are left out.
     cfg.test_evaluator = cfg.get('tta_evaluator', cfg.test_evaluator)
 
 

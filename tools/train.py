@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def turn_on_amp(cfg: Config) -> None:
-    """Make the optimizer wrapper the mixed-precision one.
+    """Replace the optimizer wrapper by that for mixed precision.
 
     Raises:
         ValueError: The config's optimizer wrapper has no such counterpart, or there is no
@@ -56,7 +56,7 @@ def turn_on_amp(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str) -> None:
-    """Choose the checkpoint to continue from; with none in the work dir, a new run starts.
+    """Choose the checkpoint to resume; without one in the work dir, a new run starts.
 
     Args:
         cfg: The run's config, changed in place.
@@ -80,7 +80,7 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def check_work_dir(work_dir: str) -> None:
-    """Refuse a work dir in which a new run would write over the checkpoints of another one.
+    """Refuse a work dir in which a new run would overwrite the checkpoints of another run.
 
     Args:
         work_dir: The folder of the new run, which need not exist.

@@ -1,4 +1,4 @@
-"""Pictures of class maps, pseudo labels and predictions side by side."""
+"""Draw class activation maps, pseudo labels and predictions side by side."""
 
 from collections.abc import Sequence
 from typing import Any, Optional

@@ -1,10 +1,10 @@
-"""What other programs call: models, class activation maps of images, pseudo labels of data sets."""
+"""Functions for other programs: build models, compute class activation maps, make pseudo labels."""
 
 from mmwsss.checkpoints import checkpoint_hash, load_weights, read_checkpoint, weights_hash
 from mmwsss.datasets import labelled_images
 from mmwsss.pseudo_labels import (
-    LabelSummary,
     PseudoLabelError,
+    PseudoLabelSummary,
     expand_short_forms,
     make_pseudo_labels,
     read_label_cfg,
@@ -14,7 +14,7 @@ from .configs import config_hash, inference_pipeline
 from .inference import cams_at_image_size, inference_cams, init_model
 
 __all__ = [
-    'LabelSummary', 'PseudoLabelError', 'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms',
-    'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights', 'make_pseudo_labels',
-    'read_checkpoint', 'read_label_cfg', 'weights_hash'
+    'PseudoLabelError', 'PseudoLabelSummary', 'cams_at_image_size', 'checkpoint_hash', 'config_hash',
+    'expand_short_forms', 'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights',
+    'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'weights_hash'
 ]

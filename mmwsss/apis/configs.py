@@ -1,4 +1,4 @@
-"""What inference needs to know of a config."""
+"""Read and prepare configs for inference."""
 
 import copy
 import os
@@ -16,14 +16,14 @@ __all__ = ['config_hash', 'config_meta', 'inference_pipeline', 'labelled_images'
 
 
 def read_config(config: Union[str, os.PathLike, Config]) -> tuple[Config, str]:
-    """Read a config, free to be changed.
+    """Read a config and return a copy that the caller may change.
 
     Args:
         config (str, PathLike or Config): A path, one of the package's as ``configs/...``, or a config,
             which is copied.
 
     Returns:
-        tuple[Config, str]: The config and what messages call it.
+        tuple[Config, str]: The config, and its name for messages.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -68,7 +68,7 @@ def strip_pretrained(node: Any, keep_local: bool) -> None:
 
 
 def config_meta(cfg: Config) -> dict:
-    """Classes and palette of the config's test, validation or training data, which need not exist.
+    """Return classes and palette of the config's test, validation or training data, which need not exist on disk.
 
     Args:
         cfg (Config): The config.
@@ -88,11 +88,11 @@ def config_meta(cfg: Config) -> dict:
 
 
 def _is_local(path: str) -> bool:
-    """Whether weights are a file here, or come with the package."""
+    """Return whether a checkpoint is a file on this machine or comes with the package."""
     try:
         file = local_path(path)
     except FileNotFoundError as error:
-        raise CheckpointError(f'init_cfg names a checkpoint that is not there: {error}') from error
+        raise CheckpointError(f'init_cfg names a checkpoint that does not exist: {error}') from error
     if file is not None and not file.is_file():
         raise CheckpointError(f'init_cfg names the checkpoint {path}, and there is no such file: correct the path, or '
                               'set init_cfg=None to start from random weights')
@@ -100,7 +100,7 @@ def _is_local(path: str) -> bool:
 
 
 def _leaf_meta(leaf: dict) -> dict:
-    """What a data set states about itself, asked without reading its images."""
+    """Return the meta information of a data set without reading its images."""
     try:
         return dict(DATASETS.build({**leaf, 'lazy_init': True, 'pipeline': []}).metainfo)
     except (OSError, ValueError, KeyError, TypeError, AssertionError):

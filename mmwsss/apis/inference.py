@@ -1,4 +1,4 @@
-"""A model from a config and a checkpoint, and class activation maps of one image."""
+"""Build a model from a config and a checkpoint, and compute class activation maps of one image."""
 
 import os
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def init_model(config: Union[str, os.PathLike, Config],
     Args:
         config (str, PathLike or Config): Config file, one of the package's as ``configs/...``, or
             a config; the latter is not changed.
-        checkpoint (str or PathLike, optional): Weights; by default those of initialisation.
+        checkpoint (str or PathLike, optional): Weights; by default those of initialization.
         device (str or torch.device): Where the model goes. Defaults to ``'cpu'``.
         cfg_options (dict, optional): Overrides, such as ``{'model.test_cfg.threshold': 0.4}``.
 
@@ -71,15 +71,15 @@ def inference_cams(model: nn.Module,
                    image_labels: Optional[ImageLabels] = None,
                    scales: Optional[Sequence[float]] = None,
                    flip: Optional[bool] = None) -> np.ndarray:
-    """Class activation maps of one image, through the test pipeline of the model's config.
+    """Compute the class activation maps (CAMs) of one image with the test pipeline of the model's config.
 
     Args:
         model (nn.Module): From :func:`init_model`.
         image (str, PathLike or np.ndarray): An image file, or (H, W, 3) uint8 in BGR order.
         image_labels (np.ndarray, Tensor or Sequence, optional): The classes in the image, as a
-            multi-hot vector (C,) or by name; the maps of the others become 0. By default all are kept.
-        scales (Sequence[float], optional): In place of those in ``test_cfg.cams``.
-        flip (bool, optional): In place of the one in ``test_cfg.cams``.
+            multi-hot vector (C,) or by name; the maps of absent classes become 0. By default all maps are kept.
+        scales (Sequence[float], optional): Scales of the views. Defaults to those in ``test_cfg.cams``.
+        flip (bool, optional): Whether to add mirrored views. Defaults to the setting in ``test_cfg.cams``.
 
     Returns:
         np.ndarray: (C, H, W) float32 in [0, 1] at the image's own size; channel c is the class with
@@ -101,7 +101,7 @@ def inference_cams(model: nn.Module,
 
 
 def cams_at_image_size(cams: Tensor, metainfo: dict) -> Tensor:
-    """Bring maps from the size of the network's input to that of the image they belong to.
+    """Resize class activation maps from the size of the network's input to the size of the original image.
 
     Args:
         cams (Tensor): (B, C, H, W), of one image or of several of one size.
@@ -135,7 +135,7 @@ def _load(model: nn.Module, image: Union[str, os.PathLike, np.ndarray]) -> dict:
 
 
 def _multi_hot(model: nn.Module, image_labels: ImageLabels) -> Tensor:
-    """Image labels as a float vector (C,)."""
+    """Return image labels as a float vector (C,)."""
     classes = list((model.dataset_meta or {}).get('classes') or ())[1:]
     if len(image_labels) and isinstance(image_labels[0], str):
         unknown = [name for name in image_labels if name not in classes]

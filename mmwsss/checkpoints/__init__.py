@@ -1,4 +1,4 @@
-"""Checkpoints: the one safe loader, published layouts, foreign formats, and the weights in the package."""
+"""Checkpoints: the safe loader, published layouts, formats of other frameworks, and the weights in the package."""
 
 from .foreign_formats import is_mxnet_params, read_augreg_vit, read_mxnet_params
 from .key_mapping import KeyLayout, KeyRule, MappedKeys, find_weights, map_keys

@@ -1,4 +1,4 @@
-"""Reading published weights in the formats of other frameworks: MXNet's ``.params`` and JAX's ``.npz`` files.
+"""Read published weights in the formats of other frameworks: MXNet's ``.params`` and JAX's ``.npz`` files.
 
 A ``.params`` file, read without MXNet, is a list of dense arrays followed by their names, all numbers little-endian::
 
@@ -37,7 +37,7 @@ PathLike = Union[str, os.PathLike]
 
 _FILE_MAGIC = 0x112
 _V1_MAGIC, _V2_MAGIC = 0xF993FAC8, 0xF993FAC9
-_MOST_DIMENSIONS = 32  # those of NumPy; a larger number is no number of dimensions
+_MOST_DIMENSIONS = 32  # Limit of NumPy. A larger number indicates a damaged file.
 _DENSE_STORAGE = 0
 _ATTENTION = 'MultiHeadDotProductAttention_1'
 _DTYPES = {0: '<f4', 1: '<f8', 2: '<f2', 3: 'u1', 4: '<i4', 5: 'i1', 6: '<i8'}
@@ -85,7 +85,7 @@ def read_mxnet_params(path: PathLike) -> dict[str, Tensor]:
 
 
 class _Reader:
-    """Takes one thing after another from a file."""
+    """Read the parts of a ``.params`` file one after another."""
 
     def __init__(self, file: BinaryIO, path: PathLike) -> None:
         self.file = file
@@ -93,7 +93,7 @@ class _Reader:
         self.left = os.fstat(file.fileno()).st_size
 
     def take(self, count: int) -> bytes:
-        """Take ``count`` bytes; sizes are compared with the file's before anything of that size is allocated."""
+        """Read ``count`` bytes; refuse, before anything is allocated, to read beyond the end of the file."""
         if count > self.left:
             raise CheckpointError(
                 f'{self.path} is cut off or damaged: {count} more bytes are announced, {self.left} are left')
@@ -107,7 +107,7 @@ class _Reader:
         return self.take(self.number('<Q')).decode('utf-8', errors='replace')
 
     def array(self) -> np.ndarray:
-        """Take one array in any of the formats."""
+        """Read one array in any of the formats."""
         first = self.number('<I')
         if first == _V2_MAGIC:
             storage = self.number('<i')

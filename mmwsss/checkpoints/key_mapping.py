@@ -1,4 +1,4 @@
-"""Renaming the weights of a checkpoint by a table of rules, with nothing lost unseen."""
+"""Rename the weights of a checkpoint by a table of rules, and refuse checkpoints with weights left over."""
 
 import os
 import re
@@ -16,7 +16,7 @@ __all__ = ['KeyLayout', 'KeyRule', 'MappedKeys', 'find_weights', 'map_keys', 'mi
 
 
 class KeyRule(NamedTuple):
-    """How the names of some weights change.
+    """A rule that renames some of the weights.
 
     Attributes:
         source (str): Regular expression that matches whole names.
@@ -35,10 +35,10 @@ class KeyRule(NamedTuple):
 
 
 class KeyLayout(NamedTuple):
-    """How one kind of published checkpoint is laid out.
+    """The layout of one kind of published checkpoint.
 
     Attributes:
-        name (str): What error messages call it.
+        name (str): Name of the layout in error messages.
         rules (Sequence[KeyRule]): The first rule that matches a name counts.
         wrappers (Sequence[str]): Keys under which the weights may lie in the file.
         prefix (str): Removed from names that start with it.
@@ -54,12 +54,12 @@ class KeyLayout(NamedTuple):
 
 
 class MappedKeys(NamedTuple):
-    """What :func:`map_keys` gives.
+    """The return value of :func:`map_keys`.
 
     Attributes:
         state_dict (dict[str, Tensor]): Weights under their new names.
-        sources (dict[KeyRule, list[str]]): The old names that each rule took, in the order of the
-            layout's rules; empty lists for optional rules that took none.
+        sources (dict[KeyRule, list[str]]): The old names that each rule matched, in the order of the
+            layout's rules; empty lists for optional rules that matched none.
     """
 
     state_dict: dict[str, Tensor]
@@ -67,7 +67,7 @@ class MappedKeys(NamedTuple):
 
 
 def find_weights(checkpoint: Mapping, layout: KeyLayout) -> dict[str, Tensor]:
-    """Take the weights out of what a checkpoint file holds.
+    """Return the weights in the content of a checkpoint file.
 
     Args:
         checkpoint (Mapping): The file's content: weights by name, or a dict with them under one of
@@ -103,7 +103,7 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
         layout (KeyLayout): The rules.
 
     Returns:
-        MappedKeys: The renamed weights, and which rule took what. Only transposed tensors are copied.
+        MappedKeys: The renamed weights, and the names that each rule matched. Only transposed tensors are copied.
 
     Raises:
         CheckpointError: A weight matches no rule, a required rule matches no weight, a block or a part of one is
@@ -128,7 +128,7 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
 
 
 def rename_weights(checkpoint: Mapping, layout: KeyLayout, path: Union[str, os.PathLike]) -> dict[str, Tensor]:
-    """Take the weights out of a checkpoint and rename them; see :func:`find_weights` and :func:`map_keys`.
+    """Return the renamed weights of a checkpoint; see :func:`find_weights` and :func:`map_keys`.
 
     Args:
         checkpoint (Mapping): The file's content.
@@ -148,7 +148,7 @@ def rename_weights(checkpoint: Mapping, layout: KeyLayout, path: Union[str, os.P
 
 
 def missing_blocks(names: Iterable[str]) -> list[str]:
-    """Find what numbered blocks lack, by comparing each of them with the others.
+    """Return the weights that numbered blocks lack, by comparing each block with the others.
 
     A block is a module of modules whose name ends with a number: ``layers.3`` or ``conv_trans_3``. What more than half
     of the blocks up to the highest number have, all of them must have, from 0 (``layers.0``) or from the lowest number
@@ -181,7 +181,7 @@ def missing_blocks(names: Iterable[str]) -> list[str]:
 
 def _check_complete(layout: KeyLayout, left_over: list[str], taken: dict[KeyRule, list[str]],
                     renamed: Mapping[str, Tensor]) -> None:
-    """Refuse a checkpoint with weights too many or too few, in one message."""
+    """Refuse a checkpoint with missing or unexpected weights, in one message."""
     missing = [rule.source.replace('\\', '') for rule, keys in taken.items() if rule.required and not keys]
     lost = missing_blocks(renamed)
     lost += [block.replace('\\', '') for block in layout.blocks if not any(re.match(block, name) for name in renamed)]

@@ -1,4 +1,4 @@
-"""The one safe loader: reading and writing checkpoint files without running code from them."""
+"""Read and write checkpoint files without running code from them."""
 
 import json
 import os
@@ -33,7 +33,7 @@ _REFUSED_NAMES = re.compile(r'GLOBAL ([\w.]+)|unrecognized function (.+)|unsuppo
 
 
 class CheckpointError(UserError):
-    """A checkpoint file cannot be used; the message names the file and the way out."""
+    """A checkpoint file cannot be used; the message names the file and the remedy."""
 
 
 def read_checkpoint(path: PathLike, map_location: MapLocation = 'cpu') -> dict:
@@ -104,7 +104,7 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
 
 
 def write_checkpoint(path: PathLike, state_dict: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
-    """Write weights and what is known of them, whole or not at all.
+    """Write weights and meta information, whole or not at all.
 
     Args:
         path (str or PathLike): The file; the suffix ``.safetensors`` chooses that format, any other PyTorch's.
@@ -121,7 +121,7 @@ def write_checkpoint(path: PathLike, state_dict: Mapping[str, Tensor], meta: Map
 
 
 def _check_file(file: Path, name: str) -> None:
-    """Refuse what is no checkpoint at first sight."""
+    """Refuse a path that is missing or is clearly not a checkpoint."""
     if not file.exists():
         raise FileNotFoundError(f'{name} does not exist')
     if not file.is_file():
@@ -161,7 +161,7 @@ def _read_safetensors(file: Path, map_location: MapLocation, name: str) -> dict:
 
 
 def _read_pickled(file: Path, map_location: MapLocation, name: str) -> Any:
-    """Read a file of ``torch.save``."""
+    """Read a file written by ``torch.save``."""
     try:
         return _load_safely(file, map_location)
     except pickle.UnpicklingError as error:
@@ -177,7 +177,7 @@ def _read_pickled(file: Path, map_location: MapLocation, name: str) -> Any:
 
 
 def _load_safely(file: Path, map_location: MapLocation) -> Any:
-    """Load with the classes of :func:`checkpoint_globals` and those that torch itself holds safe, and no others."""
+    """Load with only the classes of :func:`checkpoint_globals` and those that torch itself considers safe."""
     if _torch_takes_names():
         with torch.serialization.safe_globals([(value, name) for name, value in checkpoint_globals().items()]):
             return torch.load(file, map_location=map_location, weights_only=True)
@@ -185,13 +185,13 @@ def _load_safely(file: Path, map_location: MapLocation) -> Any:
 
 
 def _torch_takes_names() -> bool:
-    """Return whether torch can be told further safe classes by name, as 2.6 and newer can."""
+    """Return whether further safe classes can be registered with torch by name, as in 2.6 and newer."""
     numbers = re.match(r'(\d+)\.(\d+)', torch.__version__)
     return hasattr(torch.serialization, 'safe_globals') and tuple(map(int, numbers.groups())) >= (2, 6)
 
 
 def _refusal(error: pickle.UnpicklingError, name: str) -> str:
-    """Return the message for a file that asks for what is not on the list."""
+    """Return the message for a file that refers to a class or function that is not on the list."""
     text = str(error)
     found = _REFUSED_NAMES.search(text)
     own_reason = re.search(r'it looks up .*', text)  # torch passes it on in a text of its own

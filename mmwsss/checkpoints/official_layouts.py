@@ -1,4 +1,4 @@
-"""How checkpoints published by the methods' authors name their weights, and what mmwsss calls them."""
+"""Layouts of the checkpoints published by the authors of the methods, and rules that rename them for mmwsss."""
 
 from .key_mapping import KeyLayout, KeyRule
 
@@ -35,7 +35,7 @@ def vit_rules(source: str = '', target: str = 'backbone.', drop_head: bool = Tru
 
 
 def projector_rules(source: str, target: str) -> tuple[KeyRule, ...]:
-    """Map ToCo's projector, whose last layer stands in torch's old or new weight-norm naming."""
+    """Map ToCo's projector, whose last layer follows torch's old or new naming of weight norm."""
     last = rf'{source}\.last_layer\.'
     return (
         KeyRule(rf'{source}\.mlp\.([024])\.{WB}', rf'{target}.mlp.\1.\2'),
@@ -115,7 +115,7 @@ TRANSCAM_RULES = (*CONFORMER_RULES, KeyRule(_HEADS, r'cam_head.\1_cls_head.\2'))
 
 
 def resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
-    """Map PSA's Wide-ResNet-38, and those of the methods that took it over; only a prefix is added.
+    """Map the Wide-ResNet-38 of PSA and of the methods that reuse it; only a prefix is added.
 
     Args:
         target (str): Prefix of the new names.
@@ -144,7 +144,7 @@ _MXNET_NORM = (('arg', 'gamma', 'weight'), ('arg', 'beta', 'bias'), ('aux', 'mov
 
 
 def mxnet_resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
-    """Map the Wide-ResNet-38 that its authors published for MXNet; see :func:`resnet38_rules`."""
+    """Map the Wide-ResNet-38 that was published by its authors for MXNet; see :func:`resnet38_rules`."""
     rules = [KeyRule('arg:conv1a_weight', f'{target}conv1a.weight')]
     # The first unit of a stage has the letter a, the others b and a number.
     for unit, renamed in ((r'(\d)a', r'b\1'), (r'(\d)b(\d+)', r'b\1_\2')):

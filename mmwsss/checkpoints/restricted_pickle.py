@@ -1,4 +1,4 @@
-"""Reading pickles without running what a pickle could bring along.
+"""Read pickles without running code that a pickle could contain.
 
 Two kinds of files are pickles: dictionaries of arrays in ``.npy`` files, and checkpoints. Each kind has a list of the
 classes and functions that it needs, by name. Nothing is imported by a name that stands in a file.
@@ -25,11 +25,11 @@ _OLD_MODULES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
 
 
 class RefusedGlobalError(pickle.UnpicklingError):
-    """A pickle asks for something that is not on the list."""
+    """A pickle refers to a class or function that is not on the list."""
 
 
 def _numpy_functions() -> dict[str, Any]:
-    """Map the names that arrays and scalars of any NumPy version have in pickles to what makes them here."""
+    """Return the functions that build NumPy arrays and scalars, by their names in the pickles of any NumPy version."""
     functions = {'_reconstruct': np.zeros(1).__reduce__()[0], 'scalar': np.float32(0).__reduce__()[0]}
     named = {f'{package}.multiarray.{name}': function for name, function in functions.items()
              for package in ('numpy.core', 'numpy._core')}
@@ -37,7 +37,7 @@ def _numpy_functions() -> dict[str, Any]:
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """Stand in for ``_codecs.encode``, by which old pickles spell bytes."""
+    """Replace ``_codecs.encode``, with which old pickles store bytes."""
     if encoding != 'latin1':
         raise RefusedGlobalError(f'the codec {encoding!r} is refused')
     return text.encode('latin1')
@@ -52,7 +52,7 @@ _ARRAY_GLOBALS = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler that knows NumPy arrays, dtypes and scalars and plain containers only."""
+    """Unpickler that only knows NumPy arrays, dtypes and scalars, and plain containers."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a name up in the list instead of importing it."""
@@ -70,8 +70,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
     """Read the object that ``numpy.save(path, a_dict)`` wrote.
 
-    Nothing is imported and nothing called but the constructors of NumPy arrays, dtypes and
-    scalars, and of plain containers.
+    Nothing is imported, and only the constructors of NumPy arrays, dtypes, scalars and plain containers are called.
 
     Args:
         path (str or PathLike): The ``.npy`` file.
@@ -86,7 +85,7 @@ def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'label file {path} does not exist')
+        raise FileNotFoundError(f'file {path} does not exist')
     with path.open('rb') as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -111,7 +110,7 @@ def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
 
 
 def _history_method(owner: type, name: str) -> Callable:
-    """Stand in for ``getattr`` in unpickling: return a public method of ``HistoryBuffer``, and nothing else."""
+    """Replace ``getattr`` in unpickling: return a public method of ``HistoryBuffer``, and nothing else."""
     method = vars(HistoryBuffer).get(name)
     if owner is not HistoryBuffer or name.startswith('_') or not callable(method):
         raise RefusedGlobalError(
@@ -120,7 +119,7 @@ def _history_method(owner: type, name: str) -> Callable:
 
 
 def checkpoint_globals() -> dict[str, Any]:
-    """List what the checkpoints of mmengine hold besides tensors and plain containers.
+    """Return the classes and functions that checkpoints of mmengine need besides tensors and plain containers.
 
     mmengine saves the history of the logged scalars: an object with NumPy arrays and references to its own methods.
 
@@ -139,9 +138,9 @@ def checkpoint_globals() -> dict[str, Any]:
 
 
 class _CheckpointUnpickler(pickle._Unpickler):
-    """Unpickler for checkpoints beside a torch that cannot be told which further classes are safe.
+    """Unpickler for checkpoints if torch cannot register further classes as safe.
 
-    It knows what torch itself holds safe and what :func:`checkpoint_globals` lists. Attributes are set on instances of
+    It knows what torch considers safe and what :func:`checkpoint_globals` lists. Attributes are set on instances of
     these classes only, never on the classes and functions themselves.
     """
 
@@ -151,8 +150,8 @@ class _CheckpointUnpickler(pickle._Unpickler):
         super().__init__(*args, **kwargs)
         own = checkpoint_globals()
         self._known = {**torch_list._get_allowed_globals(), '_codecs.encode': _latin1_bytes, **own}
-        kinds = [kind for kind in own.values() if isinstance(kind, type)]
-        self._built = (collections.OrderedDict, torch.Tensor, *kinds)
+        classes = [value for value in own.values() if isinstance(value, type)]
+        self._built = (collections.OrderedDict, torch.Tensor, *classes)
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a name up in the lists instead of importing it."""

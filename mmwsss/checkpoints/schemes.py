@@ -1,8 +1,8 @@
-"""The prefixes of checkpoint paths, each read by the safe loader, and the checkpoints that come with the package.
+"""Load checkpoints by the prefixes of their paths with the safe loader, and find those that come with the package.
 
 mmengine looks a path's prefix up in its ``CheckpointLoader`` wherever it reads a checkpoint: ``load_from``, ``resume``,
 ``init_cfg``, the ``init_model`` and ``get_model`` of mmseg and mmpretrain. :func:`install_safe_loader` puts loaders of
-this module in the place of all of mmengine's, which fall back to unpickling anything.
+this module in place of all loaders of mmengine, which fall back to unpickling anything.
 """
 
 import os
@@ -36,7 +36,7 @@ _MXNET_RESNET38 = KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_resnet38_rules(''), 
 
 
 def install_safe_loader() -> None:
-    """Make mmengine read every checkpoint by the safe loader of this package; may be called again."""
+    """Make mmengine read every checkpoint with the safe loader of this package; may be called again."""
     loaders = {
         '': load_from_local,
         _URLS: load_from_url,
@@ -84,7 +84,7 @@ def asset_path(name: str) -> Path:
 
 
 def local_path(checkpoint: str) -> Optional[Path]:
-    """Return the file on this machine that a checkpoint path means, whether or not it exists.
+    """Return the file on this machine that a checkpoint path refers to, whether or not it exists.
 
     Args:
         checkpoint: A path with or without a prefix.
@@ -157,19 +157,19 @@ def load_from_model_zoo(filename: str, map_location: MapLocation = None) -> dict
     """
     scheme, _, name = filename.partition('://')
     if scheme in ('torchvision', 'modelzoo'):
-        known = mmengine_checkpoint.get_torchvision_models()
+        models = mmengine_checkpoint.get_torchvision_models()
     elif scheme == 'mmcls':
-        known = mmengine_checkpoint.get_mmcls_models()
+        models = mmengine_checkpoint.get_mmcls_models()
     else:
-        known = mmengine_checkpoint.get_external_models()
+        models = mmengine_checkpoint.get_external_models()
         name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
-    if name not in known:
-        raise CheckpointError(f'{filename} is none of the {len(known)} checkpoints that mmengine knows by name')
-    place = known[name]
-    if place.startswith(_URLS):
-        checkpoint = load_from_url(place, map_location)
+    if name not in models:
+        raise CheckpointError(f'{filename} is none of the {len(models)} checkpoints that mmengine knows by name')
+    location = models[name]
+    if location.startswith(_URLS):
+        checkpoint = load_from_url(location, map_location)
     else:
-        checkpoint = load_from_local(os.path.join(mmengine_checkpoint._get_mmengine_home(), place), map_location)
+        checkpoint = load_from_local(os.path.join(mmengine_checkpoint._get_mmengine_home(), location), map_location)
     if scheme != 'mmcls':
         return checkpoint
     weights = checkpoint.get('state_dict', checkpoint)

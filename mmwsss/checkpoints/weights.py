@@ -1,4 +1,4 @@
-"""Loading weights that fit, and saying what does not."""
+"""Load weights that fit a model, and report those that do not."""
 
 import ast
 import hashlib
@@ -43,7 +43,7 @@ def load_weights(model: nn.Module, path: PathLike, config: str = 'the config') -
     Args:
         model (nn.Module): Changed in place.
         path (str or PathLike): See :func:`~mmwsss.checkpoints.read_checkpoint`.
-        config (str): How an error calls the model's side.
+        config (str): Name of the model in errors.
 
     Returns:
         dict: The checkpoint's ``meta``, empty if it has none.
@@ -69,7 +69,7 @@ def check_fit(model: nn.Module, checkpoint: Mapping, path: PathLike, config: str
         model (nn.Module): The model, without a wrapper.
         checkpoint (Mapping): What was read.
         path (str or PathLike): The file, for messages.
-        config (str): How an error calls the model's side.
+        config (str): Name of the model in errors.
 
     Raises:
         CheckpointError: Names or shapes differ; the message names both sides and the first ones that differ.
@@ -83,7 +83,7 @@ def check_fit(model: nn.Module, checkpoint: Mapping, path: PathLike, config: str
 
 
 def _misfit(model: nn.Module, state: dict, meta: dict, path: PathLike, config: str) -> str:
-    """Return how a checkpoint and a model differ; an empty text if they agree in names and shapes."""
+    """Return how a checkpoint and a model differ; an empty string if names and shapes agree."""
     own = model.state_dict()
     missing = [key for key in own if key not in state and not key.endswith('num_batches_tracked')]
     unexpected = [key for key in state if key not in own]
@@ -117,7 +117,7 @@ def _classes_of(dataset_meta: Optional[dict]) -> str:
 
 
 def _saved_model_type(text: Any) -> Optional[str]:
-    """``model.type`` of the config text that mmengine saves, by reading its syntax, never running it."""
+    """Return ``model.type`` from the config text that mmengine saves, which is parsed and never run."""
     if not isinstance(text, str):
         return None
     try:

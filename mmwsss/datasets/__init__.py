@@ -5,9 +5,9 @@ from mmwsss.utils import image_id_of
 
 from . import transforms
 from .class_names import foreground_classes, index_palette, read_class_names, read_ids
-from .coco import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
+from .coco import COCO2014Dataset, COCO2014SlotDataset, category_ids_to_classes, classes_to_category_ids
 from .image_label_dataset import ImageLabelDataset
-from .image_labels import ImageLabels, LabelSummary
+from .image_labels import ImageLabels, ImageLabelSummary
 from .inference_data import config_hash, data_paths, inference_pipeline, keep_images, labelled_images
 from .label_sources import (
                             labels_from_coco,
@@ -23,8 +23,8 @@ from .sampling import EpochSampler, IterationSampler, SampleIndex, derive_seed, 
 from .wrapper import SegDatasetWrapper
 
 __all__ = [
-    'COCO2014SlotDataset', 'classes_to_slots', 'slots_to_classes',
-    'COCO2014Dataset', 'EpochSampler', 'ImageLabelDataset', 'ImageLabels', 'IterationSampler', 'LabelSummary',
+    'COCO2014SlotDataset', 'classes_to_category_ids', 'category_ids_to_classes',
+    'COCO2014Dataset', 'EpochSampler', 'ImageLabelDataset', 'ImageLabelSummary', 'ImageLabels', 'IterationSampler',
     'PhotoDataset', 'PseudoLabelDataset', 'SampleIndex', 'SegDatasetWrapper', 'config_hash', 'data_paths',
     'derive_seed', 'foreground_classes', 'inference_pipeline', 'keep_images', 'labelled_images',
     'image_id_of', 'index_palette', 'labels_from_coco', 'labels_from_folders', 'labels_from_masks', 'labels_from_npy',

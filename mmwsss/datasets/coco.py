@@ -17,7 +17,8 @@ from .class_names import index_palette, is_background, read_class_names
 
 __all__ = [
     'COCO2014Dataset', 'COCO2014SlotDataset', 'COCO_CATEGORY_IDS', 'COCO_CLASSES', 'COCO_SLOTS', 'CROWD_CHOICES',
-    'CocoCategories', 'check_instances', 'classes_to_slots', 'paint_instances', 'read_instances', 'slots_to_classes'
+    'CocoCategories', 'category_ids_to_classes', 'check_instances', 'classes_to_category_ids', 'paint_instances',
+    'read_instances'
 ]
 
 CROWD_CHOICES = ('ignore', 'skip', 'label')
@@ -69,11 +70,11 @@ class COCO2014Dataset(BaseSegDataset):
 
 @DATASETS.register_module()
 class COCO2014SlotDataset(COCO2014Dataset):
-    """COCO 2014 with 90 slots in place of the 80 classes: label and mask value are COCO's category id.
+    """COCO 2014 whose labels and mask values are COCO's 90 category ids instead of the 80 classes.
 
-    Ten slots never occur. Image labels by class name fit as they are, and so do the authors' float32[90] arrays. Masks
-    on disk are those of :class:`COCO2014Dataset` (0..80); they are renumbered when loaded. Pseudo labels made with
-    this data set hold category ids, see :func:`slots_to_classes`.
+    Ten of the ids never occur. Image labels by class name can be used unchanged, and so can the float32[90] arrays that
+    WeakTr publishes. Masks on disk are those of :class:`COCO2014Dataset` (0..80); they are renumbered when loaded.
+    Pseudo labels made with this data set hold category ids, see :func:`category_ids_to_classes`.
 
     Args:
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
@@ -87,7 +88,7 @@ class COCO2014SlotDataset(COCO2014Dataset):
         return dict(enumerate((0, *COCO_CATEGORY_IDS)))
 
 
-def classes_to_slots(mask: np.ndarray) -> np.ndarray:
+def classes_to_category_ids(mask: np.ndarray) -> np.ndarray:
     """Renumber a uint8 mask of 0..80 and 255 to category ids (0..90 and 255).
 
     Raises:
@@ -96,7 +97,7 @@ def classes_to_slots(mask: np.ndarray) -> np.ndarray:
     return _renumbered(mask, range(81), (0, *COCO_CATEGORY_IDS))
 
 
-def slots_to_classes(mask: np.ndarray) -> np.ndarray:
+def category_ids_to_classes(mask: np.ndarray) -> np.ndarray:
     """Renumber a uint8 mask of category ids (0..90 and 255) to 0..80 and 255.
 
     Raises:

@@ -297,7 +297,7 @@ def _find_list(leaf: ConfigDict, split: str, root: str) -> None:
 
 
 def _candidates(stem: str) -> list[str]:
-    """Return the usual places of a split list."""
+    """Return the usual paths of a split list."""
     return [os.path.join(folder, f'{name}.txt') for name in _SPLIT_NAMES[stem] for folder in _SPLIT_FOLDERS]
 
 

@@ -1,4 +1,4 @@
-"""Images with image-level labels and hidden masks."""
+"""A dataset wrapper that adds image-level labels and hides the masks."""
 
 import logging
 import os
@@ -114,7 +114,7 @@ class ImageLabelDataset(SegDatasetWrapper):
     @property
     @force_full_init
     def gt_labels(self) -> np.ndarray:
-        """All label vectors: uint8 (N, C) in {0, 1}, in the order of the samples."""
+        """The label vectors of all samples in order: uint8 (N, C) in {0, 1}."""
         return self._labels.copy()
 
     @force_full_init
@@ -130,14 +130,14 @@ class ImageLabelDataset(SegDatasetWrapper):
         return np.flatnonzero(self._labels[index]).tolist()
 
     def _label_path(self) -> Optional[Path]:
-        """Return where the label file is, relative to the data root unless absolute."""
+        """Return the path of the label file, which is relative to the data root unless it is absolute."""
         if self.label_file is None:
             return None
         root = getattr(self._leaves[0], 'data_root', None) or ''
         return Path(os.path.join(root, self.label_file))
 
     def _read_labels(self, infos: list[dict]) -> ImageLabels:
-        """Read the label file, and take from the masks what it lacks."""
+        """Read the label file, and derive missing labels from the masks."""
         path = self._label_path()
         if not self.labels_from_masks:
             return ImageLabels.load(path, self.classes)
@@ -161,7 +161,7 @@ class ImageLabelDataset(SegDatasetWrapper):
         return labels_from_mask_files(files, self.classes, remap=partial(_remap, info=infos[0]), origin=self.origin)
 
     def _with_entry(self, ids: Sequence[str], labels: ImageLabels) -> np.ndarray:
-        """Return the places of the images that the labels know; raise or warn about the others."""
+        """Return the positions of the images that have labels; raise or warn about the others."""
         absent = [image_id for image_id in ids if image_id not in labels]
         if absent:
             where = self._label_path() or 'the masks'
@@ -197,8 +197,8 @@ class ImageLabelDataset(SegDatasetWrapper):
 
     def _dropped_classes(self) -> set[str]:
         """Return the classes that the dataset's type knows but its config left out."""
-        known = {name for leaf in self._leaves for name in type(leaf).METAINFO.get('classes', ())}
-        return known - set(self.classes)
+        all_classes = {name for leaf in self._leaves for name in type(leaf).METAINFO.get('classes', ())}
+        return all_classes - set(self.classes)
 
     def _require_readable(self, paths: Sequence[str]) -> None:
         """Decode all images; raise one error that lists those that cannot be read."""

@@ -14,11 +14,11 @@ from mmwsss.utils import check_image_id, closest, first_few, read_json, write_js
 from .class_names import read_class_names
 from .cls_labels import read_cls_labels
 
-__all__ = ['ImageLabels', 'LabelSummary']
+__all__ = ['ImageLabels', 'ImageLabelSummary']
 
 
 @dataclass(frozen=True)
-class LabelSummary:
+class ImageLabelSummary:
     """Counts over a set of image labels.
 
     Attributes:
@@ -94,7 +94,7 @@ class ImageLabels:
     @classmethod
     def load(cls, path: Union[str, os.PathLike],
              classes: Optional[Sequence[str]] = None) -> 'ImageLabels':
-        """Read canonical JSON, or a pickled ``cls_labels*.npy`` of the community.
+        """Read canonical JSON, or a pickled ``cls_labels*.npy`` as other WSSS projects use it.
 
         Args:
             path (str or PathLike): ``*.json``, or ``*.npy`` (see
@@ -162,7 +162,7 @@ class ImageLabels:
             ndarray: Float32 (C,), 1 where the class is shown, 0 elsewhere.
 
         Raises:
-            KeyError: No labels are known for this image.
+            KeyError: The image has no labels.
         """
         if image_id not in self.labels:
             raise KeyError(f'no labels for image {image_id!r}{closest(image_id, self.labels)}')
@@ -213,14 +213,14 @@ class ImageLabels:
                              f'{first_few(missing)}')
         return ImageLabels(self.classes, {i: self.labels[i] for i in ids}, self.source)
 
-    def summary(self) -> LabelSummary:
+    def summary(self) -> ImageLabelSummary:
         """Count images and labels.
 
         Returns:
-            LabelSummary: The counts.
+            ImageLabelSummary: The counts.
         """
         counts = Counter(name for names in self.labels.values() for name in names)
-        return LabelSummary(
+        return ImageLabelSummary(
             num_images=len(self.labels),
             num_labels=sum(counts.values()),
             without_label=tuple(i for i, names in self.labels.items() if not names),

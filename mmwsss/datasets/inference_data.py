@@ -1,4 +1,4 @@
-"""The data of a config for inference: test pipeline, images with their labels, and the paths of all of it."""
+"""Data of a config for inference: the test pipeline, the images with their labels, and all paths."""
 
 import copy
 import hashlib
@@ -63,7 +63,7 @@ def keep_images(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def _all_steps(node: Union[dict, Sequence]) -> Iterator[dict]:
-    """Transforms of a pipeline and those inside of them."""
+    """Yield the transforms of a pipeline, including nested ones."""
     if isinstance(node, dict):
         yield node
         node = node.get('transforms') or ()
@@ -72,7 +72,7 @@ def _all_steps(node: Union[dict, Sequence]) -> Iterator[dict]:
 
 
 def config_hash(cfg: Config) -> str:
-    """Compute the SHA-256 of what a config says about the model and how images reach it, in hexadecimal."""
+    """Compute the SHA-256 of the model and the test pipeline in a config, in hexadecimal."""
     described = json.dumps([cfg.model.to_dict(), inference_pipeline(cfg)], sort_keys=True, default=str)
     return hashlib.sha256(described.encode()).hexdigest()
 
@@ -87,7 +87,7 @@ def labelled_images(cfg: Config, split: str = 'train', dataset: Optional[dict] =
             wrappers or not.
         split (str): ``'train'``, ``'val'`` or ``'test'`` for the data of that dataloader, or a text file
             with an image id per line, looked up in the training data's folder and labels.
-        dataset (dict, optional): Config of other data, in place of that dataloader's.
+        dataset (dict, optional): Config of other data. Defaults to that of the dataloader.
 
     Returns:
         ImageLabelDataset: Every image of the split, also those that show no class.
@@ -144,7 +144,7 @@ def _paths_of(node: dict) -> Iterator[str]:
 
 
 def _bare(step: dict) -> str:
-    """Name of a transform without its scope."""
+    """Return the type of a transform without its scope."""
     return str(step['type']).split('.')[-1]
 
 
@@ -153,7 +153,7 @@ def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def _leaf(node: dict, key: str) -> dict:
-    """The config of the data set at the end of nested wrappers."""
+    """Return the config of the data set at the end of nested wrappers."""
     while node.get('dataset'):
         node = node['dataset']
     if node.get('datasets'):

@@ -1,4 +1,4 @@
-"""Label maps and class maps on disk."""
+"""Read and write label maps and class activation maps."""
 
 import io
 import os
@@ -35,13 +35,13 @@ def write_label_map(labels: np.ndarray,
     Args:
         labels (np.ndarray): (H, W) integers in 0..255.
         path (str or PathLike): The PNG; its folder is made.
-        palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colours.
+        palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colors.
         note (str, optional): Text that goes into the file; see :func:`read_note`.
     """
-    colours = index_palette(256)
-    colours[:len(palette or ())] = palette or ()
+    colors = index_palette(256)
+    colors[:len(palette or ())] = palette or ()
     image = Image.fromarray(labels.astype(np.uint8)).convert('P')
-    image.putpalette([int(value) for colour in colours for value in colour])
+    image.putpalette([int(value) for color in colors for value in color])
     info = PngInfo()
     if note is not None:
         info.add_text(_NOTE, note)
@@ -72,7 +72,7 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
     """Read an index mask.
 
     Args:
-        path (str or PathLike): Single-channel image: palette or grey.
+        path (str or PathLike): Single-channel image: palette or gray.
         strict (bool): Accept a PNG only that is whole to the last byte, checksums included; decoders let some
             damage pass.
 
@@ -93,7 +93,7 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
         raise ValueError(f'label map {path} is damaged: {error}') from error
     if mode not in ('P', 'L', 'I', 'I;16', 'I;16B'):
         raise ValueError(f'{path} is a {mode} picture; index masks have one channel whose values are class '
-                         'indices (palette or grey PNG)')
+                         'indices (palette or gray PNG)')
     return labels if labels.dtype == np.uint8 else labels.astype(np.int32)
 
 
@@ -107,14 +107,14 @@ def _verify_png(content: io.BytesIO) -> None:
 
 
 def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], path: PathLike) -> None:
-    """Write the class maps of an image, whole or not at all.
+    """Write the class activation maps (CAMs) of an image, whole or not at all.
 
-    The suffix chooses the form. ``.npz``: compressed, half precision, the same bytes each time. ``.npy``: the pickled
-    dictionary ``{key: (h, w) float32}`` that WSSS code bases exchange, keys counted from 0, or, beside a background
-    plane of key 0, from 1.
+    The suffix chooses the format. ``.npz``: compressed, half precision, and the same bytes for the same maps.
+    ``.npy``: the pickled dictionary ``{key: (h, w) float32}`` that WSSS code bases exchange, with keys counted from 0,
+    or from 1 if there is a background plane, which has the key 0.
 
     Args:
-        cams (np.ndarray): (P, h, w) in [0, 1], maps of present classes.
+        cams (np.ndarray): (P, h, w) in [0, 1], maps of the present classes.
         channels (Sequence[int]): The P foreground channels (mask value minus 1), increasing; a background plane comes
             first and has the channel -1.
         size (Sequence[int]): (H, W) of the image; the maps may be smaller.
@@ -132,10 +132,10 @@ def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], p
 
 
 def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Read class maps of an image: ours, or a dictionary as other WSSS code bases pickle it.
+    """Read the class activation maps (CAMs) of an image, in our format or in that of other WSSS code bases.
 
-    Understood are both forms of :func:`write_cams`, and ``.npy`` with ``key`` or ``keys`` beside ``high_res`` or
-    ``cam`` (P, H, W), or with an array (C, H, W). Nothing that a pickle could bring along is run.
+    Both formats of :func:`write_cams` are accepted, and ``.npy`` files with ``key`` or ``keys`` beside ``high_res`` or
+    ``cam`` (P, H, W), or with an array (C, H, W). Code in a pickle is never run.
 
     Args:
         path (str or PathLike): The file.
@@ -158,7 +158,7 @@ def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def read_scores(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Read class maps that stand beside a background plane, such as those of ``crf_alphas``.
+    """Read class activation maps with a background plane, such as those of ``crf_alphas``.
 
     Args:
         path (str or PathLike): ``.npz`` of :func:`write_cams`, or ``.npy`` in one of the layouts of
@@ -180,7 +180,7 @@ def read_scores(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_planes(path: PathLike, first_key: int) -> tuple[np.ndarray, np.ndarray]:
-    """Planes (P, h, w) and their channels (P,), increasing; ``first_key`` holds for pickled dictionaries."""
+    """Return planes (P, h, w) and their channels (P,), increasing; ``first_key`` applies to pickled dictionaries."""
     own = Path(path).suffix == '.npz'
     keys, cams = _keys_and_maps(_read_npz(path) if own else load_pickled_npy(path), path)
     channels = keys if own else keys - first_key
@@ -200,7 +200,7 @@ def _read_npz(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def _keys_and_maps(content: Any, path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Class keys (P,) int64 and maps (P, h, w) of any of the layouts."""
+    """Return class keys (P,) int64 and maps (P, h, w) of any of the layouts."""
     if isinstance(content, np.ndarray):
         keys, cams = np.arange(len(content) if content.ndim else 0), content
     elif isinstance(content, Mapping) and {'key', 'keys'} & set(content):

@@ -1,4 +1,4 @@
-"""The user's own photographs: mixed suffixes, classes from a file, masks optional."""
+"""A dataset of the user's own photographs, with mixed suffixes, classes from a file and optional masks."""
 
 import os
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ __all__ = ['PhotoDataset']
 
 @DATASETS.register_module()
 class PhotoDataset(BaseSegDataset):
-    """A folder of photographs, with a split list or without, with masks or without.
+    """A folder of photographs, optionally with a split list and masks.
 
-    Differs from mmseg's ``BaseSegDataset`` in that images may have any of several suffixes (in any case), classes come
+    Unlike in mmseg's ``BaseSegDataset``, images may have any of several suffixes (in any case), classes come
     from a file, with or without the background in it, masks are used only if a folder of masks is named, and all
     problems of a list are reported at once.
 

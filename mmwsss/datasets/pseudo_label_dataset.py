@@ -1,4 +1,4 @@
-"""Any mmseg dataset with pseudo labels in place of its masks."""
+"""A dataset wrapper that replaces masks by pseudo labels."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
     Where the dataset does have masks, their paths go along as ``truth_path``, for
     :class:`~mmwsss.datasets.transforms.LoadTrueMask`; nothing else reads them.
 
-    At the start, ``num_checked`` of them, spread over the set, are read and compared with their images.
+    At the start, ``num_checked`` pseudo labels, spread over the data set, are read and compared with their images.
 
     Args:
         dataset (dict or BaseDataset): Any mmseg dataset, or its config; needs no masks of its own.
@@ -37,7 +37,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
         missing (str): What to do with images that have no pseudo label: ``error`` or ``skip`` (one warning counts
             them).
         suffix (str): Ending of the pseudo labels.
-        num_checked (int): How many of them to look at.
+        num_checked (int): Number of pseudo labels that are checked.
         pipeline, seed, test_mode, max_refetch, lazy_init: See :class:`~mmwsss.datasets.SegDatasetWrapper`.
 
     Raises:
@@ -69,7 +69,7 @@ class PseudoLabelDataset(SegDatasetWrapper):
         super().__init__(dataset, pipeline, seed, test_mode, max_refetch, lazy_init)
 
     def _path_of(self, info: dict) -> str:
-        """Return where the pseudo label of an image is."""
+        """Return the path of the pseudo label of an image."""
         return os.path.join(self.pseudo_label_dir, info['image_id'] + self.suffix)
 
     def select(self, infos: list[dict]) -> np.ndarray:

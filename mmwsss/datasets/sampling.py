@@ -1,13 +1,13 @@
-"""Randomness that derives from a seed and a position in the data stream, and from nothing else.
+"""Samplers and seeds that depend only on a seed and a position in the data stream.
 
-A run that is killed and resumed, or is given another number of worker processes, shall see the very
-samples and crops that the uninterrupted run sees. Two parts give that:
+A run that is killed and resumed, or that has another number of worker processes, sees the same samples and crops as
+the uninterrupted run. Two parts make this possible:
 
 * :class:`IterationSampler` and :class:`EpochSampler` number the stream of samples; the number
   (``draw``) travels with the index and the run's seed (:class:`SampleIndex`) into whichever worker
   process handles it.
 * :func:`seeded_sample` seeds Python's, NumPy's and torch's global generators from ``(seed, draw)``
-  while one sample goes through the pipeline, and puts their states back afterwards.
+  while one sample goes through the pipeline, and puts their states back afterward.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ __all__ = ['EpochSampler', 'IterationSampler', 'SampleIndex', 'derive_seed', 'se
 
 
 class SampleIndex(int):
-    """An index into a dataset which also knows its place in the stream of samples.
+    """An index into a dataset that also knows its position in the stream of samples.
 
-    It is an ``int`` wherever one is needed. Arithmetic gives plain ints (the place is lost), so the
+    It is an ``int`` wherever one is needed. Arithmetic gives plain ints (the position is lost), so the
     dataset that reads ``draw`` has to be the outermost one.
 
     Args:
         index (int): Index of the sample in the dataset.
-        draw (int): How many samples all processes together drew before this one.
+        draw (int): Number of samples that all processes together drew before this one.
         seed (int): Seed of the stream.
 
     Examples:
@@ -47,7 +47,7 @@ class SampleIndex(int):
     seed: int
 
     def __new__(cls, index: int, draw: int, seed: int = 0) -> 'SampleIndex':
-        """Make the int and note the place."""
+        """Build the integer and store its position."""
         self = super().__new__(cls, index)
         self.draw = int(draw)
         self.seed = int(seed)
@@ -78,7 +78,7 @@ def derive_seed(*parts: int) -> int:
 
 @contextmanager
 def seeded_sample(seed: int, draw: int) -> Iterator[int]:
-    """Make everything random in the block a function of ``(seed, draw)``.
+    """Make all random numbers in the block a function of ``(seed, draw)``.
 
     Seeds the global generators of ``random``, ``numpy.random`` and torch (CPU) and restores their
     states on leaving, also on an error. Generators of devices are left alone.
@@ -137,14 +137,14 @@ class IterationSampler(_PermutationSampler):
     """Endless shuffled stream of :class:`SampleIndex` for iteration-based training.
 
     The stream is the concatenation of one permutation of the dataset per epoch; epoch e's is drawn
-    from ``(seed, e)`` alone, so that any place in it is reached without walking there.
+    from ``(seed, e)`` alone, so that any position is reached without going through the earlier ones.
 
     With W processes, rank r takes the positions r, r + W, r + 2W, ... A process with batch size b
     consumes b consecutive items of its own stream per iteration, so that in iteration k rank r gets
     the positions k*W*b + r + j*W for j < b, and all ranks together exactly those from k*W*b to
     (k + 1)*W*b - 1: the global batch that a single process with batch size W*b sees, each sample
     with the same ``draw``. (Contiguous shares per rank, r*b ... r*b + b - 1 within the global
-    batch, would do as well, but a sampler does not know b.)
+    batch, would also work, but a sampler does not know b.)
 
     Args:
         dataset (Sized): The dataset.

@@ -1,4 +1,4 @@
-"""Base class of the dataset wrappers: selected samples of any mmseg dataset, reproducible and with clear errors."""
+"""Base class of the dataset wrappers, which select samples of any mmseg dataset and report errors clearly."""
 
 import copy
 import os
@@ -34,7 +34,7 @@ class SegDatasetWrapper(Dataset):
         test_mode (bool, optional): Whether a sample that the pipeline gives up on (returns None) is an error. None
             takes it from ``dataset``; in training another sample is drawn instead.
         max_refetch (int): How often another one is drawn before giving up.
-        lazy_init (bool): Put the reading of lists and labels off until first use.
+        lazy_init (bool): Read lists and labels at first use.
 
     Raises:
         FileNotFoundError: The image folder or the split list of ``dataset`` does not exist.
@@ -75,22 +75,22 @@ class SegDatasetWrapper(Dataset):
         """Check all samples and choose those to keep.
 
         Args:
-            infos (list[dict]): What the wrapped dataset knows of each sample, plus ``image_id``.
+            infos (list[dict]): The entries of the wrapped dataset, with ``image_id``.
 
         Returns:
-            ndarray: Int64, the places in ``infos`` that are kept.
+            ndarray: Int64, the positions in ``infos`` that are kept.
         """
         return np.arange(len(infos))
 
     def amend(self, info: dict, index: int) -> dict:
-        """Change what the pipeline gets to see of a sample.
+        """Change the entry of a sample before the pipeline sees it.
 
         Args:
-            info (dict): What the wrapped dataset knows of it, plus ``image_id``; may be changed in place.
+            info (dict): The entry of the wrapped dataset, with ``image_id``; may be changed in place.
             index (int): Index in this wrapper.
 
         Returns:
-            dict: What goes into the pipeline.
+            dict: The input of the pipeline.
         """
         return info
 
@@ -138,7 +138,7 @@ class SegDatasetWrapper(Dataset):
 
     @property
     def _is_remote(self) -> bool:
-        """Whether the files are read through a storage client."""
+        """Return whether the files are read through a storage client."""
         return any(getattr(leaf, 'backend_args', None) for leaf in self._leaves)
 
     def _check_mask(self, info: dict) -> None:
@@ -172,7 +172,7 @@ class SegDatasetWrapper(Dataset):
 
     @force_full_init
     def get_data_info(self, index: int) -> dict:
-        """Return what goes into the pipeline for a sample.
+        """Return the input of the pipeline for a sample.
 
         Args:
             index (int): Index in this wrapper.
@@ -244,7 +244,7 @@ def leaf_datasets(dataset: Any) -> list:
 
 
 def _build(dataset: Union[dict, BaseDataset]) -> Any:
-    """Build a dataset from its config, after looking at its paths."""
+    """Build a dataset from its config, after checking its paths."""
     if isinstance(dataset, dict):
         _check_paths(dataset)
         return DATASETS.build(dataset)

@@ -1,4 +1,4 @@
-"""The base of metrics that count images one by one, in one process or several."""
+"""Base class of metrics that count images one by one, in one process or several."""
 
 import math
 from abc import abstractmethod
@@ -89,7 +89,7 @@ class CountingMetric(BaseMetric):
         return totals
 
     def _reset(self) -> None:
-        """Forget all counts."""
+        """Clear all counts."""
         self._counted: tuple = ()
         self._held_back: tuple = ()
         self._num_seen = 0
@@ -143,7 +143,7 @@ def read_field(sample: dict, field: str, hint: str) -> Any:
     Args:
         sample (dict): The sample.
         field (str): Key.
-        hint (str): What to do if it is missing.
+        hint (str): Advice for the error if the field is missing.
 
     Returns:
         Any: The entry.

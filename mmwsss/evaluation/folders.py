@@ -1,4 +1,4 @@
-"""Evaluation of folders of pseudo labels or of class maps."""
+"""Evaluate folders of pseudo labels or of class activation maps (CAMs)."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -141,12 +141,12 @@ def evaluate_cam_folder(cam_dir: PathLike,
                         ignore_index: int = 255,
                         first_key: Optional[int] = None,
                         advance: Optional[Callable[[], Any]] = None) -> EvaluationResult:
-    """Evaluate class maps ``<id>.npz`` or ``<id>.npy`` against masks ``<id>.png`` at every threshold.
+    """Evaluate CAMs ``<id>.npz`` or ``<id>.npy`` against masks ``<id>.png`` at every threshold.
 
     Smaller maps are enlarged to the size of the mask, bilinearly.
 
     Args:
-        cam_dir (str or PathLike): Folder of class maps; see :func:`mmwsss.datasets.map_files.read_cams`.
+        cam_dir (str or PathLike): Folder of CAMs; see :func:`mmwsss.datasets.map_files.read_cams`.
         gt_dir (str or PathLike): Folder of masks.
         ids (Sequence[str]): The images.
         classes (Sequence[str]): Names of the K classes, background first.

@@ -345,7 +345,7 @@ class _PairHistograms:
 
 
 def _log_notes(result: EvaluationResult, title: str) -> None:
-    """Log what a result says about classes that the masks do not hold."""
+    """Log the notes of a result about classes that do not occur in the masks."""
     for note in result.notes:
         print_log(title + note, logger='current', level=logging.WARNING)
 

@@ -72,7 +72,7 @@ def best_threshold(values: np.ndarray, stop_early: bool = False) -> int:
 
     Args:
         values (np.ndarray): (T,), such as mIoU; NaN counts as worst.
-        stop_early (bool): Go upwards and stop before the first threshold that is no better than the one before it, as
+        stop_early (bool): Go upward and stop before the first threshold that is no better than the one before it, as
             the published evaluation of MCTformer does. Where the curve dips on its way up, that is not the best.
 
     Returns:

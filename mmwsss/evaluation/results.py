@@ -21,7 +21,7 @@ class EvaluationResult:
 
     Results of class maps have a set of thresholds; results of label maps have none, and their methods take no
     threshold. A mean is NaN if no pixel of the masks belongs to a foreground class: a mean over the background alone
-    says nothing. :attr:`notes` says so in words, and names classes that no mask holds.
+    says nothing. :attr:`notes` explains this, and names classes that no mask holds.
 
     Args:
         hits (np.ndarray): Pixels predicted as their true class, (T, K) integers, or (K,) without thresholds.

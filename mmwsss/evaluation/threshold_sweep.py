@@ -1,4 +1,4 @@
-"""CAM quality at every background threshold, from one pass over the data."""
+"""Quality of class activation maps at every background threshold, computed in one pass over the data."""
 
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -40,7 +40,7 @@ def default_thresholds() -> np.ndarray:
 
 
 class ThresholdSweep:
-    """Per-class IoU and error rates of class maps at many background thresholds at once.
+    """Per-class IoU and error rates of class activation maps (CAMs) at many background thresholds at once.
 
     At threshold t a pixel's prediction is the class with the highest score, or background where that
     score is not above t (a score equal to the threshold is background). Instead of one confusion

@@ -1,4 +1,4 @@
-"""The links of a WSSS method, from backbones and CAM heads to the segmentors that tie them."""
+"""Parts of WSSS methods: backbones, CAM heads, label steps, losses, decode heads and segmentors."""
 
 from .affinity_head import AffinityHead
 from .auxiliaries import AffinityReactivation, BaseAuxiliary

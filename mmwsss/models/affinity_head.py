@@ -1,4 +1,4 @@
-"""The features by whose distances AffinityNet tells which cells belong together."""
+"""The head of AffinityNet: features whose distances define the affinity of cells."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -15,17 +15,17 @@ __all__ = ['AffinityHead']
 
 @MODELS.register_module()
 class AffinityHead(BaseModule):
-    """1x1 convolutions on three maps, joined, and a fourth on the result, each with an ELU (PSA, CVPR 2018).
+    """Reduce three feature maps by 1x1 convolutions, concatenate them and apply a fourth one, each with an ELU (PSA).
 
-    Named as in the published files; no bias, no norm.
+    The modules are named as in the published files (CVPR 2018) and have neither bias nor norm.
 
     Args:
         in_channels: Channels of the three maps.
-        channels: To how many each is reduced; the result has their sum.
-        init_cfg: As in mmengine. The weights of this module are drawn as published in any case.
+        channels: Channels to which each map is reduced; the result has their sum.
+        init_cfg: As in mmengine. The weights of this module are always drawn as published.
 
     Raises:
-        ValueError: If there are not three of both.
+        ValueError: ``in_channels`` or ``channels`` does not have three entries.
     """
 
     def __init__(self,
@@ -41,14 +41,14 @@ class AffinityHead(BaseModule):
         self.f9 = nn.Conv2d(sum(channels), sum(channels), kernel_size=1, bias=False)
 
     def init_weights(self) -> None:
-        """Draw the weights: Kaiming's normal distribution, and in the last layer Xavier's uniform one, times 4."""
+        """Draw Kaiming-normal weights, and for the last layer Xavier-uniform weights times 4."""
         super().init_weights()
         for layer in (self.f8_3, self.f8_4, self.f8_5):
             nn.init.kaiming_normal_(layer.weight)
         nn.init.xavier_uniform_(self.f9.weight, gain=4)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Give features (B, sum of ``channels``, h, w) of three maps (B, C_k, h, w)."""
+        """Compute features (B, sum of ``channels``, h, w) from three maps (B, C_k, h, w)."""
         layers = (self.f8_3, self.f8_4, self.f8_5)
         joined = torch.cat([F.elu(layer(x)) for layer, x in zip(layers, inputs)], dim=1)
         return F.elu(self.f9(joined))

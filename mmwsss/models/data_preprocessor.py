@@ -1,4 +1,4 @@
-"""Normalisation of batches that carry several views of each image."""
+"""Normalize batches with several views of each image."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ __all__ = ['MultiViewPreProcessor', 'denormalize']
 
 @MODELS.register_module()
 class MultiViewPreProcessor(SegDataPreProcessor):
-    """mmseg's preprocessor, which also takes a dict of views a sample.
+    """mmseg's preprocessor, which also accepts a dict of views for each sample.
 
-    Plain inputs are handled as in mmseg. Of a dict, ``main`` is handled as in mmseg, so that data samples belong to
-    it; every other view is converted and normalized alike and stacked, without padding.
+    Plain inputs are handled as in mmseg. In a dict, the view ``main`` is handled as in mmseg, and data samples refer to
+    it. Every other view is converted, normalized and stacked without padding.
     """
 
     def forward(self, data: dict, training: bool = False) -> dict[str, Any]:

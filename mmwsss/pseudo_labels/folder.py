@@ -21,7 +21,7 @@ _LEFTOVER = re.compile(r'^\.(.*)\.[0-9a-f]{12}\.(png|npz|npy|json)$')
 
 
 def label_note(origin: str, labels: np.ndarray, checksums: Sequence[int]) -> str:
-    """Make the text that a label map carries: what made it, and the checksums of its pixels and its class maps.
+    """Build the text in a label map: its origin, and the checksums of its pixels and its other files.
 
     Args:
         origin (str): :attr:`LabelFolder.origin`.
@@ -29,7 +29,7 @@ def label_note(origin: str, labels: np.ndarray, checksums: Sequence[int]) -> str
         checksums (Sequence[int]): CRC-32 of the other files of the image, in the order of the outputs.
 
     Returns:
-        str: Words separated by blanks.
+        str: Fields separated by blanks.
     """
     pixels = zlib.crc32(np.ascontiguousarray(labels, np.uint8))
     return ' '.join([origin, *(f'{value:08x}' for value in (pixels, *checksums))])
@@ -45,7 +45,7 @@ class LabelFolder:
 
     Args:
         path (str or PathLike): The folder; made by :meth:`prepare`.
-        settings (dict): What decides about the content; JSON values.
+        settings (dict): The settings that determine the content, as JSON values.
         outputs (Mapping[str, str]): Folders of further files of an image and their suffixes, without the dot, such as
             ``{'cams': 'npz'}``.
     """
@@ -59,7 +59,7 @@ class LabelFolder:
         self._image_ids: set[str] = set()
 
     def label_path(self, image_id: str) -> Path:
-        """Return where the label map of an image is.
+        """Return the path of the label map of an image.
 
         Raises:
             OutputError: The id leads out of the folder.
@@ -67,11 +67,11 @@ class LabelFolder:
         return path_inside(self.path, image_id, '.png')
 
     def output_paths(self, image_id: str) -> dict[str, Path]:
-        """Return where the further files of an image are, by output; see :meth:`label_path`."""
+        """Return the paths of the further files of an image by output; see :meth:`label_path`."""
         return _output_paths(self.path, self.outputs, image_id)
 
     def prepare(self, image_ids: Sequence[str], overwrite: bool = False, refresh: bool = False) -> None:
-        """Make the folder ready: check what is there, drop leftovers of a killed run, write the manifest.
+        """Prepare the folder: check its content, remove temporary files of a killed run, and write the manifest.
 
         Args:
             image_ids (Sequence[str]): The images that will be written.
@@ -127,7 +127,7 @@ class LabelFolder:
             short, otherwise damaged or made with other settings.
 
         Raises:
-            OutputError: Somebody has changed the label map since it was written.
+            OutputError: The label map was changed after it was written.
         """
         path = self.label_path(image_id)
         try:
@@ -146,7 +146,7 @@ class LabelFolder:
         return np.bincount(labels.ravel(), minlength=256)
 
     def _read_manifest(self) -> Optional[dict[str, Any]]:
-        """Settings, outputs and images in the manifest; None without one.
+        """Return settings, outputs and images in the manifest; None without one.
 
         Raises:
             OutputError: It is damaged or from an earlier version.
@@ -175,7 +175,7 @@ class LabelFolder:
                               f'{MANIFEST} does not name them: {first_few(foreign, 3)}. Choose another folder')
 
     def _remove(self, found: dict) -> None:
-        """Remove the files that a manifest names; none if somebody has changed one."""
+        """Remove the files that a manifest names; remove none if one was changed."""
         foreign = [str(path.relative_to(self.path)) for image_id in found['images']
                    for path in self._changed(image_id, found['outputs'])]
         if foreign:
@@ -187,7 +187,7 @@ class LabelFolder:
             path.unlink(missing_ok=True)
 
     def _changed(self, image_id: str, outputs: Mapping[str, str]) -> Iterator[Path]:
-        """Files of an image that are whole, but not as they were written."""
+        """Return the files of an image that can be read but were changed after they were written."""
         path = self.label_path(image_id)
         try:
             labels, note = read_label_map(path, strict=True), read_note(path)
@@ -217,13 +217,13 @@ def _output_paths(folder: Path, outputs: Mapping[str, str], image_id: str) -> di
 
 
 def _is_ours(labels: np.ndarray, note: Optional[str]) -> bool:
-    """Whether the text in a label map holds the checksum of its pixels."""
+    """Return whether the text in a label map holds the checksum of its pixels."""
     words = (note or '').split()
     return len(words) > 1 and words[1] == label_note('', labels, ()).strip()
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file can be read."""
+    """Return whether a file can be read."""
     try:
         if path.suffix == '.png':
             read_label_map(path, strict=True)

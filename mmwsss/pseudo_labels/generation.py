@@ -26,16 +26,16 @@ from mmwsss.utils import check_output
 
 from .folder import MANIFEST, LabelFolder
 from .label_cfg import LabelOutput, LabelPlan
-from .writer import LabelJob, LabelWriter, PseudoLabelError, as_labels
+from .writer import LabelWriter, PseudoLabelError, WriteTask, as_labels
 
-__all__ = ['LabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
+__all__ = ['PseudoLabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
 
 PathLike = Union[str, os.PathLike]
 
 
 @dataclass
-class LabelSummary:
-    """What a run did, added up over processes.
+class PseudoLabelSummary:
+    """The results of a run, added up over processes.
 
     Attributes:
         num_written (int): Label maps made by this run.
@@ -58,7 +58,7 @@ class LabelSummary:
         self.pixels += pixels
         self.images += pixels > 0
 
-    def merge(self, other: 'LabelSummary') -> None:
+    def merge(self, other: 'PseudoLabelSummary') -> None:
         """Add the share of another process."""
         self.num_written += other.num_written
         self.num_kept += other.num_kept
@@ -66,7 +66,7 @@ class LabelSummary:
         self.pixels += other.pixels
         self.images += other.images
 
-    def over_processes(self) -> 'LabelSummary':
+    def over_processes(self) -> 'PseudoLabelSummary':
         """Return the sum over all processes, the same in each; waits for the last one."""
         total = copy.deepcopy(self)
         for rank, other in enumerate(all_gather_object(self)):
@@ -83,11 +83,11 @@ def make_pseudo_labels(model: nn.Module,
                        workers: int = 0,
                        overwrite: bool = False,
                        refresh: bool = False,
-                       inputs: Iterable[PathLike] = ()) -> LabelSummary:
+                       inputs: Iterable[PathLike] = ()) -> PseudoLabelSummary:
     """Write the pseudo label of every image of a data set.
 
-    Only image labels are looked at, never masks. Finished label maps are kept, so an interrupted run goes
-    on where it stopped; files appear whole or not at all, and damaged ones are made again. In a distributed
+    Only image labels are used, never masks. Finished label maps are kept, so an interrupted run resumes
+    where it stopped; files appear whole or not at all, and damaged ones are made again. In a distributed
     run every process calls this and takes its share of the images.
 
     Args:
@@ -95,12 +95,12 @@ def make_pseudo_labels(model: nn.Module,
             for a random walk of saved maps an :class:`~mmwsss.models.AffinityNet`.
         dataset (ImageLabelDataset): The images and their labels, with an inference pipeline; see
             :func:`mmwsss.apis.labelled_images`.
-        out_dir (str or PathLike): Gets ``<image id>.png`` (palette PNG: 0 background, c + 1 class, 255
+        out_dir (str or PathLike): Folder for ``<image id>.png`` (palette PNG: 0 background, c + 1 class, 255
             ignored) at the size of the image, ``pseudo_labels.json`` and, for every further output of ``label_cfg``,
             ``<output>/<image id>.npz``.
         label_cfg (Mapping): How maps become labels; see :func:`~mmwsss.pseudo_labels.read_label_cfg` and, for the
             flags of the tool, :func:`~mmwsss.pseudo_labels.expand_short_forms`.
-        provenance (dict, optional): What else decides about the labels, such as the hash of the checkpoint;
+        provenance (dict, optional): What else determines the labels, such as the hash of the checkpoint;
             a folder made with other settings or another provenance is refused.
         workers (int): Processes that run CRF and write files beside the network; 0 for none.
         overwrite (bool): Remove labels made with other settings, rather than refuse.
@@ -110,7 +110,7 @@ def make_pseudo_labels(model: nn.Module,
             checkpoint; ``out_dir`` must not overlap with them.
 
     Returns:
-        LabelSummary: The same in every process.
+        PseudoLabelSummary: The same in every process.
 
     Raises:
         FileNotFoundError: Class maps of a folder are missing.
@@ -142,7 +142,7 @@ def make_pseudo_labels(model: nn.Module,
     palette = dataset.metainfo.get('palette') or ()
     with _progress(rank == 0) as bar, LabelWriter(plan.outputs, palette, workers) as writer:
         task = bar.add_task('pseudo labels', total=len(own), completed=summary.num_kept)
-        for pixels in writer.run(_jobs(plan, dataset, pending, folder, image_ids)):
+        for pixels in writer.run(_tasks(plan, dataset, pending, folder, image_ids)):
             summary.count(pixels, written=True)
             bar.advance(task)
     summary.seconds = time.perf_counter() - start
@@ -153,7 +153,7 @@ def make_pseudo_labels(model: nn.Module,
 
 def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outputs: Mapping[str, LabelOutput],
                        sample: int = 100) -> Optional[int]:
-    """Estimate from the sizes of some images what stored class maps take at most.
+    """Estimate an upper bound of the size of stored class activation maps from some images.
 
     Args:
         dataset (ImageLabelDataset): The images and their labels.
@@ -190,7 +190,7 @@ def _check_data(dataset: Any) -> None:
 
 
 def _check_classes(model: nn.Module, dataset: ImageLabelDataset, plan: LabelPlan) -> None:
-    """Compare the classes of a model whose maps are labelled with those of the data."""
+    """Compare the classes of a model whose maps are labeled with those of the data."""
     if not plan.source.uses_model:
         return
     trained = list((getattr(model, 'dataset_meta', None) or {}).get('classes') or ())[1:]
@@ -204,7 +204,7 @@ def _check_classes(model: nn.Module, dataset: ImageLabelDataset, plan: LabelPlan
 
 
 def _paths_of(dataset: Any) -> Iterator[str]:
-    """Files and folders that a data set and those inside it read."""
+    """Return the files and folders that a data set and those inside it read."""
     for name in ('ann_file', 'label_file'):
         if isinstance(getattr(dataset, name, None), (str, os.PathLike)):
             yield str(getattr(dataset, name))
@@ -216,7 +216,7 @@ def _paths_of(dataset: Any) -> Iterator[str]:
 
 
 def _on_first_rank(action: Callable[[], None]) -> None:
-    """Let the first process act and all wait for it; if it fails, all raise its error."""
+    """Run an action in the first process while the others wait; if it fails, raise its error in all."""
     outcome: list[Optional[Exception]] = [None]
     if get_dist_info()[0] == 0:
         try:
@@ -229,9 +229,9 @@ def _on_first_rank(action: Callable[[], None]) -> None:
 
 
 def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
-                  own: Iterable[int]) -> tuple[LabelSummary, list[int]]:
+                  own: Iterable[int]) -> tuple[PseudoLabelSummary, list[int]]:
     """Count the finished label maps among ``own`` and list the others."""
-    summary, pending = LabelSummary(), []
+    summary, pending = PseudoLabelSummary(), []
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         for index, pixels in zip(own, pool.map(lambda i: folder.pixel_counts(image_ids[i]), own)):
             if pixels is None:
@@ -243,7 +243,7 @@ def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
 
 def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: Mapping[str, LabelOutput],
                    world_size: int, folder: LabelFolder) -> None:
-    """Say how large the class maps become, and warn where the disk is smaller."""
+    """Log the estimated size of the class activation maps, and warn if the disk is too small."""
     size = estimate_map_bytes(dataset, pending, outputs)
     if size is None:
         return
@@ -256,8 +256,8 @@ def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: 
               level=logging.WARNING if size > free else logging.INFO)
 
 
-def _jobs(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], folder: LabelFolder,
-          image_ids: Sequence[str]) -> Iterator[LabelJob]:
+def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], folder: LabelFolder,
+          image_ids: Sequence[str]) -> Iterator[WriteTask]:
     """Run the network and the steps on its device over the pending images."""
     image_labels = dataset.gt_labels
     for index, data in _prefetched(dataset, pending):
@@ -268,12 +268,12 @@ def _jobs(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], f
                                    'diverged, or is the checkpoint damaged?')
         batches, labels = _on_device(plan.outputs, batch)
         paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
-        yield LabelJob(image_id, batches, paths, folder.origin, labels)
+        yield WriteTask(image_id, batches, paths, folder.origin, labels)
 
 
 def _on_device(outputs: Mapping[str, LabelOutput],
                batch: LabelBatch) -> tuple[dict[str, LabelBatch], dict[str, np.ndarray]]:
-    """Run the first steps of every output; give the batches on the CPU, and the labels that are finished."""
+    """Run the first steps of every output; return the batches on the CPU, and the labels that are finished."""
     batches, labels = {}, {}
     untouched = LabelBatch(**{**vars(batch), 'inputs': None}).to('cpu')
     for name, output in outputs.items():

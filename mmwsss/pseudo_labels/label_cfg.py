@@ -1,4 +1,4 @@
-"""``label_cfg``: how class maps become pseudo labels, its short forms, and the objects that it stands for."""
+"""``label_cfg``, which describes how maps become pseudo labels: its short forms, and the objects that it builds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -138,7 +138,7 @@ class LabelOutput:
     format: str = 'png'
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the result, as JSON values."""
+        """Return all settings that determine the result, as JSON values."""
         maps = {} if self.pipeline.labeler else {'stride': self.stride, 'format': self.format}
         return {**self.pipeline.identity(), **maps}
 
@@ -173,7 +173,7 @@ class LabelPlan:
         return {name: output.format for name, output in self.outputs.items() if name != _LABELS}
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the results beside model and data, as JSON values."""
+        """Return all settings besides model and data that determine the results, as JSON values."""
         labels = self.outputs[_LABELS].identity()
         others = {name: output.identity() for name, output in self.outputs.items() if name != _LABELS}
         return {'source': self.source.identity(), **labels, 'outputs': others}
@@ -195,7 +195,7 @@ def build_outputs(label_cfg: Mapping, model: Optional[nn.Module] = None) -> dict
 
 
 def uses_workers(label_cfg: Mapping) -> bool:
-    """Tell whether a ``label_cfg`` has a dense CRF, with which worker processes beside the network pay off."""
+    """Return whether a ``label_cfg`` has a dense CRF, which makes worker processes beside the network worthwhile."""
     nodes = [label_cfg, *(label_cfg.get('outputs') or {}).values()]
     return any(str(step['type']).endswith('DenseCRF') for node in nodes for step in node.get('steps') or ())
 
@@ -252,7 +252,7 @@ def _output(name: str, node: Mapping, model: Optional[nn.Module]) -> LabelOutput
 
 def _background(test_cfg: Mapping, threshold: Optional[float], high: Optional[float], alpha: Optional[float],
                 walks: bool) -> dict:
-    """The step that fills the background, from what is given and from a config's ``test_cfg``."""
+    """Return the step that fills the background, from the arguments and from a config's ``test_cfg``."""
     if threshold is not None and alpha is not None:
         raise ValueError(f'there is one background, a threshold or background_alpha, got threshold={threshold} and '
                          f'background_alpha={alpha}')
@@ -269,7 +269,7 @@ def _background(test_cfg: Mapping, threshold: Optional[float], high: Optional[fl
 
 
 def _crf(crf: Union[str, Mapping], post: str) -> dict:
-    """The dense CRF of the labels."""
+    """Return the config of the dense CRF of the labels."""
     if not isinstance(crf, str):
         return dict(type='DenseCRF', **crf)
     _require_known('crf', crf, CRF_PRESETS)
@@ -280,7 +280,7 @@ def _crf(crf: Union[str, Mapping], post: str) -> dict:
 
 
 def _source(source: Optional[str], cams: Optional[str]) -> dict:
-    """The source, if one is named."""
+    """Return the config of the source, if one is named."""
     if cams is not None:
         return dict(source=dict(type='MapFolder', folder=str(cams)))
     if source is None:

@@ -1,4 +1,4 @@
-"""Where the class scores of pseudo labels come from: a model's maps, its segmentation, or a folder of maps."""
+"""Sources of the class scores of pseudo labels: a model's CAMs, its segmentation, or a folder of saved maps."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _SUFFIXES = ('.npz', '.npy')
 
 
 class LabelSource(ABC):
-    """Gives the maps of the classes that an image shows.
+    """Base class of the sources, which return the maps of the classes that an image shows.
 
     Attributes:
         paths (Sequence[str or PathLike]): Files and folders that are read beside the data, which nothing may overwrite.
@@ -40,7 +40,7 @@ class LabelSource(ABC):
     num_classes: int
 
     def bind(self, model: nn.Module, num_classes: int) -> None:
-        """Take the model of the run, in eval mode, and the number C of foreground classes of the data.
+        """Set the model of the run, in eval mode, and the number C of foreground classes of the data.
 
         Raises:
             TypeError: The model gives no such maps.
@@ -48,10 +48,10 @@ class LabelSource(ABC):
         self.model, self.num_classes = model, num_classes
 
     def check(self, classes: Sequence[str], image_ids: Sequence[str]) -> None:  # noqa: B027
-        """Check before anything is made that the source knows these classes and images."""
+        """Check before the run that the source has these classes and images."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the maps beside config and weights, as JSON values."""
+        """Return all settings besides config and weights that determine the maps, as JSON values."""
         return {'type': type(self).__name__}
 
     @torch.no_grad()
@@ -103,7 +103,7 @@ class LabelSource(ABC):
 
 @TASK_UTILS.register_module()
 class CAMSource(LabelSource):
-    """The class activation maps of a model, several views fused, in [0, 1] at the size of the image."""
+    """The class activation maps (CAMs) of a model, fused over views, in [0, 1] at the size of the image."""
 
     _checked = False
 
@@ -215,7 +215,7 @@ class MapFolder(LabelSource):
         """Read the maps of an image.
 
         Args:
-            image_id (str): Which.
+            image_id (str): The image.
             channels (np.ndarray): (P,) foreground channels that are wanted.
             num_classes (int): C, foreground classes of the data.
 
@@ -238,7 +238,7 @@ class MapFolder(LabelSource):
         return cams[np.searchsorted(found, channels)].astype(np.float32)
 
     def _settings(self) -> dict:
-        """What the manifest of the maps' folder says; nothing without one."""
+        """Return what the manifest of the folder says about the maps; nothing without one."""
         folder = self.directory.parent if self.directory.name == 'cams' else self.directory
         try:
             return dict(json.loads((folder / MANIFEST).read_text(encoding='utf-8'))['settings'])
@@ -246,7 +246,7 @@ class MapFolder(LabelSource):
             return {}
 
     def _find(self, image_id: str) -> Optional[Path]:
-        """The file of an image, if there is one."""
+        """Return the file of an image, if there is one."""
         try:
             paths = [path_inside(self.directory, image_id, suffix) for suffix in _SUFFIXES]
         except OutputError:
@@ -255,7 +255,7 @@ class MapFolder(LabelSource):
 
 
 def default_source(model: nn.Module) -> dict:
-    """Choose the source where none is given: what the model has, class activation maps first.
+    """Return the default source of a model: its class activation maps, or else its segmentation.
 
     Args:
         model (nn.Module): The model of the run.

@@ -24,16 +24,16 @@ from mmwsss.models.label_steps.scores import resized_scores
 from .folder import label_note
 from .label_cfg import LabelOutput
 
-__all__ = ['LabelJob', 'LabelMaker', 'LabelWriter', 'PseudoLabelError']
+__all__ = ['LabelWriter', 'PseudoLabelError', 'TaskRunner', 'WriteTask']
 
 
 class PseudoLabelError(RuntimeError):
-    """An image cannot be read, a label not be written, or a process was ended; the message says which."""
+    """An image cannot be read, a label cannot be written, or a process was killed; the message says which."""
 
 
 @dataclass(frozen=True)
-class LabelJob:
-    """One image on its way from the network to the disk.
+class WriteTask:
+    """An image whose labels have to be finished and written.
 
     Attributes:
         image_id (str): The image.
@@ -50,8 +50,8 @@ class LabelJob:
     labels: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-class LabelMaker:
-    """Finishes and writes the files of jobs.
+class TaskRunner:
+    """Finish and write the files of tasks.
 
     Args:
         outputs (Mapping[str, LabelOutput]): What to make; ``'labels'`` is one of them.
@@ -62,11 +62,11 @@ class LabelMaker:
         self.outputs = dict(outputs)
         self.palette = palette
 
-    def __call__(self, job: LabelJob) -> np.ndarray:
-        """Make and write the files of a job.
+    def __call__(self, task: WriteTask) -> np.ndarray:
+        """Finish and write the files of a task.
 
         Args:
-            job (LabelJob): The image.
+            task (WriteTask): The image.
 
         Returns:
             np.ndarray: (256,) int64, pixels of each value in the label map.
@@ -74,31 +74,31 @@ class LabelMaker:
         Raises:
             PseudoLabelError: A file cannot be written.
         """
-        labels = self._labels('labels', job)
-        others = {name: self._result(name, job) for name in self.outputs if name != 'labels'}
+        labels = self._labels('labels', task)
+        others = {name: self._result(name, task) for name in self.outputs if name != 'labels'}
         try:
-            checksums = [self._write(name, result, labels.shape, job.paths[name]) for name, result in others.items()]
+            checksums = [self._write(name, result, labels.shape, task.paths[name]) for name, result in others.items()]
             # Last: it marks the image as finished.
-            note = label_note(job.origin, labels, checksums)
-            write_label_map(labels, job.paths['labels'], self.palette, note)
+            note = label_note(task.origin, labels, checksums)
+            write_label_map(labels, task.paths['labels'], self.palette, note)
         except OSError as error:
             raise PseudoLabelError(
-                f'the label of image {job.image_id} could not be written to {job.paths["labels"]}: {error}. '
-                'Nothing half-written is left; the same command goes on from here') from error
+                f'the label of image {task.image_id} could not be written to {task.paths["labels"]}: {error}. '
+                'Nothing half-written is left; the same command resumes from here') from error
         return np.bincount(labels.ravel(), minlength=256)
 
-    def _result(self, name: str, job: LabelJob) -> Any:
-        """Labels (H, W), or a batch whose scores are the class maps."""
+    def _result(self, name: str, task: WriteTask) -> Any:
+        """Return labels (H, W), or a batch whose scores are the maps to save."""
         if self.outputs[name].pipeline.labeler is not None:
-            return self._labels(name, job)
-        pipeline, batch = self.outputs[name].pipeline, job.batches[name]
+            return self._labels(name, task)
+        pipeline, batch = self.outputs[name].pipeline, task.batches[name]
         return pipeline.run(batch, pipeline.num_model_steps)
 
-    def _labels(self, name: str, job: LabelJob) -> np.ndarray:
-        """The labels (H, W) uint8 of an output; an image without classes is background."""
-        if name in job.labels:
-            return job.labels[name]
-        batch, pipeline = job.batches[name], self.outputs[name].pipeline
+    def _labels(self, name: str, task: WriteTask) -> np.ndarray:
+        """Return the labels (H, W) uint8 of an output; an image without classes is background."""
+        if name in task.labels:
+            return task.labels[name]
+        batch, pipeline = task.batches[name], self.outputs[name].pipeline
         if not batch.present.any():
             return np.zeros(batch.size, np.uint8)
         return as_labels(pipeline.label(pipeline.run(batch, pipeline.num_model_steps)))
@@ -118,18 +118,18 @@ class LabelMaker:
 
 
 class LabelWriter:
-    """Finishes jobs, in worker processes beside the caller or at once.
+    """Finish tasks in worker processes beside the caller, or in the caller.
 
-    A context manager; on an error, jobs not yet begun are dropped.
+    This is a context manager; on an error, tasks that have not begun are dropped.
 
     Args:
-        outputs (Mapping[str, LabelOutput]): What to make; see :class:`LabelMaker`.
+        outputs (Mapping[str, LabelOutput]): What to make; see :class:`TaskRunner`.
         palette (Sequence): RGB colors of the label maps.
         workers (int): Worker processes; with 0, the caller does the work.
     """
 
     def __init__(self, outputs: Mapping[str, LabelOutput], palette: Sequence, workers: int = 0) -> None:
-        self._make = LabelMaker(outputs, palette)
+        self._make = TaskRunner(outputs, palette)
         self._workers = workers
         self._pool: Optional[ProcessPoolExecutor] = None
         self._pending: deque[Future] = deque()
@@ -144,37 +144,37 @@ class LabelWriter:
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=kind is not None)
 
-    def run(self, jobs: Iterable[LabelJob]) -> Iterator[np.ndarray]:
-        """Take jobs as they come; yield the pixel counts (256,) of each as it is finished, in order.
+    def run(self, tasks: Iterable[WriteTask]) -> Iterator[np.ndarray]:
+        """Submit tasks; yield the pixel counts (256,) of each when it is finished, in order.
 
         Raises:
             PseudoLabelError: See :meth:`write`.
         """
-        for job in jobs:
-            yield from self.write(job)
+        for task in tasks:
+            yield from self.write(task)
         yield from self.flush()
 
-    def write(self, job: LabelJob) -> Iterator[np.ndarray]:
-        """Take a job; yield the pixel counts (256,) of the jobs that are finished by now, in order.
+    def write(self, task: WriteTask) -> Iterator[np.ndarray]:
+        """Submit a task; yield the pixel counts (256,) of the tasks that are finished by now, in order.
 
         Raises:
             PseudoLabelError: A file could not be written, or a worker was killed; the message says which.
         """
         if not self._pool:
-            yield self._make(job)
+            yield self._make(task)
             return
-        self._pending.append(self._submit(job))
+        self._pending.append(self._submit(task))
         while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
             yield self._next()
 
     def flush(self) -> Iterator[np.ndarray]:
-        """Wait for the jobs under way; yield their pixel counts (256,)."""
+        """Wait for the pending tasks; yield their pixel counts (256,)."""
         while self._pending:
             yield self._next()
 
-    def _submit(self, job: LabelJob) -> Future:
+    def _submit(self, task: WriteTask) -> Future:
         try:
-            return self._pool.submit(_work, job)
+            return self._pool.submit(_work, task)
         except BrokenProcessPool as error:
             raise _worker_died() from error
 
@@ -191,7 +191,7 @@ def as_labels(labels: Tensor) -> np.ndarray:
 
 
 def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:
-    """Planes (P or 1 + P, H, W) to save, and their channels.
+    """Return the planes (P or 1 + P, H, W) to save, and their channels.
 
     Raises:
         ValueError: There are several background levels.
@@ -205,7 +205,7 @@ def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:
 
 
 def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
-    """Maps (P, H, W) averaged down to a fraction of their size, rounded up."""
+    """Average maps (P, H, W) down to a fraction of their size, rounded up."""
     if stride == 1 or not len(cams):
         return cams
     size = [-(-side // stride) for side in cams.shape[1:]]
@@ -213,12 +213,12 @@ def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
 
 
 def _worker_died() -> PseudoLabelError:
-    return PseudoLabelError('a labelling process was ended from outside, perhaps for want of memory: the same '
+    return PseudoLabelError('a labeling process was ended from outside, perhaps for want of memory: the same '
                             'command goes on from here, with --workers 1 or 0 it needs less')
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:
-    """Fresh processes: forking one that has threads or a GPU context is not safe."""
+    """Return a context that starts fresh processes: forking one with threads or a GPU context is not safe."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context('forkserver' if 'forkserver' in methods else 'spawn')
     if 'forkserver' in methods:
@@ -226,10 +226,10 @@ def _worker_context() -> multiprocessing.context.BaseContext:
     return context
 
 
-_worker_make: Optional[LabelMaker] = None
+_worker_make: Optional[TaskRunner] = None
 
 
-def _start_worker(make: LabelMaker) -> None:
+def _start_worker(make: TaskRunner) -> None:
     """Set up a worker process; each uses one core."""
     global _worker_make
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -239,12 +239,12 @@ def _start_worker(make: LabelMaker) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one it works for is gone: a killed one cannot tell its workers."""
+    """End this process when its parent has ended: a killed parent cannot stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _work(job: LabelJob) -> np.ndarray:
-    return _worker_make(job)
+def _work(task: WriteTask) -> np.ndarray:
+    return _worker_make(task)

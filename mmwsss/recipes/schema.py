@@ -124,7 +124,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Name of the default output folder: ``<method>_<file name>``."""
+        """The name of the default output folder, ``<method>_<file name>``."""
         path = Path(self.path)
         return f'{path.parent.name}_{path.stem}'
 
@@ -270,11 +270,11 @@ def _read_stage(item: dict[str, Any], where: str) -> Stage:
     missing = [key for key in ('name', 'kind') if not item.get(key)]
     if missing:
         raise RecipeError(f'{where} has no {" and no ".join(missing)}')
-    kinds = STAGES.module_dict
-    if item['kind'] not in kinds:
-        raise RecipeError(f'{where}: kind must be one of {", ".join(sorted(kinds))}, got {item["kind"]!r}'
-                          f'{closest(item["kind"], kinds)}')
-    stage_class = kinds[item['kind']]
+    stage_classes = STAGES.module_dict
+    if item['kind'] not in stage_classes:
+        raise RecipeError(f'{where}: kind must be one of {", ".join(sorted(stage_classes))}, got {item["kind"]!r}'
+                          f'{closest(item["kind"], stage_classes)}')
+    stage_class = stage_classes[item['kind']]
     keys = [entry.name for entry in fields(stage_class)]
     _check_keys(item, keys, f'{where} ({item["kind"]})')
     for key in stage_class.required:

@@ -1,4 +1,4 @@
-"""Several processes with and without accelerators: the one place that chooses the backend.
+"""Start distributed runs with and without accelerators, and choose the backend.
 
 mmengine starts distributed runs for accelerators only: it selects a CUDA device for each process and
 gives the model wrapper a device number. On a machine without one, :func:`prepare_distributed` starts
@@ -30,7 +30,7 @@ VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> bool:
-    """Make a config's distributed run work on the machine at hand; call it before the Runner is built.
+    """Prepare a distributed run on a machine with or without accelerators; call it before the Runner is built.
 
     With an accelerator, or without a launcher, the config stays as it is. Without one, the backend
     becomes gloo, the model wrapper loses its device number, and the process group is started.
@@ -66,7 +66,7 @@ def prepare_distributed(cfg: Config, launcher: str) -> bool:
 
 
 def _leave_process_group() -> None:
-    """End gloo's threads, which the group joins when nothing (a model's wrapper, say) refers to it any more."""
+    """Destroy the process group to end the threads of gloo, after releasing what still refers to the group."""
     gc.collect()
     if torch_dist.is_initialized():
         torch_dist.destroy_process_group()
@@ -74,7 +74,7 @@ def _leave_process_group() -> None:
 
 
 def _check_gpu_count() -> None:
-    """Say so where more processes than GPUs were started, before CUDA does in its own words."""
+    """Refuse to start more processes than GPUs, with a clearer error than that of CUDA."""
     local_rank = int(os.environ.get('LOCAL_RANK', 0))
     if torch.cuda.is_available() and local_rank >= torch.cuda.device_count():
         raise ValueError(
@@ -83,7 +83,7 @@ def _check_gpu_count() -> None:
 
 
 def _cpu_wrapper(cfg: Config) -> dict:
-    """Give the model wrapper's config, mmengine's default one without a device number."""
+    """Return the config of the model wrapper, by default that of mmengine, without a device number."""
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

@@ -1,4 +1,4 @@
-"""Errors that the user can mend, and how a tool ends with one."""
+"""Errors that the user can fix, and how a tool reports them."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ __all__ = ['UserError', 'run_tool']
 
 
 class UserError(ValueError):
-    """An error in what the user gave; its message names the culprit and the way out in one line."""
+    """An error in the user's input; its message names the cause and the remedy in one line."""
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Run a tool's main function and end the process as its outcome demands.
+    """Run the main function of a tool and report errors of the user without a traceback.
 
     A :class:`UserError` or a missing file ends with one line on the error output and exit code 2, without a traceback.
-    With ``MMWSSS_DEBUG=1`` in the environment the traceback is shown. Every other error passes.
+    With ``MMWSSS_DEBUG=1`` in the environment the traceback is shown. Other errors are raised unchanged.
 
     Args:
         main (Callable): Takes no arguments.

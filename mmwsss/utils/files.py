@@ -23,7 +23,7 @@ def atomic_path(dst: Union[str, os.PathLike]) -> Iterator[Path]:
     ``dst`` stays as it was.
 
     Args:
-        dst (str or PathLike): Where the finished file shall stand.
+        dst (str or PathLike): Path of the finished file.
 
     Yields:
         Path: Where to write. The file does not exist yet.
@@ -47,7 +47,7 @@ def atomic_path(dst: Union[str, os.PathLike]) -> Iterator[Path]:
         yield tmp
         if not tmp.exists():
             raise FileNotFoundError(
-                f'nothing was written for {dst}: write to the path that atomic_path gives')
+                f'nothing was written for {dst}: write to the path that atomic_path yields')
         os.replace(tmp, dst)
     finally:
         tmp.unlink(missing_ok=True)

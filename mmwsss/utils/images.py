@@ -1,4 +1,4 @@
-"""Pictures on disk: their size, and whether they can be read.
+"""Read the size of pictures on disk and check whether they can be read.
 
 One convention holds everywhere: a photograph has the size and the orientation in which it is displayed, as its EXIF
 data say. mmcv decodes photographs in this way, so class activation maps and label maps have this size, too. Label maps
@@ -37,7 +37,7 @@ def image_size(path: Union[str, os.PathLike]) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             if image.format == 'TIFF':
-                image.load()  # Pillow turns these itself; whether before or after decoding depends on its version
+                image.load()  # Pillow rotates these images itself, before or after decoding, depending on its version.
             width, height = image.size
             orientation = image.getexif().get(_ORIENTATION)
     except _ERRORS as error:

@@ -1,4 +1,4 @@
-"""How much memory a piece of code needs at its peak."""
+"""Measure the peak memory of a piece of code."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class PeakMemory:
 
     @property
     def mib(self) -> float:
-        """The same in MiB."""
+        """The peak in MiB."""
         return self.bytes / 2**20
 
 

@@ -1,4 +1,4 @@
-"""Phrases that error messages share."""
+"""Phrases that are shared by error messages."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -41,11 +41,11 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def refuse_old_keys(owner: str, given: Mapping, renamed: Mapping[str, str]) -> None:
-    """Refuse config keys that have another name by now.
+    """Refuse config keys that have been renamed.
 
     Args:
-        owner (str): Whose keys they are, such as ``'CAMClassifier'``.
-        given (Mapping): What the config says.
+        owner (str): Name of the class that has the keys, such as ``'CAMClassifier'``.
+        given (Mapping): The arguments in the config.
         renamed (Mapping[str, str]): Old key -> what to write instead.
 
     Raises:

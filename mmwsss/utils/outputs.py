@@ -1,4 +1,4 @@
-"""Where files may be written: never over, around or inside what a run reads."""
+"""Check where files may be written: never over, around or inside what a run reads."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ FILES = 'mmwsss_files.json'
 
 
 class OutputError(ValueError):
-    """Writing there could destroy what somebody else has written; the message says what and the way out."""
+    """An output could overwrite files that are not ours; the message names them and the remedy."""
 
 
 def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifest: Optional[str] = None,
@@ -54,10 +54,10 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
 
 
 def claim_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> None:
-    """Check that a folder may be written to: new, empty, or with nothing in it but what an earlier run has sealed.
+    """Check that a folder is new, is empty, or contains only files that an earlier run has sealed.
 
-    Nothing is changed. For folders that others fill, such as the predictions of mmseg's metric; :func:`seal_folder`
-    follows when the files are written.
+    The folder is not changed. Use this function for folders that other code fills, such as the predictions of mmseg's
+    metric, and call :func:`seal_folder` when the files are written.
 
     Args:
         folder (str or PathLike): The folder.
@@ -83,7 +83,7 @@ def claim_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: s
 
 
 def seal_folder(folder: PathLike) -> None:
-    """List all files of a folder with their hashes, so that :func:`claim_folder` knows them for ours.
+    """List all files of a folder with their hashes, so that :func:`claim_folder` recognizes them.
 
     Args:
         folder (str or PathLike): A folder that was claimed before.
@@ -92,7 +92,7 @@ def seal_folder(folder: PathLike) -> None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of all files below a folder but the manifest, by relative path."""
+    """Return the SHA-256 of all files below a folder except the manifest, by relative path."""
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob('*')) if path.is_file() and path != folder / FILES}
 
@@ -124,7 +124,7 @@ def path_inside(folder: PathLike, name: str, suffix: str = '') -> Path:
 
 
 def _relation(output: PathLike, path: PathLike) -> str:
-    """How an output relates to an existing input, in words; empty if they have nothing in common."""
+    """Return how an output relates to an existing input, as part of a message; empty if they are unrelated."""
     own, other = _identities(output), _identities(path)
     if own[0] is not None and own[0] == other[0]:
         return 'is the same as'
@@ -136,7 +136,7 @@ def _relation(output: PathLike, path: PathLike) -> str:
 
 
 def _identities(path: PathLike) -> list[Optional[tuple[int, int]]]:
-    """Device and inode of what a path leads to and of the folders around it, from the inside; None for missing ones."""
+    """Return device and inode of a path and of its parent folders, innermost first; None for missing ones."""
     real = Path(os.path.realpath(path))
     found: list[Optional[tuple[int, int]]] = []
     for place in (real, *real.parents):

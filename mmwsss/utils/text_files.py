@@ -85,7 +85,7 @@ def parse_json(text: str, origin: str) -> Any:
 
 
 class _RefusedError(Exception):
-    """Content that is valid for Python's parser and ambiguous for us."""
+    """JSON content that Python's parser accepts but that is ambiguous."""
 
 
 def _object_of(pairs: list) -> dict:

@@ -1,1 +1,1 @@
-"""How the small backbones of the sample configs are pretrained."""
+"""Pretraining of the small backbones of the sample configs."""

@@ -34,7 +34,7 @@ def show_progress(items: Iterable, total: int) -> Iterable:
 
 
 def main() -> None:
-    """Make the set and say what is in it."""
+    """Make the set and print its content."""
     args = parse_args()
     console = Console()
     try:

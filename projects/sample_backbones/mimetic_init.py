@@ -1,4 +1,4 @@
-"""Start of a small transformer that lets it learn from little data."""
+"""Initialization of a small transformer for training on little data."""
 
 import torch
 from mmengine.hooks import Hook

@@ -15,7 +15,7 @@ __all__ = ['CPUBFloat16OptimWrapper', 'MuonAdamW', 'orthogonalize']
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Push the singular values of a matrix towards 1 with quintic Newton-Schulz iterations.
+    """Push the singular values of a matrix toward 1 with quintic Newton-Schulz iterations.
 
     Args:
         matrix: (M, N), of any scale.
@@ -35,9 +35,9 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 @OPTIMIZERS.register_module()
 class MuonAdamW(Optimizer):
-    """Let a small network learn in fewer iterations than AdamW alone.
+    """Train with Muon and AdamW, which needs fewer iterations than AdamW alone.
 
-    Parameters with two dimensions of at least ``min_dim`` each follow Muon (momentum, then orthogonalised; scaled so
+    Parameters with two dimensions of at least ``min_dim`` each follow Muon (momentum, then orthogonalized; scaled so
     that its update has AdamW's usual size, which lets both share one learning rate); all others follow AdamW.
 
     Args:

@@ -132,7 +132,7 @@ def test_a_missing_start_is_an_error(cfg: Config, tmp_path: Path, prefix: str):
         init_model(cfg)
     init_model(cfg, path)  # the start is not needed
     cfg.model.init_cfg.checkpoint = 'mmwsss://none'
-    with pytest.raises(ValueError, match='init_cfg names a checkpoint that is not there: .*mmwsss://vit-micro'):
+    with pytest.raises(ValueError, match='init_cfg names a checkpoint that does not exist: .*mmwsss://vit-micro'):
         init_model(cfg)
 
 

@@ -11,7 +11,7 @@ from mmwsss.models import DenseCRF, LabelBatch
 from mmwsss.models.label_steps import CRF_PRESETS, label_probabilities
 from mmwsss.pseudo_labels import PseudoLabelError, expand_short_forms
 from mmwsss.pseudo_labels.label_cfg import build_outputs
-from mmwsss.pseudo_labels.writer import LabelJob, LabelWriter
+from mmwsss.pseudo_labels.writer import LabelWriter, WriteTask
 
 SIZE = (24, 30)
 VALUES = np.array([0, 1, 5])
@@ -32,12 +32,12 @@ def cams() -> np.ndarray:
 
 
 def make_job(folder: Path, outputs: dict, pixels: np.ndarray, cams: np.ndarray, name: str = 'a',
-             channels: tuple = (0, 4)) -> LabelJob:
+             channels: tuple = (0, 4)) -> WriteTask:
     """The job of an image of which the classes 1 and 5 of six are present."""
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     batch = LabelBatch.from_maps(image, torch.from_numpy(cams)[None], torch.tensor(channels), 6, image_ids=(name, ))
     paths = {key: folder / key / f'{name}.{output.format}' for key, output in outputs.items()}
-    return LabelJob(name, dict.fromkeys(outputs, batch), {**paths, 'labels': folder / f'{name}.png'})
+    return WriteTask(name, dict.fromkeys(outputs, batch), {**paths, 'labels': folder / f'{name}.png'})
 
 
 def write(folder: Path, pixels: np.ndarray, cams: np.ndarray, workers: int = 0, channels: tuple = (0, 4),
@@ -132,7 +132,7 @@ def test_labels_that_are_finished_are_taken(tmp_path: Path, pixels: np.ndarray, 
     labels = np.random.default_rng(0).integers(0, 3, SIZE).astype(np.uint8)
     job = make_job(tmp_path, outputs, pixels, cams)
     with LabelWriter(outputs, [(0, 0, 0)]) as writer:
-        list(writer.write(LabelJob('a', {}, job.paths, labels={'labels': labels})))
+        list(writer.write(WriteTask('a', {}, job.paths, labels={'labels': labels})))
     np.testing.assert_array_equal(read_label_map(tmp_path / 'a.png'), labels)
 
 
@@ -180,7 +180,7 @@ def test_workers_write_the_same_files(tmp_path: Path, pixels: np.ndarray, cams: 
 def test_a_failure_names_the_image_and_leaves_nothing(tmp_path: Path, pixels: np.ndarray, cams: np.ndarray,
                                                       workers: int):
     (tmp_path / 'file').write_text('in the way of a folder')
-    with pytest.raises(PseudoLabelError, match='label of image a could not be written to .*file/a.png.*goes on'):
+    with pytest.raises(PseudoLabelError, match='label of image a could not be written to .*file/a.png.*resumes'):
         write(tmp_path / 'file', pixels, cams, workers)
     with pytest.raises(ValueError, match='image a: the dense CRF got scores that are NaN or infinite'):
         write(tmp_path, pixels, np.where(cams > .4, np.nan, cams).astype(np.float32), workers, post='crf')

@@ -1,4 +1,4 @@
-"""What the plain arrangements of the benchmarks keep: the attention of every head and layer."""
+"""Attention of every head and layer, which the plain implementations in the benchmarks store."""
 
 from dataclasses import dataclass
 from typing import ClassVar

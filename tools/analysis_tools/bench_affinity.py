@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def plain_affinity(features: Tensor) -> Tensor:
-    """Give affinities (B, P, N_from) of features (B, C, h, w), both cells of all pairs gathered."""
+    """Compute affinities (B, P, N_from) of features (B, C, h, w) by gathering both cells of all pairs."""
     own, partners = pair_indices(features.shape[-2:], RADIUS, features.device)
     flat = features.flatten(2)
     ends = flat.index_select(2, partners.flatten()).unflatten(2, partners.shape)
@@ -53,7 +53,7 @@ def plain_affinity(features: Tensor) -> Tensor:
 
 
 def loss_and_gradient(affinity_fn: Callable[[Tensor], Tensor], features: Tensor, labels: Tensor) -> Results:
-    """Run both passes of the loss; give the loss and the gradient of the features."""
+    """Run both passes of the loss; return the loss and the gradient of the features."""
     features = features.detach().requires_grad_()
     loss = PairAffinityLoss()(affinity_fn(features), pair_labels(labels, RADIUS))
     loss.backward()

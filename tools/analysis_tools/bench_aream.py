@@ -1,7 +1,7 @@
 """Compare AReAM's iteration with a plain arrangement of the same: peak memory, time, losses, gradients.
 
 The plain arrangement keeps what every head of every layer computes, products before softmax and probabilities, stacks
-and averages it afterwards, as code that was released for such methods does.
+and averages it afterward, as code that was released for such methods does.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Compare MCTformer's class maps of an image with a plain arrangement of them: images a second, peak memory, result.
 
 The plain arrangement sends the image and its mirror image through the network one after the other, keeps the attention
-of every head and layer, stacks and averages it afterwards, repeats the affinity for every class, and enlarges the maps
+of every head and layer, stacks and averages it afterward, repeats the affinity for every class, and enlarges the maps
 of all classes. Weights are random. Rounds alternate between the two, so that whatever else the machine does hits both.
 """
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from mmwsss.apis import expand_short_forms
 from mmwsss.models.label_steps import CRF_PRESETS, LabelBatch
 from mmwsss.pseudo_labels.label_cfg import LabelOutput, build_outputs
-from mmwsss.pseudo_labels.writer import LabelJob, LabelWriter
+from mmwsss.pseudo_labels.writer import LabelWriter, WriteTask
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], channels: int)
     return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, channels)
 
 
-def jobs(out: Path, args: argparse.Namespace, outputs: dict[str, LabelOutput], count: int) -> Iterator[LabelJob]:
+def jobs(out: Path, args: argparse.Namespace, outputs: dict[str, LabelOutput], count: int) -> Iterator[WriteTask]:
     """Yield what the network would leave of each image."""
     rng = np.random.default_rng(0)
     for index in range(count):
@@ -50,7 +50,7 @@ def jobs(out: Path, args: argparse.Namespace, outputs: dict[str, LabelOutput], c
         maps = torch.from_numpy(np.ascontiguousarray(maps.transpose(2, 0, 1)))[None]
         batch = LabelBatch.from_maps(image, maps, torch.arange(args.present), 20)
         paths = {name: out / name / f'{index}.{output.format}' for name, output in outputs.items()}
-        yield LabelJob(str(index), dict.fromkeys(outputs, batch), paths, 'benchmark')
+        yield WriteTask(str(index), dict.fromkeys(outputs, batch), paths, 'benchmark')
 
 
 def images_per_second(folder: Path, args: argparse.Namespace, workers: int) -> float:

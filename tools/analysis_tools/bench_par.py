@@ -1,4 +1,4 @@
-"""Compare PixelAdaptiveRefinement with arrangements that copy every neighbour: time, peak memory and difference."""
+"""Compare PixelAdaptiveRefinement with arrangements that copy every neighbor: time, peak memory and difference."""
 
 import argparse
 import time
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def gather_by_index(planes: Tensor) -> Tensor:
-    """Copy the 48 neighbours of every pixel with one index table. (B, M, 48, H, W)."""
+    """Copy the 48 neighbors of every pixel with one index table. (B, M, 48, H, W)."""
     height, width = planes.shape[-2:]
     offsets = torch.tensor(OFFSETS, device=planes.device)
     rows = (torch.arange(height, device=planes.device) + offsets[:, :1]).clamp_(0, height - 1)
@@ -44,7 +44,7 @@ def gather_by_index(planes: Tensor) -> Tensor:
 
 
 def stack_slices(planes: Tensor) -> Tensor:
-    """Copy the 48 neighbours of every pixel by padding, slicing and stacking. (B, M, 48, H, W)."""
+    """Copy the 48 neighbors of every pixel by padding, slicing and stacking. (B, M, 48, H, W)."""
     height, width = planes.shape[-2:]
     padded = F.pad(planes, (REACH, ) * 4, mode='replicate')
     return torch.stack([padded[..., REACH + dy:REACH + dy + height, REACH + dx:REACH + dx + width]
@@ -52,7 +52,7 @@ def stack_slices(planes: Tensor) -> Tensor:
 
 
 def convolve_one_hot(planes: Tensor) -> Tensor:
-    """Copy the 48 neighbours of every pixel by a convolution with one-hot kernels per dilation."""
+    """Copy the 48 neighbors of every pixel by a convolution with one-hot kernels per dilation."""
     batch, channels, height, width = planes.shape
     kernels = torch.zeros(8, 1, 3, 3, device=planes.device)
     for index, (dy, dx) in enumerate(STEPS):
@@ -62,16 +62,16 @@ def convolve_one_hot(planes: Tensor) -> Tensor:
     return torch.cat(copies, dim=1).view(batch, channels, len(OFFSETS), height, width)
 
 
-def refine_copies(images: Tensor, masks: Tensor, iters: int, neighbours: Callable) -> Tensor:
-    """Refine with all neighbours copied, image and masks alike, in whole-tensor operations."""
-    values = neighbours(images)
+def refine_copies(images: Tensor, masks: Tensor, iters: int, neighbors: Callable) -> Tensor:
+    """Refine with all neighbors copied, image and masks alike, in whole-tensor operations."""
+    values = neighbors(images)
     scaled = (values - images.unsqueeze(2)).abs() / (values.std(2, keepdim=True) + 1e-8) / 0.3
     color = (-scaled**2).mean(1, keepdim=True)
     distance = torch.tensor(OFFSETS, dtype=images.dtype, device=images.device).norm(dim=1)
     position = -(distance / (distance.std() + 1e-8) / 0.3)**2
     weights = color.softmax(2) + 0.01 * position.softmax(0).view(1, 1, -1, 1, 1)
     for _ in range(iters):
-        masks = (neighbours(masks) * weights).sum(2)
+        masks = (neighbors(masks) * weights).sum(2)
     return masks
 
 
@@ -103,9 +103,9 @@ def benchmark_par(args: argparse.Namespace) -> list[dict]:
     masks = torch.rand(args.batch, args.planes, args.size, args.size, generator=generator).to(device)
     par = PixelAdaptiveRefinement(DILATIONS, args.iters)
     rows = {'PixelAdaptiveRefinement': partial(par, images, masks)}
-    for name, neighbours in (('by index', gather_by_index), ('slices stacked', stack_slices),
+    for name, neighbors in (('by index', gather_by_index), ('slices stacked', stack_slices),
                              ('one-hot convolutions', convolve_one_hot)):
-        rows[f'48-fold gather, {name}'] = partial(refine_copies, images, masks, args.iters, neighbours)
+        rows[f'48-fold gather, {name}'] = partial(refine_copies, images, masks, args.iters, neighbors)
     results, ours = [], rows['PixelAdaptiveRefinement']()
     for (name, function), seconds in zip(rows.items(), best_times(list(rows.values()), device, args.repeats)):
         with peak_memory(device) as peak:

@@ -2,7 +2,7 @@
 
 The plain arrangement runs every pass on its own: three no-gradient passes for class maps, the decoder included; the
 main image; both global views for the student and again for the teacher; the local views. It refines pseudo labels by
-threshold and image, and copies neighbours 48-fold.
+threshold and image, and copies neighbors 48-fold.
 """
 
 import argparse

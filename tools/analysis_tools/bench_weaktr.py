@@ -115,7 +115,7 @@ def measure(run: Callable[[], dict], args: argparse.Namespace) -> tuple[float, f
 
 
 def row(name: str, plain: Sequence[float], ours: Sequence[float], difference: str = '') -> list[str]:
-    """Lay out memory and time of both ways."""
+    """Build a row with memory and time of both ways."""
     cells = [name]
     for one, other, digits in zip(plain, ours, (0, 2)):
         cells += [f'{one:.{digits}f}', f'{other:.{digits}f}', f'{one / other:.2f}' if other > 0 else '-']

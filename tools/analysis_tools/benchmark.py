@@ -6,7 +6,7 @@
     benchmark.py CONFIG --baseline CONFIG2    both in turns, and the ratio; where they have the same weights, also
                                               how far losses and gradients (or CAMs) are apart
 
-The data is prepared beforehand and not part of what is measured. Without data on disk, generated images go
+The data is prepared beforehand and is not measured. Without data on disk, generated images go
 through the config's own pipeline.
 """
 
@@ -85,7 +85,7 @@ def seed_all(seed: int) -> None:
 
 
 def find_pipeline(dataset: dict) -> list:
-    """Give the pipeline of a dataset config, the outermost wrapper's that has one.
+    """Return the pipeline of a dataset config, which is that of the outermost wrapper with a pipeline.
 
     Raises:
         ValueError: There is none.
@@ -99,7 +99,7 @@ def find_pipeline(dataset: dict) -> list:
 
 
 def number_of_classes(model: nn.Module) -> int:
-    """Give C, the foreground classes of a model."""
+    """Return C, the number of foreground classes of a model."""
     head = getattr(model, 'cam_head', None)
     return head.num_classes if head is not None else model.decode_head.num_classes - 1
 
@@ -129,7 +129,7 @@ def generated_samples(cfg: Config, args: argparse.Namespace, split: str, count: 
 
 
 def prepare_data(cfg: Config, args: argparse.Namespace, model: nn.Module) -> dict:
-    """Give one collated batch, from the disk or generated."""
+    """Return one collated batch, read from the disk or generated."""
     split = 'train' if args.task == 'train' else 'val'
     loader = cfg[f'{split}_dataloader']
     count = args.batch_size or (loader.get('batch_size', 1) if args.task == 'train' else 1)
@@ -143,7 +143,7 @@ def prepare_data(cfg: Config, args: argparse.Namespace, model: nn.Module) -> dic
 
 
 def named_configs(config: str, baseline: Optional[str]) -> list[tuple[str, str]]:
-    """Give each config's path a short name that tells it from the other."""
+    """Return the paths of both configs by short names that differ."""
     if not baseline:
         return [(Path(config).stem, config)]
     names = [Path(config).stem, Path(baseline).stem]
@@ -153,7 +153,7 @@ def named_configs(config: str, baseline: Optional[str]) -> list[tuple[str, str]]
 
 
 def contestant(name: str, cfg: Config, args: argparse.Namespace) -> Contestant:
-    """Build a config's model, with weights from the seed, and what is measured of it."""
+    """Build the model of a config with weights from the seed, and the function to measure."""
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     strip_pretrained(cfg.model, keep_local=False)
     seed_all(args.seed)
@@ -180,7 +180,7 @@ def contestant(name: str, cfg: Config, args: argparse.Namespace) -> Contestant:
 
 
 def measure(sides: list[Contestant], args: argparse.Namespace) -> list[dict]:
-    """Run all sides in turns, so that what disturbs the machine disturbs each of them."""
+    """Measure all sides in turns, so that other load on the machine affects each of them."""
     seconds = {side.name: [] for side in sides}
     for index in range(args.warmup + args.rounds):
         for side in sides:
@@ -239,12 +239,12 @@ def differences(one: Contestant, other: Contestant, args: argparse.Namespace) ->
 
 
 def relative(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Give the largest absolute difference over the largest absolute value."""
+    """Return the largest absolute difference divided by the largest absolute value."""
     return float((one - other).abs().max() / one.abs().max().clamp_min(1e-12))
 
 
 def result_table(rows: list[dict], title: str) -> Table:
-    """Lay the numbers out."""
+    """Build the table of results."""
     table = Table(title=title)
     for name in ('config', 'median ms', 'fastest ms', 'per second', 'images/s', 'peak MiB'):
         table.add_column(name, justify='left' if name == 'config' else 'right', overflow='fold')
@@ -258,7 +258,7 @@ def result_table(rows: list[dict], title: str) -> Table:
 def main() -> None:
     """Measure what the command line describes."""
     args = parse_args()
-    MMLogger.get_instance('benchmark', log_level='WARNING')  # weights' initialisation is not news
+    MMLogger.get_instance('benchmark', log_level='WARNING')  # hide the log of the weights' initialization
     if args.threads:
         torch.set_num_threads(args.threads)
     sides = [contestant(name, load_config(argparse.Namespace(**{**vars(args), 'config': path})), args)

@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def mask_jobs(data: dict, folder: Path, crowd: str) -> Iterator[tuple]:
-    """Yield the jobs that are left: images with annotations and without a mask."""
+    """Yield the remaining jobs: images with annotations and without a mask."""
     indices = CocoCategories.from_instances(data).indices
     by_image = defaultdict(list)
     for annotation in data['annotations']:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Prepare PASCAL VOC 2012 with the Semantic Boundaries Dataset (SBD): trainaug masks, list and image-level labels.
 
-Runs mmseg's own ``voc_aug.py`` and completes what it leaves out. Written below ``DEVKIT/VOC2012``:
+This tool runs mmseg's ``voc_aug.py``, adds what it leaves out, and writes below ``DEVKIT/VOC2012``:
 
 * ``SegmentationClassAug/<id>.png``: index masks of SBD, and VOC's own where VOC has one (train and val);
 * ``ImageSets/Segmentation/{trainaug,aug}.txt``: sorted lists, without the images of val;
@@ -58,7 +58,7 @@ def find_script(given: Optional[Path]) -> Path:
 
 
 def check_inputs(voc: Path, sbd: Path) -> None:
-    """Raise one error that lists everything the conversion needs and does not find."""
+    """Raise one error that lists all missing inputs."""
     needed = [voc / 'JPEGImages', voc / 'SegmentationClass', voc / 'ImageSets/Segmentation/train.txt',
               voc / 'ImageSets/Segmentation/val.txt', sbd / 'dataset/cls', sbd / 'dataset/train.txt',
               sbd / 'dataset/val.txt']

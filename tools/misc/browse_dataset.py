@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Look at what a config's dataset gives a model: ``browse_dataset.py CONFIG --out-dir DIR``.
+"""Draw the samples that the dataset of a config gives a model: ``browse_dataset.py CONFIG --out-dir DIR``.
 
 One picture per image: the image as it is, with its labels, and below some draws of the pipeline, every
 view of it, with the part that is no padding framed, and the mask where there is one.
@@ -64,7 +64,7 @@ def build_dataset(cfg: Config, split: str) -> Any:
 
 
 def label_names(sample: Any, classes: tuple) -> str:
-    """Name the classes that a sample's image labels or mask say are there; ids where a class has no name."""
+    """Return the names of the classes in a sample's image labels or mask; ids of classes without a name."""
     if 'gt_label' in sample:
         present = 1 + sample.gt_label.nonzero().flatten().numpy()
     elif 'gt_sem_seg' in sample:
@@ -87,7 +87,7 @@ def view_picture(visualizer: Visualizer, view: torch.Tensor, sample: Optional[An
 
 
 def sample_cells(visualizer: Visualizer, packed: dict, palette: list, bgr: bool) -> dict[str, np.ndarray]:
-    """Give the pictures of one packed sample by title: its views, and its mask."""
+    """Return the pictures of one packed sample by title: its views, and its mask."""
     inputs, sample = packed['inputs'], packed['data_samples']
     views = inputs if isinstance(inputs, dict) else {'input': inputs}
     cells = {}
@@ -129,7 +129,7 @@ def image_sheet(visualizer: Visualizer, dataset: Any, index: int, draws: int, ce
 
 
 def is_bgr(cfg: Config) -> bool:
-    """Tell whether the pipeline hands BGR to the preprocessor, as mmcv loads images."""
+    """Return whether the pipeline passes BGR images to the preprocessor, as mmcv loads them."""
     preprocessor = cfg.get('data_preprocessor') or cfg.get('model', {}).get('data_preprocessor') or {}
     return bool(preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', True)))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Cut the backbone out of a training checkpoint: half precision, no optimizer, hash in the name.
+"""Extract the backbone of a training checkpoint: half precision, no optimizer, hash in the name.
 
 Example:
     python tools/model_converters/publish_backbone.py work_dirs/run/iter_3000.pth --safetensors \\
@@ -80,7 +80,7 @@ def save_hashed(weights: dict, meta: dict, out: Path, suffix: str = '.pth') -> P
 
 
 def main() -> None:
-    """Publish the checkpoint and say where it lies."""
+    """Publish the checkpoint and print its path."""
     args = parse_args()
     try:
         meta = dict(item.split('=', 1) for item in args.meta)

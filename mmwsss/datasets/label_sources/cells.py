@@ -1,4 +1,4 @@
-"""Cells of tag tables: names of columns, tags, and yes or no."""
+"""Parse cells of tag tables: column names, tags, and yes or no."""
 
 import re
 from collections.abc import Iterable
@@ -51,12 +51,12 @@ def is_number(cell: str) -> bool:
     return '_' not in cell
 
 
-def check_tags(tags: Iterable[str], known: Iterable[str], where: str) -> list[str]:
+def check_tags(tags: Iterable[str], known_classes: Iterable[str], where: str) -> list[str]:
     """Return tags unchanged, or refuse those that cannot be meant as names of classes.
 
     Args:
         tags (Iterable[str]): The tags of an image.
-        known (Iterable[str]): Names that are classes in any case.
+        known_classes (Iterable[str]): Names that are classes in any case.
         where (str): Place of the tags, for errors.
 
     Returns:
@@ -65,9 +65,9 @@ def check_tags(tags: Iterable[str], known: Iterable[str], where: str) -> list[st
     Raises:
         ValueError: A tag is a number other than 0, 1, 2, ..., or contains a line break or another control character.
     """
-    tags, known = list(tags), set(known)
+    tags, known_classes = list(tags), set(known_classes)
     for tag in tags:
-        if tag in known:
+        if tag in known_classes:
             continue
         if is_number(tag) and not tag.isdigit():
             raise ValueError(f'{where}: {tag!r} is a number, not the name of a class. If the table contains scores, '

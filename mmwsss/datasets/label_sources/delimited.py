@@ -28,13 +28,13 @@ class Row(NamedTuple):
         return self.cells[column] if column < len(self.cells) else ''
 
 
-def read_delimited(text: str, path: Path, known: Sequence[str]) -> tuple[list[Tags], Optional[list[str]]]:
+def read_delimited(text: str, path: Path, known_classes: Sequence[str]) -> tuple[list[Tags], Optional[list[str]]]:
     """Read the tags of a delimited text; :func:`~mmwsss.datasets.labels_from_table` describes the forms.
 
     Args:
         text (str): Content of the file.
         path (Path): The file; ``.tsv`` means tabs.
-        known (Sequence[str]): Classes that are known already; their names may be numbers.
+        known_classes (Sequence[str]): Classes that are known already; their names may be numbers.
 
     Returns:
         tuple: The entries, and the classes of a table with one column per class (None for other tables).
@@ -54,13 +54,13 @@ def read_delimited(text: str, path: Path, known: Sequence[str]) -> tuple[list[Ta
         image_column = _first_of(header, IMAGE_COLUMNS)
         if image_column is None:
             _refuse_unknown_header(rows)
-            return [_tags_from(row, 0, slice(1, None), known) for row in rows], None
+            return [_tags_from(row, 0, slice(1, None), known_classes) for row in rows], None
         tag_column = _first_of(header, TAG_COLUMNS)
         if tag_column is None:
-            return _read_class_columns(rows[0].cells, rows[1:], image_column, known)
+            return _read_class_columns(rows[0].cells, rows[1:], image_column, known_classes)
         is_last = tag_column == len(header) - 1
         columns = slice(tag_column, None if is_last else tag_column + 1)
-        return [_tags_from(row, image_column, columns, known) for row in rows[1:]], None
+        return [_tags_from(row, image_column, columns, known_classes) for row in rows[1:]], None
     except ValueError as error:
         raise ValueError(f'table of tags {path}, {error}') from error
 
@@ -70,13 +70,13 @@ def _first_of(header: Sequence[str], names: Sequence[str]) -> Optional[int]:
     return next((column for column, title in enumerate(header) if title in names), None)
 
 
-def _tags_from(row: Row, image_column: int, columns: slice, known: Sequence[str]) -> Tags:
+def _tags_from(row: Row, image_column: int, columns: slice, known_classes: Sequence[str]) -> Tags:
     """Return image and tags of a row."""
     where = f'line {row.line}'
     if image_column >= len(row.cells):
         raise ValueError(f'{where}: the row has {len(row.cells)} cells and none in the column of the image')
     tags = split_tags(';'.join(row.cells[columns]))
-    return Tags(where, row.cells[image_column], check_tags(tags, known, where))
+    return Tags(where, row.cells[image_column], check_tags(tags, known_classes, where))
 
 
 def _refuse_unknown_header(rows: Sequence[Row]) -> None:
@@ -94,14 +94,14 @@ def _refuse_unknown_header(rows: Sequence[Row]) -> None:
 
 
 def _read_class_columns(header: Sequence[str], rows: Sequence[Row], image_column: int,
-                        known: Sequence[str]) -> tuple[list[Tags], Optional[list[str]]]:
+                        known_classes: Sequence[str]) -> tuple[list[Tags], Optional[list[str]]]:
     """Read a table without a column of tags: one column per class, or one tag in each cell."""
     columns = [column for column, title in enumerate(header)
                if column != image_column and title and not is_background(title)]
     cells = [(row, column, row.get(column)) for row in rows for column in columns if row.get(column)]
     neither = [entry for entry in cells if truth_of(entry[2]) is None]
     if not cells or len(neither) == len(cells) and not any(is_number(cell) for _, _, cell in cells):
-        return [_tags_from(row, image_column, slice(image_column + 1, None), known) for row in rows], None
+        return [_tags_from(row, image_column, slice(image_column + 1, None), known_classes) for row in rows], None
     if neither:
         row, column, cell = neither[0]
         raise ValueError(f'line {row.line}, column {header[column]!r}: {cell!r} is neither yes nor no. A table with '

@@ -58,16 +58,16 @@ def labels_from_table(path: Union[str, os.PathLike], classes: Optional[Sequence[
     """
     path = Path(path)
     text = read_text(path, 'table of tags')
-    known = None if classes is None else read_class_names(classes)
+    known_classes = None if classes is None else read_class_names(classes)
     read = read_records if path.suffix.lower() in ('.json', '.jsonl') else read_delimited
-    entries, declared = read(text, path, known or ())
+    entries, declared = read(text, path, known_classes or ())
     found: dict[str, list[str]] = {}
     for entry in entries:
         tags = [tag for tag in entry.tags if not is_background(tag)]
         found.setdefault(_relative_id(entry, image_root, path), []).extend(tags)
     if not found:
         raise ValueError(f'table of tags {path} names no image')
-    names = known or declared or sorted({tag for tags in found.values() for tag in tags})
+    names = known_classes or declared or sorted({tag for tags in found.values() for tag in tags})
     try:
         labels = ImageLabels(read_class_names(names), found, dict(kind='table', path=str(path)))
         return labels if ids is None else labels.subset(ids)

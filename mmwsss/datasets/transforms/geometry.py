@@ -15,7 +15,7 @@ __all__ = ['RandomPlaceCrop', 'RandomScale', 'ToCoViews']
 
 @TRANSFORMS.register_module()
 class RandomScale(BaseTransform):
-    """Resize an image by a random factor, both sides alike, and masks with it by nearest neighbor.
+    """Resize an image by a random factor that is the same for both sides, and its masks by nearest neighbor.
 
     Args:
         ratio_range: Limits of the uniform draw; sizes are rounded down.
@@ -53,15 +53,15 @@ class RandomScale(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomPlaceCrop(BaseTransform):
-    """Crop a square; a smaller image is first pasted at a random place of a canvas (AFA, ToCo).
+    """Crop a square; a smaller image is first pasted at a random position on a canvas (AFA, ToCo).
 
     Masks and other maps named in ``seg_fields`` are cropped with it. Adds ``valid_box``: [y0, y1, x0, x1], the part of
     the crop that shows the image, ends exclusive.
 
     Args:
         crop_size: Side in pixels.
-        pad_value: Value of the canvas, before normalization, or its values by channel, in the image's order. With a
-            value that is not whole, as the mean color, the crop is float32.
+        pad_value: Value of the canvas, before normalization, or its values by channel, in the image's order. If a
+            value is not an integer, such as that of the mean color, the crop is float32.
         seg_pad_value: Value of the canvas of maps.
     """
 
@@ -80,7 +80,7 @@ class RandomPlaceCrop(BaseTransform):
         return np.random.randint(canvas - side + 1), np.random.randint(canvas - self.crop_size + 1)
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` by (crop_size, crop_size, 3), and maps alike; add ``valid_box``."""
+        """Replace ``img`` by (crop_size, crop_size, 3), and maps in the same way; add ``valid_box``."""
         image, size = results['img'], self.crop_size
         box, source = [], []
         for side in image.shape[:2]:
@@ -111,7 +111,7 @@ class ToCoViews(BaseTransform):
     probability 0.5 and cropped (:class:`RandomPlaceCrop`). Each of the two is then mirrored with probability 0.5 and
     changed in color on its own. The second global view is a random resized crop of the original image. As published,
     the mirroring of the main image does not mirror its valid region, and the local source is mirrored independently
-    of the main image, whose class maps decide where local views are cut: half of them are cut from mirrored places.
+    of the main image, whose class maps decide where local views are cut: half of them are cut at mirrored positions.
 
     Args:
         crop_size: Side of all three views in pixels.

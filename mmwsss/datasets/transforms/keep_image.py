@@ -1,4 +1,4 @@
-"""Keeping the decoded image for what comes after the network."""
+"""Keep the decoded image for steps that follow the network."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -12,9 +12,9 @@ __all__ = ['KeepImage']
 class KeepImage(BaseTransform):
     """Keep the image as it was decoded, before it is resized or normalized.
 
-    It stands right behind ``LoadImageFromFile``. ``PackWSSSInputs`` puts the image into the sample's meta information
-    as ``image``, where steps such as the dense CRF find it without reading the file again, from whatever storage it
-    came. With mmseg's ``PackSegInputs``, add ``'image'`` to its ``meta_keys``.
+    It follows ``LoadImageFromFile`` directly. ``PackWSSSInputs`` puts the image into the sample's meta information
+    as ``image``, where steps such as the dense CRF find it without reading the file again. With mmseg's
+    ``PackSegInputs``, add ``'image'`` to its ``meta_keys``.
 
     Required keys: ``img`` ((H, W, 3) BGR). Added keys: ``image`` ((H, W, 3) RGB, uint8).
     """

@@ -18,7 +18,7 @@ _IGNORED = 255
 
 @TRANSFORMS.register_module()
 class LoadAffinityScores(BaseTransform):
-    """Load class scores beside a strong and beside a weak background (PSA, CVPR 2018, Sec. 3.2).
+    """Load class scores with a strong and with a weak background (PSA, CVPR 2018, Sec. 3.2).
 
     They are read from ``<folder>/<image id>.npz`` (or ``.npy``) beside the image's label map, where
     ``tools/make_pseudo_labels.py --crf-alphas`` puts them.
@@ -47,7 +47,7 @@ class LoadAffinityScores(BaseTransform):
         planes, values = zip(*(read_scores(self._path(results, folder)) for folder in self.folders))
         if values[0].tolist() != values[1].tolist():
             raise ValueError(f'the maps in {self.folders[0]} have the classes {values[0].tolist()}, those in '
-                             f'{self.folders[1]} {values[1].tolist()}: make both anew, with one command')
+                             f'{self.folders[1]} {values[1].tolist()}: make both again with one command')
         height, width = results['img'].shape[:2]
         scores = np.concatenate(planes).astype(np.float32).transpose(1, 2, 0)
         if scores.shape[:2] != (height, width):
@@ -75,11 +75,11 @@ class LoadAffinityScores(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PoolAffinityLabels(BaseTransform):
-    """Turn class scores beside two backgrounds into labels of cells (PSA, CVPR 2018, Sec. 3.2).
+    """Turn class scores with two backgrounds into labels of cells (PSA, CVPR 2018, Sec. 3.2).
 
-    Scores are averaged over cells. A cell is background where that wins even as the weak one; it is of a class where
-    the class wins even against the strong background; all others, and cells without scores, which are padding, are
-    255.
+    Scores are averaged over cells. A cell is background if even the weak background has the largest score; it belongs
+    to a class if the class has the largest score even beside the strong background. All other cells are 255, and so
+    are cells without scores, which are padding.
 
     Args:
         stride: Side of a cell in pixels.
@@ -91,9 +91,9 @@ class PoolAffinityLabels(BaseTransform):
         self.eps = eps
 
     def transform(self, results: dict) -> dict:
-        """Replace ``affinity_scores`` (H, W, 2 K) by ``gt_seg_map`` (h, w) uint8: 0, 255, or the place of the class.
+        """Replace ``affinity_scores`` (H, W, 2 K) by ``gt_seg_map`` (h, w) uint8: 0, 255, or the index of the class.
 
-        Classes are numbered as they stand in the scores, from 1: only whether two are equal matters.
+        Classes are numbered from 1 in the order of the scores: it only matters whether two are equal.
 
         Raises:
             ValueError: The image does not consist of whole cells.
@@ -140,7 +140,7 @@ class StrideLabels(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadTrueMask(BaseTransform):
-    """Load the mask that a pseudo label stands for, if :class:`~mmwsss.datasets.PseudoLabelDataset` knows where it is.
+    """Load the true mask beside a pseudo label, if :class:`~mmwsss.datasets.PseudoLabelDataset` knows its path.
 
     It follows the image through mmseg's geometry and arrives in the sample as ``true_sem_seg``, which no model trains
     on. Samples without ``truth_path`` pass unchanged.

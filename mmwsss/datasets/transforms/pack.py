@@ -1,4 +1,4 @@
-"""Packing of what a pipeline gathered into model inputs and a data sample."""
+"""Pack the results of a pipeline into model inputs and a data sample."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ class PackWSSSInputs(PackSegInputs):
         """Pack one sample.
 
         Args:
-            results (dict): What the pipeline gathered.
+            results (dict): The results of the pipeline.
 
         Returns:
             dict: ``inputs`` (tensor, or dict of tensors) and ``data_samples`` (SegDataSample).

@@ -51,7 +51,7 @@ class HSVShift(BaseTransform):
 class NoiseErasing(BaseTransform):
     """Fill one random box of an image with noise that normalization turns into N(0, 1) per pixel and channel.
 
-    That is random erasing in its per-pixel mode as DeiT trains with it, where it follows the normalization. Here the
+    This is random erasing in its per-pixel mode, which DeiT applies after the normalization. Here the
     model normalizes, so the box is filled with ``mean + std * noise``. Rounding and clipping that to 8 bits would
     change some 3 % of the values (ImageNet's mean and deviation); an image that gets a box therefore becomes float32.
     Must be the last step that changes pixels.
@@ -68,7 +68,7 @@ class NoiseErasing(BaseTransform):
         max_attempts (int): How many boxes are drawn at most.
 
     Raises:
-        ValueError: ``prob`` is no probability or a range is none.
+        ValueError: ``prob`` is not in [0, 1], or a range is not increasing and positive.
     """
 
     def __init__(self,
@@ -104,7 +104,7 @@ class NoiseErasing(BaseTransform):
         return None
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img`` (H, W, C) by a float32 copy with a box of noise, or leave it alone."""
+        """Replace ``img`` (H, W, C) by a float32 copy with a box of noise, or leave it unchanged."""
         box = self._box(*results['img'].shape[:2])
         if box is not None:
             top, left, rows, cols = box

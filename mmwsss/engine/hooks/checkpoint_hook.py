@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, and loaded only where they fit."""
+"""Write the checkpoints of a run whole or not at all, and load only checkpoints that fit the model."""
 
 import logging
 import os
@@ -40,7 +40,7 @@ class AtomicLocalBackend(LocalBackend):
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
-    """mmengine's hook of the same name, made safe.
+    """mmengine's hook of the same name with safe writing and loading.
 
     * A checkpoint and ``last_checkpoint`` are written beside their final names and renamed: a full disk or a kill
       leaves the earlier ones as they were. What ``max_keep_ckpts`` does not keep is removed once the new one stands.
@@ -120,7 +120,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # of DeepSpeed
+        elif self.file_backend.isdir(path):  # DeepSpeed writes folders.
             self.file_backend.rmtree(path)
 
 

@@ -1,4 +1,4 @@
-"""Randomness of the model as a function of seed and iteration."""
+"""Seed the random generators before each iteration."""
 
 import random
 from typing import Any, Optional
@@ -22,7 +22,7 @@ class IterationSeedHook(Hook):
     resumed run draws what the uninterrupted one would have.
 
     Args:
-        seed: The run's seed if None.
+        seed: Defaults to the seed of the run.
     """
 
     def __init__(self, seed: Optional[int] = None) -> None:
@@ -31,8 +31,8 @@ class IterationSeedHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed python's, numpy's and torch's generators."""
         seed = runner.seed if self.seed is None else self.seed
-        words = np.random.SeedSequence([seed or 0, runner.iter, get_rank()]).generate_state(1)
-        value = int(words[0])
+        state = np.random.SeedSequence([seed or 0, runner.iter, get_rank()]).generate_state(1)
+        value = int(state[0])
         random.seed(value)
         np.random.seed(value)
         torch.manual_seed(value)

@@ -1,4 +1,4 @@
-"""How right the pseudo labels are that a gradient-clipped loss keeps."""
+"""Log the precision of the pseudo labels that a gradient-clipped loss keeps."""
 
 from typing import Optional
 
@@ -20,7 +20,7 @@ class KeptPrecisionHook(Hook):
     """Log the precision of pseudo labels, of all and of those not clipped, where true masks are known (WeakTr, Fig. 5).
 
     Every ``interval`` iterations two percentages are logged, means over classes (background included) of the share of a
-    class's labelled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
+    class's labeled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
     the samples as ``true_sem_seg``, which :class:`~mmwsss.datasets.transforms.LoadTrueMask` reads; it is not trained
     on. Without it, or without a :class:`~mmwsss.models.GradientClippedCrossEntropyLoss` in the model, nothing happens.
 
@@ -55,8 +55,8 @@ class KeptPrecisionHook(Hook):
         if self.every_n_train_iters(runner, self.interval) and self._counts:
             for name, counts in self._counts.items():
                 all_reduce(counts)
-                labelled, right = counts
-                share = (right[labelled > 0] / labelled[labelled > 0]).mean()
+                labeled, right = counts
+                share = (right[labeled > 0] / labeled[labeled > 0]).mean()
                 runner.message_hub.update_scalar(f'train/precision_{name}', 100 * share.item())
             self._counts = {}
 
@@ -64,8 +64,8 @@ class KeptPrecisionHook(Hook):
         """Add labels (h, w), compared with truth (h, w); ``kept`` (H, W) is of the padded crop."""
         labels, truth = (F.pad(part, (0, kept.shape[1] - part.shape[1], 0, kept.shape[0] - part.shape[0]),
                                value=self.ignore_index) for part in (labels, truth))
-        known = (truth != self.ignore_index) & (labels != self.ignore_index)
-        for name, mask in (('all', known), ('kept', known & kept)):
+        valid = (truth != self.ignore_index) & (labels != self.ignore_index)
+        for name, mask in (('all', valid), ('kept', valid & kept)):
             chosen = labels[mask].long()
             right = chosen[chosen == truth[mask]]
             counts = torch.stack([torch.bincount(part, minlength=256).double() for part in (chosen, right)])

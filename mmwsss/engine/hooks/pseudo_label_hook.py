@@ -1,4 +1,4 @@
-"""Pseudo labels of a data set, written by the run that trains the model."""
+"""Write the pseudo labels of a data set in the run that trains the model."""
 
 import random
 from collections.abc import Iterator
@@ -34,20 +34,20 @@ class PseudoLabelHook(Hook):
     each process makes its share. Training itself is not touched: neither weights nor buffers nor random states.
 
     Labels know the weights that made them. A run that was killed while it wrote, and is resumed from the checkpoint
-    of that iteration, goes on with the unfinished ones: the hook runs after the one that saves checkpoints.
+    of that iteration, continues with the unfinished ones: the hook runs after the one that saves checkpoints.
 
     Args:
         out_dir (str): Folder of the labels, relative to the run's ``work_dir``. See
-            :func:`mmwsss.apis.make_pseudo_labels` for what it gets. Labels in it that other settings or weights made
+            :func:`mmwsss.apis.make_pseudo_labels` for its content. Labels in it that other settings or weights made
             are replaced one by one; a folder that mmwsss has not written is refused.
         dataset (dict, optional): Config of an ``ImageLabelDataset``. By default that of the training data, which may
             lie inside other wrappers. The pipeline is that of the config's test data.
-        interval (int, optional): Write every so many epochs or iterations of training; never by default.
+        interval (int, optional): Write every so many epochs or iterations of training; by default never.
         by_epoch (bool): Whether ``interval`` counts epochs.
         after_train (bool): Write at the end of training.
         workers (int): Processes that run CRF and write files beside the network, per process of the run.
         label_cfg (dict, optional): How maps become labels; see :func:`mmwsss.apis.read_label_cfg`.
-        **short_forms: In place of ``label_cfg``, arguments of :func:`mmwsss.apis.expand_short_forms`; ``threshold``
+        **short_forms: Instead of ``label_cfg``, arguments of :func:`mmwsss.apis.expand_short_forms`; ``threshold``
             defaults to the model's ``test_cfg.threshold``.
 
     Raises:
@@ -87,7 +87,7 @@ class PseudoLabelHook(Hook):
         self._written: Optional[str] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check settings and data; go on with the labels of the iteration that the run is resumed from."""
+        """Check settings and data; continue the labels of the iteration from which the run is resumed."""
         model = _unwrapped(runner.model)
         label_cfg = self._label_cfg(model)
         LabelPlan(label_cfg, model, len(self._dataset(runner).classes))
@@ -112,7 +112,7 @@ class PseudoLabelHook(Hook):
             self.write(runner)
 
     def write(self, runner: Runner) -> None:
-        """Make the labels of the model as it is; does nothing if this run has made them.
+        """Make pseudo labels with the current weights; do nothing if this run has made them already.
 
         Args:
             runner (Runner): The run.
@@ -157,7 +157,7 @@ def _share(pixels: np.ndarray, value: int) -> str:
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluate in the block with the first process's buffers; then modes, buffers and random states are as before."""
+    """Use evaluation mode and the first process's buffers in the block; restore modes, buffers and random states."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     python_state, numpy_state = random.getstate(), np.random.get_state()

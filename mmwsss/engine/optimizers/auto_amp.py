@@ -1,4 +1,4 @@
-"""Mixed precision where there is an accelerator, plain training where there is none."""
+"""Choose mixed precision on an accelerator and plain training on a CPU."""
 
 from typing import Any, Optional, Union
 
@@ -16,7 +16,7 @@ __all__ = ['auto_amp_optim_wrapper']
 def auto_amp_optim_wrapper(loss_scale: Union[str, float, dict] = 'dynamic',
                            dtype: Optional[Union[str, torch.dtype]] = None,
                            **kwargs: Any) -> OptimWrapper:
-    """Make mmengine's ``AmpOptimWrapper`` on an accelerator and its plain ``OptimWrapper`` on a CPU.
+    """Build mmengine's ``AmpOptimWrapper`` on an accelerator and its plain ``OptimWrapper`` on a CPU.
 
     A config with ``optim_wrapper=dict(type='AutoAmpOptimWrapper', ...)`` thus runs everywhere; mmengine's own wrapper
     refuses CPUs. A log line says which one it is. Checkpoints of either are resumed by the other.

@@ -1,4 +1,4 @@
-"""Schedules that are functions of the step alone, and what becomes of a schedule when a run is resumed."""
+"""Schedules that depend on the step alone, and their settings when a run is resumed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ _COUNTERS = ('base_values', 'last_step', 'optimizer', 'param_name', 'verbose')
 class ClosedFormLR(LRSchedulerMixin, _ParamScheduler):
     """Learning rate that follows from the step alone.
 
-    A resumed run goes on at its step of the curve that the config describes now, with the config's base rates. With
+    A resumed run continues at its step of the curve that the config describes now, with the config's base rates. With
     the same config this is the curve of the uninterrupted run, to the last bit.
     """
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over how many steps were done, and nothing of the old curve.
+        """Load the number of finished steps, and nothing of the old curve.
 
         Args:
             state_dict (Mapping[str, Any]): From the ``state_dict`` of a schedule.

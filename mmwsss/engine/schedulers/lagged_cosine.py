@@ -23,7 +23,7 @@ def lagged_cosine(step: int,
                   lag: int = 1) -> float:
     """Return the learning rate of a 0-based epoch.
 
-    With ``t = max(step - lag, 0)``: linear from ``warmup_lr`` towards ``base_lr`` while ``t < warmup``; afterwards
+    With ``t = max(step - lag, 0)``: linear from ``warmup_lr`` toward ``base_lr`` while ``t < warmup``; afterward
     ``min_lr + (base_lr - min_lr) * (1 + cos(pi * t / total)) / 2``, which is not shifted by the warm-up and therefore
     starts below ``base_lr``.
 

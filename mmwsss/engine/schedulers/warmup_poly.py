@@ -14,7 +14,7 @@ __all__ = ['WarmupPolyLR', 'warmup_poly']
 def warmup_poly(step: int, total: int, warmup: int, warmup_ratio: float, power: float, min_ratio: float = 0.) -> float:
     """Return the factor of the base learning rate at a 0-based step (AFA and ToCo, as published in code).
 
-    Linear from ``warmup_ratio`` during the first ``warmup`` steps; afterwards ``(1 - step / total) ** power``, which is
+    Linear from ``warmup_ratio`` during the first ``warmup`` steps; afterward ``(1 - step / total) ** power``, which is
     not shifted by the warm-up and therefore starts below 1. A ``min_ratio`` squeezes that curve into [min_ratio, 1].
     """
     if step < warmup:

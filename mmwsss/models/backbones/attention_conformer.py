@@ -65,7 +65,7 @@ class AttentionConformer(ObservableBackbone, Conformer):
         return self.depths
 
     def _coupled_blocks(self) -> list[nn.Module]:
-        """The blocks after the first: a CNN part and a transformer block each."""
+        """The blocks after the first, each with a CNN part and a transformer block."""
         return [getattr(self, f'conv_trans_{i}') for i in range(2, self.depths + 1)]
 
     def encode(self, images: Tensor, request: Request) -> Features:
@@ -97,7 +97,7 @@ def _couple(block: nn.Module, cnn_map: Tensor, tokens: Tensor, grid: Sequence[in
 
 
 def _check_arch(arch: Union[str, dict]) -> None:
-    """Refuse what mmpretrain would build wrongly or answer with a bare assertion."""
+    """Refuse an ``arch`` that mmpretrain would build wrongly or refuse without a message."""
     keys = {'embed_dims', 'depths', 'num_heads', 'channel_ratio'}
     if isinstance(arch, str):
         if arch.lower() not in Conformer.arch_zoo:

@@ -29,8 +29,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
     Args:
         num_class_tokens: M, number of class tokens in front of the patch tokens. From a checkpoint with a single
             class token each of the M tokens and its position row start as a copy (MCTformer, CVPR 2022, Sec. 3).
-        class_token_std: Standard deviation of normal noise on these copies, which training otherwise has to tell apart
-            first; 0 as published.
+        class_token_std: Standard deviation of normal noise on these copies, which makes them differ from the start;
+            0 as published.
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
         raw_output: Return the residual stream of the last layer. The final norm is then not applied; its parameters
             stay for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
@@ -71,7 +71,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             self.ln1.requires_grad_(False)
 
     def init_weights(self) -> None:
-        """Initialise as mmpretrain does; several class tokens would stay identical at zero, so they are drawn."""
+        """Initialize as mmpretrain does, but draw several class tokens, which would stay identical if zero."""
         if self.num_extra_tokens > 1:
             trunc_normal_(self.cls_token, std=0.02)
         super().init_weights()

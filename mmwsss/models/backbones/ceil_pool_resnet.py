@@ -11,7 +11,7 @@ __all__ = ['CeilPoolResNet']
 
 @MODELS.register_module()
 class CeilPoolResNet(ResNet):
-    """mmseg's ``ResNet`` whose pooling rounds sizes up, as Caffe's does.
+    """mmseg's ``ResNet`` with pooling that rounds sizes up, as in Caffe.
 
     With stride 8, an edge of n pixels becomes ceil(n / 8) or one more.
 

@@ -1,4 +1,4 @@
-"""The Wide-ResNet-38 of AffinityNet and of the segmentation networks that learn from its labels."""
+"""Wide-ResNet-38, the backbone of AffinityNet and of segmentation networks that are trained on its labels."""
 
 from collections.abc import Iterator, Sequence
 from typing import Optional
@@ -34,14 +34,14 @@ class _PreActivatedUnit(nn.Module):
             self.conv_branch1 = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the unit's sum, which is not activated, and its activated input."""
+        """Return the sum of the unit before activation, and the activated input."""
         activated = F.relu(self.bn_branch2a(x), inplace=True)
         shortcut = self.conv_branch1(activated) if hasattr(self, 'conv_branch1') else x
         return shortcut + self.residual(activated), activated
 
 
 class _BasicUnit(_PreActivatedUnit):
-    """Two 3x3 convolutions."""
+    """A residual unit of two 3x3 convolutions."""
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int, stride: int,
                  dilations: Sequence[int], norm_cfg: dict) -> None:
@@ -56,7 +56,7 @@ class _BasicUnit(_PreActivatedUnit):
 
 
 class _BottleneckUnit(_PreActivatedUnit):
-    """1x1, dilated 3x3 and 1x1 convolutions that widen step by step, with dropout of channels between them."""
+    """A residual unit of 1x1, dilated 3x3 and 1x1 convolutions with increasing width and channel dropout."""
 
     def __init__(self, in_channels: int, out_channels: int, dilation: int, drop_rate: float, norm_cfg: dict) -> None:
         super().__init__(in_channels, out_channels, 1, norm_cfg)
@@ -78,8 +78,8 @@ class WideResNet38(BaseModule):
     """Wide-ResNet-38, model A1 (Wu, Shen and van den Hengel, Pattern Recognition 2019), dilated as in PSA (CVPR 2018).
 
     Pre-activated units, no pooling, no stride in the stem; convolutions have no bias. All outputs have stride 8: an
-    edge of n pixels becomes ceil(n / 8). Modules are named as in the published files of PSA. Images are RGB, of values
-    in [0, 1] normalised by ImageNet's mean and deviation.
+    edge of n pixels becomes ceil(n / 8). Modules are named as in the published files of PSA. Images are RGB with
+    values in [0, 1], normalized by the mean and standard deviation of ImageNet.
 
     The published networks were trained with every batch norm frozen: statistics by ``norm_eval``, scale and shift by
     ``norm_cfg['requires_grad']``.
@@ -129,7 +129,7 @@ class WideResNet38(BaseModule):
         """Extract features.
 
         Args:
-            x: (B, 3, H, W) normalised images.
+            x: (B, 3, H, W) normalized images.
 
         Returns:
             Activated maps of the channels ``out_channels`` at ceil(H / 8) x ceil(W / 8): the input of the fifth stage
@@ -146,7 +146,7 @@ class WideResNet38(BaseModule):
         return (*taps, F.relu(self.bn7(x), inplace=True))
 
     def train(self, mode: bool = True) -> 'WideResNet38':
-        """Switch the mode, except of what is frozen."""
+        """Set the training mode of all modules that are not frozen."""
         super().train(mode)
         for module in (self, ) if self.norm_eval else self._frozen_modules():
             for layer in module.modules():

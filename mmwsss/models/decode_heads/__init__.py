@@ -1,4 +1,4 @@
-"""Decode heads that mmseg lacks."""
+"""Decode heads that mmseg does not have."""
 
 from .deeplab import DeepLabV1Head, DeepLabV2Head, NormedLargeFOVHead
 from .large_fov import LargeFOVHead

@@ -1,4 +1,4 @@
-"""The decoders of DeepLab-V1 and V2 that WSSS methods retrain with."""
+"""Decoders of DeepLab-V1 and V2 that WSSS methods use for the final segmentation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ['DeepLabV1Head', 'DeepLabV2Head', 'NormedLargeFOVHead']
 
 @MODELS.register_module()
 class DeepLabV1Head(BaseDecodeHead):
-    """Two dilated 3x3 convolutions with bias, the second is the classifier (MCTformer's second stage).
+    """Two dilated 3x3 convolutions with bias, of which the second is the classifier (second stage of MCTformer).
 
-    Neither norm nor dropout. Weights start Xavier-uniform, biases as PyTorch draws them.
+    There is no norm and no dropout. Weights are Xavier-uniform; biases have PyTorch's default initialization.
 
     Args:
         in_channels: D, channels of the feature map.
-        channels: Width between the two; 512 in MCTformer.
-        dilation: Of both; 12 in MCTformer.
+        channels: Channels between the two convolutions; 512 in MCTformer.
+        dilation: Dilation of both convolutions; 12 in MCTformer.
         **kwargs: As in mmseg's ``BaseDecodeHead``.
     """
 
@@ -31,7 +31,7 @@ class DeepLabV1Head(BaseDecodeHead):
         self.conv_seg = nn.Conv2d(channels, self.out_channels, 3, padding=dilation, dilation=dilation)
 
     def init_weights(self) -> None:
-        """Draw the weights; ``init_cfg`` comes after."""
+        """Initialize the weights, and then apply ``init_cfg``."""
         for conv in (self.fov_conv, self.conv_seg):
             nn.init.xavier_uniform_(conv.weight)
         super().init_weights()
@@ -47,10 +47,11 @@ class NormedLargeFOVHead(BaseDecodeHead):
 
     Args:
         in_channels: D, channels of the feature map.
-        channels: Width of both; 512 in TransCAM.
-        dilation: Of the first; 12 in TransCAM.
-        dropout_ratio: Share of single values, not of channels, that is dropped before the classifier.
-        **kwargs: As in mmseg's ``BaseDecodeHead``. Kaiming initialisation by outputs unless given.
+        channels: Channels of both convolutions; 512 in TransCAM.
+        dilation: Dilation of the first convolution; 12 in TransCAM.
+        dropout_ratio: Share of values (not of channels) that are dropped before the classifier.
+        **kwargs: As in mmseg's ``BaseDecodeHead``. Weights have Kaiming initialization (``fan_out``) unless
+            ``init_cfg`` is given.
     """
 
     def __init__(self, in_channels: int, channels: int = 512, dilation: int = 12, dropout_ratio: float = 0.5,

@@ -18,7 +18,8 @@ class LargeFOVHead(BaseDecodeHead):
         in_channels: D, channels of the feature map.
         channels: Width of the dilated convolutions; 512 in ToCo.
         dilation: Their dilation; 5 in ToCo.
-        **kwargs: As in mmseg's ``BaseDecodeHead``. No dropout and PyTorch's own initialisation unless given.
+        **kwargs: As in mmseg's ``BaseDecodeHead``. Unless given, there is no dropout, and the
+            initialization is PyTorch's default.
     """
 
     def __init__(self, in_channels: int, channels: int = 512, dilation: int = 5, **kwargs) -> None:

@@ -1,4 +1,4 @@
-"""Label steps: from class maps to pseudo labels, step by step."""
+"""Label steps and labelers, which turn class activation maps (CAMs) into pseudo labels."""
 
 from .backgrounds import AlphaBackground, ConstantBackground
 from .base import Labeler, LabelStep

@@ -1,4 +1,4 @@
-"""Steps that fill the background plane."""
+"""Label steps that set the background scores."""
 
 from dataclasses import replace
 from typing import Optional
@@ -16,17 +16,17 @@ __all__ = ['AlphaBackground', 'ConstantBackground']
 
 @MODELS.register_module()
 class ConstantBackground(LabelStep):
-    """Give background the same score everywhere: a pixel is foreground where the map of a class exceeds it.
+    """Set the background to a constant score: a pixel is foreground where the CAM of a class exceeds it.
 
     Args:
         threshold (float, optional): The score, in [0, 1].
-        low (float, optional): In place of ``threshold``, the lower one of two scores, which stand side by side from
-            here on. :class:`MergeLevels` makes 255 of the pixels on which the labels of the two disagree.
-        high (float, optional): The higher one of the two.
+        low (float, optional): Instead of ``threshold``, the lower one of two scores, which become two background
+            levels. :class:`MergeLevels` makes 255 of the pixels on which the labels of the two disagree.
+        high (float, optional): The higher one of the two scores.
 
     Raises:
-        ValueError: Neither one score nor both of two are given, a score is outside [0, 1], or ``high`` is below
-            ``low``.
+        ValueError: Neither ``threshold`` alone nor ``low`` and ``high`` are given, a score is outside [0, 1], or
+            ``high`` is below ``low``.
     """
 
     gives = ('background', )
@@ -52,7 +52,7 @@ class ConstantBackground(LabelStep):
 
 @MODELS.register_module()
 class AlphaBackground(LabelStep):
-    """Give background the score ``(1 - max map) ** alpha`` (PSA, CVPR 2018, Eq. 2).
+    """Set the background to the score ``(1 - max CAM) ** alpha`` (PSA, CVPR 2018, Eq. 2).
 
     Args:
         alpha (float): Exponent, above 0; the smaller, the stronger the background.
@@ -69,18 +69,18 @@ class AlphaBackground(LabelStep):
         self.alpha = float(alpha)
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
-        """Fill the background, also that of images without classes, where it is 1."""
+        """Fill the background, which is 1 in images without classes."""
         maps = _single_level(batch, self)[:, 0, 1:]
         shown = maps.masked_fill(~batch.present[:, :, None, None], 0)
         best = shown.amax(dim=1, keepdim=True).clamp(min=0) if shown.shape[1] else maps.new_zeros(
             len(maps), 1, *maps.shape[-2:])
-        # NumPy's power: torch's differs from it in the last bit, and labels made before are to stay as they are.
+        # torch's power differs from NumPy's in the last bit; NumPy's keeps the results of earlier versions.
         background = torch.from_numpy(np.asarray((1 - best).cpu().numpy()**self.alpha)).to(maps)
         return replace(batch, scores=torch.cat([background, maps], dim=1)[:, None], has_background=True)
 
 
 def _single_level(batch: LabelBatch, step: LabelStep) -> torch.Tensor:
-    """The scores of a batch (B, 1, 1 + P, h, w).
+    """Return the scores of a batch (B, 1, 1 + P, h, w).
 
     Raises:
         ValueError: There are several background levels already.

@@ -1,4 +1,4 @@
-"""The contract of label steps and labelers."""
+"""Base classes of label steps and labelers."""
 
 import json
 from abc import ABC, abstractmethod
@@ -12,26 +12,27 @@ __all__ = ['LabelStep', 'Labeler']
 
 
 class _Described:
-    """A part of a label pipeline that says what it needs and what it is.
+    """Base class of the parts of a label pipeline.
 
     Attributes:
-        needs (tuple[str, ...]): What a batch must have before: ``'background'``, ``'inputs'`` or ``'affinity'``.
+        needs (tuple[str, ...]): What a batch must have before the part runs: ``'background'``, ``'inputs'`` or
+            ``'affinity'``.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the result, as JSON values, for the manifest of a folder of labels.
+        """Return all settings that determine the result, as JSON values, for the manifest of a label folder.
 
-        Unless a subclass says more, these are the type and all public attributes that JSON can hold. A part with
-        weights or files adds their hash.
+        By default, these are the type and all public attributes that JSON can represent. A subclass with weights or
+        files adds their hash.
         """
         public = {name: value for name, value in vars(self).items() if not name.startswith('_') and name != 'training'}
         return {'type': type(self).__name__, **{name: value for name, value in public.items() if _is_plain(value)}}
 
 
 class LabelStep(_Described, ABC):
-    """One step from class maps to pseudo labels.
+    """Base class of the steps from class activation maps (CAMs) to pseudo labels.
 
     A subclass implements :meth:`transform`, is registered in ``MODELS``, and is then available in ``label_cfg.steps``,
     in the training of ToCo, and at test time.
@@ -39,7 +40,7 @@ class LabelStep(_Described, ABC):
     Attributes:
         device (str): ``'model'``: the step runs where the network runs; ``'worker'``: offline, it runs in a worker
             process on the CPU, beside the network.
-        gives (tuple[str, ...]): What a batch has afterwards; see ``needs``.
+        gives (tuple[str, ...]): What a batch has after the step; see ``needs``.
     """
 
     device: ClassVar[Literal['model', 'worker']] = 'worker'
@@ -47,10 +48,10 @@ class LabelStep(_Described, ABC):
 
     @abstractmethod
     def transform(self, batch: LabelBatch) -> LabelBatch:
-        """Return the batch after this step; the given one stays as it is."""
+        """Return the batch after this step; the given batch is not changed."""
 
     def bind(self, model: nn.Module) -> None:
-        """Take what the step needs of the model of the run; called once, before the first batch."""
+        """Prepare the step for the model of the run; called once, before the first batch."""
 
     def __call__(self, batch: LabelBatch) -> LabelBatch:
         """Run :meth:`transform`."""
@@ -58,7 +59,7 @@ class LabelStep(_Described, ABC):
 
 
 class Labeler(_Described, ABC):
-    """The last part of a label pipeline: from scores to labels."""
+    """Base class of the last part of a label pipeline, which turns scores into labels."""
 
     needs = ('background', )
 

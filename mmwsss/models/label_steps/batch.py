@@ -1,4 +1,4 @@
-"""What flows through the steps from class maps to pseudo labels."""
+"""The batch that passes through the label steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class LabelBatch:
     Attributes:
         images (Tensor): (B, 3, H, W) RGB, uint8, or floating point in [0, 1]. The labels get this size.
         scores (Tensor): (B, T, 1 + P, h, w) floating point: background, then one plane for each class of the image. T
-            is 1 unless several background levels stand side by side. ``h`` and ``w`` may be smaller than the images.
+            is 1 unless there are several background levels. ``h`` and ``w`` may be smaller than the images.
         classes (Tensor): (B, P) long, the foreground class (0 to C - 1) of each plane after the background.
         present (Tensor): (B, P) bool, False where a plane only fills up an image that shows fewer classes than others.
         num_classes (int): C, foreground classes of the data.
@@ -29,7 +29,7 @@ class LabelBatch:
         image_ids (Sequence[str]): Ids of the images, for messages.
         inputs (Tensor, optional): (B, 3, h, w), the images as the network of the run sees them.
         affinity (Tensor, optional): (B, N, N) affinity of the ``N = h * w`` positions of the scores.
-        cache (dict): What steps keep for other steps of the same images.
+        cache (dict): Results that steps share with other steps of the same images.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ class LabelBatch:
 
     @classmethod
     def from_maps(cls, images: Tensor, maps: Tensor, classes: Tensor, num_classes: int, **others: Any) -> 'LabelBatch':
-        """Make a batch from the maps of images that all show the same number of classes.
+        """Build a batch from the maps of images that all show the same number of classes.
 
         Args:
             images (Tensor): (B, 3, H, W); see the class.
@@ -70,7 +70,7 @@ class LabelBatch:
                   boxes: Optional[Tensor] = None,
                   class_ids: Optional[Tensor] = None,
                   **others: Any) -> 'LabelBatch':
-        """Make a batch from the maps of all classes and image labels; the planes of absent classes are left out.
+        """Build a batch from the maps of all classes and image labels, without the planes of absent classes.
 
         Args:
             images (Tensor): (B, 3, H, W); see the class.
@@ -120,19 +120,19 @@ class LabelBatch:
         return LabelBatch(**{**state, 'cache': {}})
 
     def __getstate__(self) -> dict:
-        """Return plain arrays: torch would send tensors through shared memory, of which containers have little."""
+        """Return plain arrays: torch would send tensors through shared memory, which is scarce in containers."""
         state = {name: value.cpu().numpy() if isinstance(value, Tensor) else value
                  for name, value in vars(self).items()}
         return {**state, 'cache': {}}
 
     def __setstate__(self, state: dict) -> None:
-        """Turn arrays back into tensors."""
+        """Convert arrays back to tensors."""
         tensors = ('images', 'scores', 'classes', 'present', 'boxes', 'inputs', 'affinity')
         self.__dict__.update({name: torch.from_numpy(value) if name in tensors and value is not None else value
                               for name, value in state.items()})
 
 
 def _with_background(maps: Tensor) -> Tensor:
-    """Put a plane of zeros before maps (B, P, h, w): (B, 1, 1 + P, h, w)."""
+    """Add a plane of zeros before maps (B, P, h, w); return (B, 1, 1 + P, h, w)."""
     background = maps.new_zeros(len(maps), 1, *maps.shape[-2:])
     return torch.cat([background, maps], dim=1)[:, None]

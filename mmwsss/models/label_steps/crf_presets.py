@@ -1,4 +1,4 @@
-"""Published settings of the dense CRF: data, in one place."""
+"""Published settings of the dense CRF."""
 
 __all__ = ['CRF_PRESETS', 'HARD_LABEL_CRFS']
 
@@ -28,7 +28,7 @@ CRF_PRESETS: dict[str, dict] = {
     # TransCAM (JVCIR 2023), its published code: hard labels, and the segmentation of the last stage.
     'transcam_label': _setting(10, (3, 3), (50, 5, 10)),
     'transcam_seg': _setting(1, (3, 3), (32, 13, 10)),
-    # DeepLab-V2 (TPAMI 2018), as its PyTorch implementations take it.
+    # DeepLab-V2 (TPAMI 2018), as in its PyTorch implementations.
     'deeplab_v2': _setting(10, (1, 3), (67, 3, 4)),
 }
 """dict: Arguments of :class:`~mmwsss.models.DenseCRF` by name. ``*_seg`` refine the probabilities of a segmentation

@@ -46,9 +46,9 @@ class DenseCRF(LabelStep):
         bilateral_compat (float): Weight of the appearance kernel. Defaults to 4.
         stride (int): Run on the image and the probabilities averaged down to one ``stride``-th of their sides, with
             positions measured in the pixels of the original, and enlarge the result: an approximation for large images.
-        preset (str, optional): Name in :data:`CRF_PRESETS` of the settings that stand in for those not given.
+        preset (str, optional): Key of :data:`CRF_PRESETS`; its settings replace the defaults.
         winners_only (bool): As a label step, run the planes that are the largest at one pixel or more, background
-            included, among themselves, and give 0 to the others.
+            included, among themselves, and set the others to 0.
 
     Raises:
         ImportError: If pydensecrf is not installed.
@@ -94,7 +94,7 @@ class DenseCRF(LabelStep):
 
     @classmethod
     def from_preset(cls, name: str) -> 'DenseCRF':
-        """Make the CRF of a published setting.
+        """Build the CRF of a published setting.
 
         Args:
             name: Key of :data:`CRF_PRESETS`.
@@ -110,12 +110,12 @@ class DenseCRF(LabelStep):
         The kernels of an image are prepared once for all background levels and for all steps of the same settings.
 
         Raises:
-            ValueError: Colors or scores are not as they should be; the message names the image.
+            ValueError: Images are not in the expected range, or scores are not finite; the message names the image.
         """
         scores = resized_scores(batch, batch.size)
         found = torch.zeros_like(scores)
         images = _as_uint8(batch.images).permute(0, 2, 3, 1).cpu().numpy()
-        for k, image in enumerate(images):  # pydensecrf takes one image at a time
+        for k, image in enumerate(images):  # pydensecrf processes one image at a time.
             planes = batch.filled[k].nonzero().flatten()
             try:
                 refined = self._refine_levels(image, scores[k][:, planes].float().cpu().numpy(), batch, k)
@@ -157,13 +157,13 @@ class DenseCRF(LabelStep):
 
     def refine_all(self, image: Array, stacks: Sequence[np.ndarray],
                    shared: Optional[tuple[dict, int, int]] = None) -> list[np.ndarray]:
-        """Refine several probabilities of one image; its kernels, a quarter of the work, are prepared once.
+        """Refine several probability maps of one image; its kernels, a quarter of the work, are prepared once.
 
         Args:
             image: RGB, uint8. (H, W, 3).
             stacks: Probabilities or scores in [0, 1], each (K, H, W).
-            shared: A dictionary that keeps prepared kernels for further calls, and two numbers that identify the image
-                in it.
+            shared: A dictionary that caches prepared kernels for further calls, and two numbers that identify the
+                image in it.
 
         Returns:
             Marginals of each, as from a call.
@@ -188,7 +188,7 @@ class DenseCRF(LabelStep):
         return [_resized_planes(self._infer(crf, _resized_planes(probs, reduced)), size) for probs in stacks]
 
     def refine_present(self, image: Array, probs: Array, present: Array) -> Array:
-        """Refine some channels among themselves and give the others 0, which costs less than running all.
+        """Refine some channels among themselves and set the others to 0, which costs less than refining all.
 
         Args:
             image: RGB, uint8. (H, W, 3).
@@ -213,7 +213,7 @@ class DenseCRF(LabelStep):
 
     def _prepared(self, image: np.ndarray, size: tuple[int, int], classes: int,
                   shared: Optional[tuple[dict, int, int]]) -> Any:
-        """Pydensecrf's object with the pairwise terms of an image brought to ``size``."""
+        """Return the pydensecrf object with the pairwise terms of an image that is resized to ``size``."""
         store, *image_key = shared or ({}, )
         key = (*image_key, classes, self.gaussian_sxy, self.gaussian_compat, self.bilateral_sxy, self.bilateral_srgb,
                self.bilateral_compat, self.stride)
@@ -233,7 +233,7 @@ class DenseCRF(LabelStep):
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Average (H, W) or (H, W, 3) down or enlarge it bilinearly to (height, width); itself where it has that size."""
+    """Resize (H, W) or (H, W, 3) to (height, width) by averages or bilinearly; do nothing if it has that size."""
     if image.shape[:2] == size:
         return image
     shrinks = size[0] < image.shape[0] or size[1] < image.shape[1]
@@ -241,7 +241,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _resized_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize planes (K, H, W), which sum to 1 afterwards where they did before."""
+    """Resize planes (K, H, W), which sum to 1 afterward where they did before."""
     if planes.shape[1:] == size:
         return planes
     return np.stack([_resized(np.ascontiguousarray(plane, np.float32), size) for plane in planes])
@@ -271,7 +271,7 @@ def label_probabilities(labels: np.ndarray, num_labels: int, confidence: float =
 
 
 def _as_uint8(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in whole colors of 0 to 255.
+    """Return images (B, 3, H, W) as integers of 0 to 255.
 
     Raises:
         ValueError: They are floating point and not in [0, 1].

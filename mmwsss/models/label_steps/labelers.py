@@ -1,4 +1,4 @@
-"""Labelers: from scores to labels."""
+"""Labelers, which turn scores into labels."""
 
 from typing import Optional
 
@@ -33,7 +33,7 @@ class Argmax(Labeler):
 
 @MODELS.register_module()
 class MergeLevels(Labeler):
-    """Merge the labels of a low and a high background level; with one level, it does what :class:`Argmax` does.
+    """Merge the labels of a low and a high background level; with one level, the result is that of :class:`Argmax`.
 
     A pixel is foreground if it is with the high background, background if it is with the low one as well, and 255
     otherwise (two-pass pseudo labels of AFA and ToCo, CVPR 2023).
@@ -78,7 +78,7 @@ class ThresholdLabels(Labeler):
 
 
 def _largest(batch: LabelBatch) -> Tensor:
-    """Labels (B, T, H, W) of the largest plane at every background level."""
+    """Return the labels (B, T, H, W) of the largest plane at every background level."""
     scores = resized_scores(batch, batch.size)
     planes = scores.masked_fill(~batch.filled[:, None, :, None, None], float('-inf')).argmax(dim=2)
     return batch.values.gather(1, planes.flatten(1)).view_as(planes)

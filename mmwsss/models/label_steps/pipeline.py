@@ -22,19 +22,19 @@ _WAYS_OUT = dict(
 
 @MODELS.register_module()
 class LabelPipeline:
-    """Make pseudo labels of class maps: a list of steps, then a labeler.
+    """Make pseudo labels from class activation maps by a list of steps and a labeler.
 
-    The same object serves training (ToCo's iteration), testing and the making of label folders. It is no module: the
-    weights of a step's own network belong to no checkpoint and are not trained.
+    It is used in training (ToCo), in testing and to make label folders. It is not a module: the weights of a step's own
+    network are not trained and not part of checkpoints.
 
     Args:
         steps (Sequence[dict or LabelStep]): Steps or their configs, in order.
-        labeler (dict or Labeler, optional): Labeler or its config; without one the result is class maps.
-        given (Collection[str]): What batches may have before the first step; see :meth:`check`.
+        labeler (dict or Labeler, optional): Labeler or its config; without one the result is score maps.
+        given (Collection[str]): What batches have before the first step; see :meth:`check`.
 
     Raises:
-        TypeError: A part is no step, or no labeler.
-        ValueError: A part needs what no part before it gives; the message names it and the way out.
+        TypeError: A part is not a step or not a labeler.
+        ValueError: A part needs what no part before it gives; the message names the part and the remedy.
     """
 
     def __init__(self,
@@ -66,13 +66,13 @@ class LabelPipeline:
             found |= set(getattr(part, 'gives', ()))
 
     def bind(self, model: nn.Module) -> 'LabelPipeline':
-        """Let every step take what it needs of the model of the run."""
+        """Prepare every step for the model of the run."""
         for step in self.steps:
             step.bind(model)
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides about the result, as JSON values."""
+        """Return all settings that determine the result, as JSON values."""
         return {'steps': [step.identity() for step in self.steps],
                 'labeler': None if self.labeler is None else self.labeler.identity()}
 
@@ -132,7 +132,7 @@ def with_thresholds(label_cfg: Optional[Mapping], low: float, high: float) -> di
 
 def _built(part: Any, kind: type, name: str) -> Any:
     """Build a part from its config, and check that it is of a kind."""
-    # Names are ours also where the default scope of a run is mmseg's.
+    # Names refer to mmwsss even if the default scope of a run is mmseg.
     found = MODELS.build({'_scope_': 'mmwsss', **part}) if isinstance(part, dict) else part
     if not isinstance(found, kind):
         raise TypeError(f'{type(found).__name__} is no {name}: it does not derive from '

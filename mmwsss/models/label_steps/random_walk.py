@@ -1,4 +1,4 @@
-"""Scores that walk along the affinities of an AffinityNet."""
+"""Random walk of scores along the affinities of an AffinityNet."""
 
 from dataclasses import replace
 from typing import Any, Optional
@@ -23,17 +23,17 @@ __all__ = ['RandomWalk']
 
 @MODELS.register_module()
 class RandomWalk(LabelStep):
-    """Let every plane walk along the affinities of pixels that an AffinityNet sees (PSA, CVPR 2018, Sec. 3.3).
+    """Propagate scores by a random walk along the affinities of an AffinityNet (PSA, CVPR 2018, Sec. 3.3).
 
-    Without ``config`` the network is the model of the run, which then is an :class:`~mmwsss.models.AffinityNet`, and
-    the scores come from a folder of maps that were saved before. With it the step brings its own network, and follows
-    the maps of any model in the same pass.
+    Without ``config`` the network is the model of the run, which must be an :class:`~mmwsss.models.AffinityNet`, and
+    the scores come from a folder of saved maps. With ``config`` the step loads its own network and can follow any model
+    in the same pass.
 
     Args:
         beta (float, optional): Exponent of the affinities; by default the network's ``test_cfg.beta``.
         log2_steps (int, optional): Logarithm of the number of steps; by default the network's ``test_cfg.log2_steps``.
         config (str, optional): Config of an AffinityNet.
-        checkpoint (str, optional): Its weights; goes with ``config``.
+        checkpoint (str, optional): Its weights; required with ``config``.
 
     Raises:
         ValueError: Only one of ``config`` and ``checkpoint`` is given.
@@ -57,10 +57,10 @@ class RandomWalk(LabelStep):
         self._network: Optional[nn.Module] = None
 
     def bind(self, model: nn.Module) -> None:
-        """Take the model of the run as the network, or load the step's own.
+        """Use the model of the run as the network, or load the step's own network.
 
         Raises:
-            ValueError: The network is no AffinityNet.
+            ValueError: The network is not an AffinityNet.
         """
         if self._network is not None:
             return
@@ -81,7 +81,7 @@ class RandomWalk(LabelStep):
         return dict(type=type(self).__name__, beta=self.beta, log2_steps=self.log2_steps, **weights)
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
-        """Walk at the size of the network's input; the result has the size of the images.
+        """Run the random walk at the size of the network's input; the result has the size of the images.
 
         Raises:
             ValueError: The step has no network yet; see :meth:`bind`.
@@ -100,11 +100,11 @@ class RandomWalk(LabelStep):
         return replace(batch, scores=walked)
 
     def __getstate__(self) -> dict:
-        """Leave the network behind: worker processes do not walk."""
+        """Return the state without the network, which worker processes do not need."""
         return {**vars(self), '_network': None}
 
     def _normalized(self, batch: LabelBatch) -> Tensor:
-        """The images as the step's own network sees them."""
+        """Return the images normalized for the step's own network."""
         self._network.to(batch.scores.device)
         colors = batch.images if batch.images.dtype == torch.uint8 else (batch.images * 255).round().to(torch.uint8)
         samples = [SegDataSample(metainfo=dict(img_shape=batch.size)) for _ in colors]

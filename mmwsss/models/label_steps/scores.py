@@ -1,4 +1,4 @@
-"""Steps on the scores alone: size, softmax, hard labels, padding."""
+"""Label steps that only use the scores: size, softmax, hard labels, absent classes and affinity."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ __all__ = ['AffinityRefinement', 'Downscale', 'HardLabels', 'KeepPresent', 'Soft
 
 @MODELS.register_module()
 class Downscale(LabelStep):
-    """Make the scores smaller than the images, so that the steps that follow cost less.
+    """Reduce the size of the scores, so that the following steps cost less.
 
     The labeler enlarges them to the size of the images again.
 
@@ -54,15 +54,15 @@ class Softmax(LabelStep):
 
 @MODELS.register_module()
 class HardLabels(LabelStep):
-    """Turn scores into hard labels, each of which is right with a given probability, for the dense CRF that follows.
+    """Turn scores into the probabilities of hard labels with a given confidence, for a dense CRF that follows.
 
-    The label of a pixel is the plane with the largest score. It gets ``confidence``, the other labels share the rest
-    evenly. WeakTr and TransCAM refine their labels in this way.
+    The label of a pixel is the plane with the largest score. It gets ``confidence``; the rest is divided evenly
+    among the other labels. WeakTr and TransCAM refine their labels in this way.
 
     Args:
         confidence (float): Probability that a label is right, in (0, 1].
-        over (str): What the rest is spread over: background and the ``'present'`` classes of the image, or ``'all'``
-            classes, which then take part in the steps that follow.
+        over (str): Labels among which the rest is divided: background and the ``'present'`` classes of the image, or
+            ``'all'`` classes, which the following steps then use.
 
     Raises:
         ValueError: ``confidence`` is out of range or ``over`` is unknown.
@@ -97,7 +97,7 @@ class HardLabels(LabelStep):
 
 @MODELS.register_module()
 class KeepPresent(LabelStep):
-    """Leave out classes of which an image shows nothing: those that are nowhere the largest score.
+    """Leave out classes that do not have the largest score at any pixel of an image.
 
     Fewer planes make the steps that follow faster. The background always stays.
     """
@@ -105,7 +105,7 @@ class KeepPresent(LabelStep):
     needs = ('background', )
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
-        """Return the planes that win at one pixel or more at any background level."""
+        """Return the planes that have the largest score at one pixel or more at any background level."""
         absent = ~batch.filled[:, None, :, None, None]
         winners = batch.scores.masked_fill(absent, float('-inf')).argmax(dim=2).flatten(1)
         wins = torch.zeros_like(batch.filled).scatter_(1, winners, True)[:, 1:] & batch.present
@@ -119,7 +119,7 @@ class KeepPresent(LabelStep):
 
 @MODELS.register_module()
 class AffinityRefinement(LabelStep):
-    """Spread scores along an affinity of positions that comes with the batch, such as the attention between patches."""
+    """Spread scores along the affinity of positions in the batch, such as the attention between patches."""
 
     device = 'model'
     needs = ('affinity', )

@@ -1,4 +1,4 @@
-"""Losses, one idea a file."""
+"""Losses."""
 
 from .affinity import AffinityLoss
 from .balanced_cross_entropy import BalancedCrossEntropyLoss

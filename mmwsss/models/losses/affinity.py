@@ -1,4 +1,4 @@
-"""Supervision of the pairwise scores that attention is made of."""
+"""Loss of the pairwise scores of attention."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _LAYER_REDUCTIONS = {'sum': torch.sum, 'mean': torch.mean}
 
 @MODELS.register_module()
 class AffinityLoss(nn.Module):
-    """Make pairs of tokens with one pseudo label score high, and those with different labels low (AReAM, Eq. 18, 19).
+    """Push the affinity of tokens with equal labels up, and that of different labels down (AReAM, Eq. 18 and 19).
 
     With G the sigmoid of a layer's scores, and P and Q the ordered pairs of equal and of different labels, a layer
     costs ``pair_weight * (sum_P (1 - G) / (|P| + 1) + sum_Q G / (|Q| + 1))``. Layers are added with their weights.
@@ -26,11 +26,11 @@ class AffinityLoss(nn.Module):
         pair_weight: 1 as in Eq. 18; 0.5 in AFA's code and in the code released for arXiv version 1.
         layer_reduction: ``'sum'`` over layers as in Eq. 19, or ``'mean'`` as in that code.
         scope: ``'image'``: pairs are counted, and layers weighted, by image, and images averaged; ``'batch'``: the
-            pairs of the whole batch are pooled, and a layer's weight is the mean over images. Without pairs nothing
-            is lost and nothing is learnt.
+            pairs of the whole batch are pooled, and a layer's weight is the mean over images. Without pairs the
+            loss and its gradient are 0.
 
     Raises:
-        ValueError: On another ``layer_reduction`` or ``scope``.
+        ValueError: ``layer_reduction`` or ``scope`` is unknown.
     """
 
     def __init__(self, pair_weight: float = 1., layer_reduction: str = 'sum', scope: str = 'image') -> None:
@@ -60,14 +60,14 @@ class AffinityLoss(nn.Module):
             return self._reduce(torch.stack(costs, dim=1) + constant, layer_weights)
 
     def of_factors(self, factors: Sequence[ScoreFactors], affinity_labels: Tensor, layer_weights: Tensor) -> Tensor:
-        """Compute the loss one layer after the other, so that the scores of all layers never exist at one time.
+        """Compute the loss layer by layer, so that the scores of all layers are never in memory at once.
 
-        They are formed again in the backward pass.
+        The scores are computed again in the backward pass.
 
         Args:
             factors: Of L layers, each for (B, N, N) scores.
             affinity_labels: See :meth:`forward`.
-            layer_weights: Likewise.
+            layer_weights: See :meth:`forward`.
         """
         with torch.autocast(affinity_labels.device.type, enabled=False):
             pair_weights, constant = self._pairs(affinity_labels)
@@ -83,7 +83,7 @@ class AffinityLoss(nn.Module):
         return different / (num_different + 1) - same / (num_same + 1), constant[:, :, 0]
 
     def _count(self, pairs: Tensor) -> Tensor:
-        """Number of pairs by which sums are divided, (B or 1, 1, 1)."""
+        """Return the number of pairs by which sums are divided, (B or 1, 1, 1)."""
         return pairs.sum(dim=(1, 2) if self.scope == 'image' else (0, 1, 2), keepdim=True)
 
     def _reduce(self, costs: Tensor, layer_weights: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class AffinityLoss(nn.Module):
 
 
 def _weighted_sum(logits: Tensor, weights: Tensor) -> Tensor:
-    """Sum of the sigmoid of scores (B, N, N) with weights of the same shape, (B,)."""
+    """Return the weighted sum (B,) of the sigmoid of scores (B, N, N), with weights of the same shape."""
     return torch.bmm(logits.float().sigmoid().flatten(1)[:, None], weights.flatten(1)[:, :, None])[:, 0, 0]
 
 

@@ -44,7 +44,7 @@ class BalancedCrossEntropyLoss(nn.Module):
 
         Args:
             seg_logits: (B, K, H, W), background in channel 0.
-            seg_label: (B, H, W) long, ``ignore_index`` where nothing is known.
+            seg_label: (B, H, W) long, ``ignore_index`` where there is no label.
             weight: (B, H, W) factors of pixels, from a pixel sampler; they do not enter the divisors.
             ignore_index: Label that is left out.
 
@@ -60,6 +60,6 @@ class BalancedCrossEntropyLoss(nn.Module):
         return self.loss_weight * 0.5 * (halves[0] + halves[1])
 
     def _divisor(self, mask: Tensor) -> Tensor:
-        """Give the number of pixels; whatever stands for none is never 0, and its numerator is."""
+        """Return the number of pixels as a divisor that is never 0; without pixels the numerator is 0."""
         count = mask.sum().float()
         return (global_divisor(count) if self.across_processes else count).clamp(min=1e-3)

@@ -1,4 +1,4 @@
-"""The two contrasts of ToCo (CVPR 2023): between patch tokens, and between class tokens of views."""
+"""The two contrastive losses of ToCo (CVPR 2023): of patch tokens, and of class tokens of views."""
 
 import math
 
@@ -29,7 +29,7 @@ class PatchTokenContrastLoss(nn.Module):
             with all their images. As published, each process counts its own.
 
     Raises:
-        ValueError: On another ``similarity``.
+        ValueError: ``similarity`` is unknown.
     """
 
     def __init__(self, similarity: str = 'abs', across_processes: bool = False) -> None:

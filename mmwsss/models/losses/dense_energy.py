@@ -18,15 +18,15 @@ _PAIRS_AT_ONCE = 2**24
 
 @MODELS.register_module()
 class DenseEnergyLoss(nn.Module):
-    r"""Dense-CRF regularisation of segmentation probabilities (rloss, ECCV 2018; as gated in AFA and ToCo, CVPR 2023).
+    r"""Dense-CRF regularization of segmentation probabilities (rloss, ECCV 2018; as gated in AFA and ToCo, CVPR 2023).
 
     With the probabilities inside the valid region :math:`S'`, the Gaussian kernel
     :math:`W_{ij} = \exp(-|p_i - p_j|^2 / 2 \sigma_{xy}^2 - |I_i - I_j|^2 / 2 \sigma_{rgb}^2)` over position and
-    colour (including j = i) and the gate :math:`G`, the energy of a batch of B images is
+    color (including j = i) and the gate :math:`G`, the energy of a batch of B images is
 
     .. math:: E = -\frac 1 B \sum_i S'_i \cdot G_i (W S')_i
 
-    :math:`G` is 1 on unlabelled pixels and elsewhere what the largest probability lacks to the region's 1, at least
+    :math:`G` is 1 on unlabeled pixels and elsewhere what the largest probability lacks to the region's 1, at least
     0. It is taken as a constant and :math:`W` as symmetric, so :math:`\partial E / \partial S = -2 G\, W S' / B`
     inside the region: the gradient costs no second filtering. Everything happens at ``scale_factor`` times the
     input's size: images, regions and labels sampled nearest, probabilities bilinearly.
@@ -36,7 +36,7 @@ class DenseEnergyLoss(nn.Module):
 
     Args:
         weight (float): Factor of the energy. Defaults to 1e-7.
-        sigma_rgb (float): Standard deviation of colours, in units of 0 to 255. Defaults to 15.
+        sigma_rgb (float): Standard deviation of colors, in units of 0 to 255. Defaults to 15.
         sigma_xy (float): Standard deviation of positions, in pixels of the unscaled input. Defaults to 100.
         scale_factor (float): Scaling before filtering. Defaults to 0.5.
         kernel (str): ``'lattice'``: the permutohedral lattice, as the published numbers were made with, about 0.55
@@ -44,7 +44,7 @@ class DenseEnergyLoss(nn.Module):
             of the square of the number of pixels. Defaults to 'lattice'.
         kernel_scale (float): Factor of the kernel; about 0.55 gives ``'exact'`` the effective weight of
             ``'lattice'``. Defaults to 1.
-        ignore_index (int): Label of unlabelled pixels. Defaults to 255.
+        ignore_index (int): Label of unlabeled pixels. Defaults to 255.
 
     Raises:
         ValueError: If ``kernel`` is unknown, or a standard deviation or the scale factor is not positive.
@@ -95,10 +95,10 @@ class DenseEnergyLoss(nn.Module):
             probs = self._scale(probs.float(), 'bilinear')
             images = self._scale(images.detach().float(), 'nearest')
             rois = self._scale(rois[:, None].float(), 'nearest')
-            unlabelled = self._scale((labels[:, None] == self.ignore_index).float(), 'nearest')
+            unlabeled = self._scale((labels[:, None] == self.ignore_index).float(), 'nearest')
             features = bilateral_features(images, self.sigma_xy * self.scale_factor, self.sigma_rgb)
             gate = (rois - probs.detach().amax(1, keepdim=True)).clamp_(min=0)
-            gate = torch.where(unlabelled > 0, 1, gate) * self.kernel_scale
+            gate = torch.where(unlabeled > 0, 1, gate) * self.kernel_scale
             return self.weight * _GatedEnergy.apply(probs, rois, gate, _FILTERS[self.kernel](features))
 
     def _scale(self, maps: Tensor, mode: str) -> Tensor:
@@ -109,12 +109,12 @@ class DenseEnergyLoss(nn.Module):
 
 
 def bilateral_features(images: Tensor, sigma_xy: float, sigma_rgb: float) -> Tensor:
-    """Stack the position (x, y) and colour of every pixel, divided by their standard deviations.
+    """Stack the position (x, y) and color of every pixel, divided by their standard deviations.
 
     Args:
         images (Tensor): (B, 3, H, W).
         sigma_xy (float): Standard deviation of positions, in pixels.
-        sigma_rgb (float): Standard deviation of colours.
+        sigma_rgb (float): Standard deviation of colors.
 
     Returns:
         Tensor: (B, 5, H * W).

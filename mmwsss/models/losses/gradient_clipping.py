@@ -1,4 +1,4 @@
-"""Cross-entropy that does not learn from the pixels it costs most, as those of wrong pseudo labels do."""
+"""Cross-entropy that ignores pixels of high loss, which often have wrong pseudo labels."""
 
 from typing import Optional
 
@@ -13,15 +13,15 @@ __all__ = ['GradientClippedCrossEntropyLoss', 'clipping_thresholds']
 
 
 def clipping_thresholds(cost: Tensor, patch_size: int, start_value: float) -> Tensor:
-    """Give the cost above which a pixel is clipped (WeakTr, Eq. 10, 11 and 13).
+    """Compute the thresholds above which the loss of a pixel is clipped (WeakTr, Eq. 10, 11 and 13).
 
-    It is the larger of the mean over everything and the mean over the pixel's tile in all images of the batch. Ignored
-    pixels, which cost 0, count in both.
+    A threshold is the larger of the mean over the batch and the mean over the pixel's tile in all images of the batch.
+    Ignored pixels, whose loss is 0, count in both means.
 
     Args:
-        cost: (B, H, W) of each pixel, 0 where the label is ignored.
+        cost: (B, H, W) loss of each pixel, 0 where the label is ignored.
         patch_size: S, side of a tile; divides H and W.
-        start_value: While the mean over everything is above this, thresholds are infinite: nothing is clipped.
+        start_value: While the mean over the batch is above this, thresholds are infinite, so that nothing is clipped.
 
     Returns:
         (H, W), without gradient.
@@ -42,13 +42,13 @@ def clipping_thresholds(cost: Tensor, patch_size: int, start_value: float) -> Te
 
 @MODELS.register_module()
 class GradientClippedCrossEntropyLoss(nn.Module):
-    """Cross-entropy whose costs are clamped to a threshold by place (WeakTr, Eq. 9 to 13).
+    """Cross-entropy whose values are clamped to a threshold for each tile (WeakTr, Eq. 9 to 13).
 
     A clamped pixel has no gradient. The gradient is the paper's masked mean; the value is larger, as clamped pixels add
     their thresholds. It needs the whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg
     decode head gets it.
 
-    While training, the share of labelled pixels that were clipped is logged as ``clipped_pixels``.
+    While training, the share of labeled pixels that were clipped is logged as ``clipped_pixels``.
 
     Args:
         patch_size: S, side of the tiles with a threshold of their own, in pixels; divides the crop's sides.
@@ -57,7 +57,7 @@ class GradientClippedCrossEntropyLoss(nn.Module):
         loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
 
     Attributes:
-        kept: (B, H, W) bool of the latest batch: labelled pixels that were not clipped. None before.
+        kept: (B, H, W) bool of the latest batch: labeled pixels that were not clipped. None before.
 
     Raises:
         ValueError: If ``patch_size`` is not positive.
@@ -86,7 +86,7 @@ class GradientClippedCrossEntropyLoss(nn.Module):
 
         Args:
             seg_logits: (B, K, H, W).
-            seg_label: (B, H, W) long, ``ignore_index`` where nothing is known.
+            seg_label: (B, H, W) long, ``ignore_index`` where there is no label.
             weight: (B, H, W) factors of pixels, from a pixel sampler; they are part of the cost.
             ignore_index: Label that is left out, though it counts in all means.
 
@@ -104,9 +104,9 @@ class GradientClippedCrossEntropyLoss(nn.Module):
         self._note(clipped, seg_label != ignore_index)
         return self.loss_weight * torch.where(clipped, thresholds, cost).mean()
 
-    def _note(self, clipped: Tensor, labelled: Tensor) -> None:
-        """Keep which pixels were learnt from, and log how many were not."""
-        self.kept = labelled & ~clipped
+    def _note(self, clipped: Tensor, labeled: Tensor) -> None:
+        """Store which pixels were not clipped, and log the share of those that were."""
+        self.kept = labeled & ~clipped
         if self.training:
-            share = (clipped & labelled).sum() / labelled.sum().clamp(min=1)
+            share = (clipped & labeled).sum() / labeled.sum().clamp(min=1)
             MessageHub.get_current_instance().update_scalar('train/clipped_pixels', share)

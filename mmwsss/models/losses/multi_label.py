@@ -16,6 +16,6 @@ class MultiLabelSoftMarginLoss(nn.MultiLabelSoftMarginLoss):
     """
 
     def forward(self, logits: Tensor, image_labels: Tensor) -> Tensor:
-        """Compare scores (B, C) with multi-hot labels (B, C); returns a scalar."""
+        """Compare scores (B, C) with multi-hot labels (B, C); return a scalar."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return super().forward(logits, image_labels.to(logits))

@@ -1,4 +1,4 @@
-"""Supervision of AffinityNet: pairs of neighbouring cells of equal and of different labels."""
+"""Loss of AffinityNet, of pairs of neighboring cells with equal and with different labels."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ __all__ = ['PairAffinityLoss']
 
 @MODELS.register_module()
 class PairAffinityLoss(nn.Module):
-    """Cross-entropy of the affinities of pairs, three kinds of pairs in balance (PSA, CVPR 2018, Eq. 7 to 10).
+    """Cross-entropy of the affinities of pairs, balanced over three kinds of pairs (PSA, CVPR 2018, Eq. 7 to 10).
 
     With a the affinity of a pair, ``-log(a + eps)`` is averaged over pairs of background and over pairs of one class,
     and ``-log(1 + eps - a)`` over pairs of different labels. Each average is a sum over the whole batch divided by the
@@ -22,7 +22,7 @@ class PairAffinityLoss(nn.Module):
         background_weight: Weight of background pairs; 1/4 as published.
         foreground_weight: Weight of pairs of one class; 1/4.
         negative_weight: Weight of pairs of different labels; 1/2.
-        eps: As above.
+        eps: Added to avoid the logarithm of 0 and division by 0; see above.
         across_processes: Count the pairs of all processes' batches, so that several processes compute what one would
             with all their images, as the published code does on several GPUs. Otherwise each process counts its own.
     """
@@ -55,7 +55,7 @@ class PairAffinityLoss(nn.Module):
 
         Args:
             affinities: See :meth:`forward`.
-            labels: Likewise.
+            labels: See :meth:`forward`.
 
         Returns:
             Scalars ``background``, ``foreground`` and ``negative``.

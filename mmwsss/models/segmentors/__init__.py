@@ -1,4 +1,4 @@
-"""Segmentors: what ties backbone, heads, refiners and losses into a method."""
+"""Segmentors, which combine backbone, heads, label steps and losses."""
 
 from .affinity_net import AffinityNet
 from .cam_classifier import CAMClassifier

@@ -1,4 +1,4 @@
-"""AffinityNet: which neighbouring cells of an image belong together, and class maps that walk along that."""
+"""AffinityNet, which predicts the affinity of neighboring cells, and the random walk of scores along it."""
 
 from collections.abc import Sequence
 from typing import Optional, Union
@@ -19,8 +19,8 @@ __all__ = ['AffinityNet']
 class AffinityNet(BaseModel):
     """Learning Pixel-level Semantic Affinity with Image-level Supervision (Ahn and Kwak, CVPR 2018).
 
-    It learns from labels that are partly known whether two cells closer than ``radius`` show the same, and spreads
-    class maps by a random walk along these affinities: :meth:`walk_cams`.
+    It learns from partial labels whether two cells closer than ``radius`` belong to the same class.
+    :meth:`walk_cams` spreads class activation maps by a random walk along these affinities.
 
     Args:
         backbone: Gives three maps at stride 8, such as :class:`WideResNet38`.
@@ -35,7 +35,7 @@ class AffinityNet(BaseModel):
 
     Attributes:
         stride: Side of a cell in pixels.
-        class_agnostic: That the network knows no classes, so that it works with those of any data.
+        class_agnostic: True, because the network has no classes and works with those of any data.
     """
 
     stride = 8
@@ -60,10 +60,10 @@ class AffinityNet(BaseModel):
                 inputs: Tensor,
                 data_samples: Optional[list] = None,
                 mode: str = 'tensor') -> Union[Tensor, list, dict[str, Tensor]]:
-        """Run as mmengine's loops ask.
+        """Run the network in one of mmengine's modes.
 
         Args:
-            inputs: (B, 3, H, W) normalised images.
+            inputs: (B, 3, H, W) normalized images.
             data_samples: With ``gt_sem_seg`` (h, w) on the grid of stride 8 where losses are asked for.
             mode: ``'loss'``: dict of losses; ``'predict'``: data samples; ``'tensor'``: what :meth:`extract_pairs`
                 gives.
@@ -97,14 +97,14 @@ class AffinityNet(BaseModel):
         return {f'loss_{name}': term for name, term in terms.items()}
 
     def predict(self, inputs: Tensor, data_samples: list) -> list:
-        """Give samples ``pair_affinity`` (P, N_from), for :class:`~mmwsss.evaluation.PairAffinityMetric`."""
+        """Add ``pair_affinity`` (P, N_from) to the samples, for :class:`~mmwsss.evaluation.PairAffinityMetric`."""
         for sample, pairs in zip(data_samples, self.extract_pairs(inputs)):
             sample.set_field(pairs, 'pair_affinity')
             sample.set_metainfo({'pair_radius': self.radius, 'pair_grid': self.grid(inputs.shape[-2:])})
         return data_samples
 
     def grid(self, size: Sequence[int]) -> tuple[int, int]:
-        """Cells (h, w) of an image of (H, W) pixels at inference, enough for the radius."""
+        """Return the grid (h, w) for an image of (H, W) pixels at inference, which is large enough for the radius."""
         least = (self.radius, 2 * self.radius - 1)
         return tuple(max(-(-side // self.stride), cells) for side, cells in zip(size, least))
 
@@ -112,7 +112,7 @@ class AffinityNet(BaseModel):
         """Compute the affinities of pairs.
 
         Args:
-            inputs: (B, 3, H, W) normalised images, padded here with zeros at the right and bottom, to a multiple of 8
+            inputs: (B, 3, H, W) normalized images, padded here with zeros at the right and bottom, to a multiple of 8
                 and to the least size that has pairs.
 
         Returns:
@@ -136,16 +136,16 @@ class AffinityNet(BaseModel):
     @torch.no_grad()
     def walk_cams(self, inputs: Tensor, scores: Tensor, beta: Optional[float] = None,
                   log2_steps: Optional[int] = None) -> Tensor:
-        """Let the class maps of an image walk along its affinities.
+        """Spread the class activation maps of an image by a random walk along its affinities.
 
-        Maps are padded as the image is and averaged over cells; afterwards they are enlarged and cut to their size.
+        Maps are padded as the image is and averaged over cells; afterward they are enlarged and cut to their size.
 
         Args:
-            inputs: (1, 3, H, W) normalised image.
-            scores: (K, H, W): maps of the classes that are present, and a background plane. Absent classes need none:
-                maps walk on their own.
-            beta: Exponent of the affinities, in place of ``test_cfg.beta``.
-            log2_steps: Logarithm of the number of steps, in place of ``test_cfg.log2_steps``.
+            inputs: (1, 3, H, W) normalized image.
+            scores: (K, H, W): maps of the classes that are present, and a background plane. Absent classes can be left
+                out, because maps do not influence each other.
+            beta: Exponent of the affinities. Defaults to ``test_cfg.beta``.
+            log2_steps: Base-2 logarithm of the number of steps. Defaults to ``test_cfg.log2_steps``.
 
         Returns:
             (K, H, W).
@@ -166,6 +166,6 @@ class AffinityNet(BaseModel):
         return resize_maps(cells[None], size)[0, :, :height, :width]
 
     def _padded(self, maps: Tensor) -> Tensor:
-        """Fill maps (..., H, W) up with zeros to whole cells."""
+        """Pad maps (..., H, W) with zeros to whole cells."""
         rows, cols = (self.stride * cells for cells in self.grid(maps.shape[-2:]))
         return F.pad(maps, (0, cols - maps.shape[-1], 0, rows - maps.shape[-2]))

@@ -1,4 +1,4 @@
-"""DeepLab-V2's training on several scales of its input at once."""
+"""Multi-scale training of DeepLab-V2."""
 
 from functools import reduce
 
@@ -23,7 +23,7 @@ class DeepLabV2(EncoderDecoder):
 
     The network sees its input at full size and at ``train_cfg.scales``. The loss is the sum of the decode head's losses
     of each of these logits, at their own resolution, and of their pixelwise maximum, at the resolution of the full
-    size. Labels are brought to it by nearest neighbour. Prediction is mmseg's, at one scale; the maximum over scales
+    size. Labels are resized by nearest neighbor. Prediction is mmseg's, at one scale; the maximum over scales
     is :class:`MultiScaleTTA` with ``scale_fusion='max'``.
 
     Args:
@@ -44,7 +44,7 @@ class DeepLabV2(EncoderDecoder):
         """Compute losses by name.
 
         Args:
-            inputs: (B, 3, H, W) normalised images.
+            inputs: (B, 3, H, W) normalized images.
             data_samples: With ``gt_sem_seg`` (1, H, W).
 
         Returns:
@@ -65,6 +65,6 @@ class DeepLabV2(EncoderDecoder):
 
 
 def shrunk_labels(labels: Tensor, size: tuple[int, int]) -> list[SegDataSample]:
-    """Bring labels (B, 1, H, W) to ``size`` (h, w) by the nearest pixel centre; gives samples with ``gt_sem_seg``."""
+    """Resize labels (B, 1, H, W) to ``size`` (h, w) by nearest pixel center; return samples with ``gt_sem_seg``."""
     small = F.interpolate(labels.to(torch.float32), size=tuple(size), mode='nearest-exact').to(labels.dtype)
     return [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in small]

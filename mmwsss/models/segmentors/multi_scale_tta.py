@@ -22,7 +22,7 @@ __all__ = ['MultiScaleTTA']
 
 @MODELS.register_module()
 class MultiScaleTTA(BaseTTAModel):
-    """Fuse the predictions of scaled and mirrored views, and refine them; works around any mmseg segmentor.
+    """Fuse the predictions of scaled and mirrored views, and refine them; wraps any mmseg segmentor.
 
     With ``views='model'``, the published WSSS numbers are reproduced, which fuse logits by sum, mean or maximum, or
     probabilities by maximum. The pipeline gives one view; the others are made in the model as float tensors, and a view
@@ -50,7 +50,7 @@ class MultiScaleTTA(BaseTTAModel):
         data_preprocessor (dict, optional): As in mmengine; the module's own unless given.
 
     Raises:
-        TypeError: ``post`` is given, which has become ``steps``.
+        TypeError: An argument has been renamed, such as ``post``, which is now ``steps``.
         ValueError: ``views`` is unknown.
     """
 
@@ -109,13 +109,13 @@ class MultiScaleTTA(BaseTTAModel):
                 for views in data_samples_list]
 
     def _fused(self, image: Tensor, sample: Any) -> Tensor:
-        """Scores (K, H, W) of one image (1, 3, H, W); what the preprocessor padded is cut off first."""
+        """Return the scores (K, H, W) of one image (1, 3, H, W), after the padding is cut off."""
         image = without_padding(image, sample.metainfo)
         return fuse_views(lambda views: {'scores': self._scores(views, sample)}, image, **self.views,
                           size=sample.metainfo['ori_shape'])['scores'][0]
 
     def _scores(self, views: Tensor, sample: Any) -> Tensor:
-        """Logits or probabilities (B, K, H, W) at the image's own size."""
+        """Return logits or probabilities (B, K, H, W) at the image's own size."""
         if self.module.test_cfg.get('mode', 'whole') == 'slide':
             logits = self.module.slide_inference(views, [sample.metainfo] * len(views))
         else:
@@ -135,13 +135,13 @@ class MultiScaleTTA(BaseTTAModel):
 
 
 def _as_batch(probs: Tensor, sample: Any) -> LabelBatch:
-    """Probabilities (K, H, W) as a batch of one image in which all classes are present."""
+    """Return probabilities (K, H, W) as a batch of one image in which all classes are present."""
     image = sample.metainfo.get('image')
     if image is None:
         path = sample.metainfo.get('img_path')
         try:
             image = mmcv.imfrombytes(get(path), channel_order='rgb')
-        except Exception as error:  # storages and decoders raise about anything
+        except Exception as error:  # Storage clients and decoders raise many kinds of errors.
             raise ValueError(f'label steps at test time need the image, and {path} cannot be read again: put KeepImage '
                              f'behind LoadImageFromFile in the pipeline ({error})') from error
     image = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]

@@ -1,4 +1,4 @@
-"""Segmenter's inference around any plain encoder and decoder: whole patches, whole windows."""
+"""Segmenter's inference with padding to whole patches and sliding windows of full size."""
 
 from mmseg.models import EncoderDecoder
 from torch import Tensor
@@ -13,7 +13,7 @@ __all__ = ['Segmenter']
 
 @MODELS.register_module()
 class Segmenter(EncoderDecoder):
-    """mmseg's ``EncoderDecoder`` with two habits of Segmenter (ICCV 2021) that change what is predicted.
+    """mmseg's ``EncoderDecoder`` with the padding and the sliding windows of Segmenter (ICCV 2021).
 
     An input that is no multiple of the patch size is padded with zeros at the right and bottom, and the padding is cut
     off the upsampled logits; mmseg would stretch them instead. Before sliding windows (``test_cfg.mode='slide'``), an
@@ -24,7 +24,7 @@ class Segmenter(EncoderDecoder):
     """
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Segment (B, 3, H, W) normalised images into logits (B, K, H, W)."""
+        """Segment (B, 3, H, W) normalized images into logits (B, K, H, W)."""
         height, width = inputs.shape[-2:]
         rows, cols = self.backbone.patch_size
         padded = F.pad(inputs, (0, -width % cols, 0, -height % rows))

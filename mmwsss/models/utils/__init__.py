@@ -1,4 +1,4 @@
-"""Pure functions on tensors that the modules are made of."""
+"""Pure functions on tensors."""
 
 from .affinity import refine_with_affinity, token_affinity_labels
 from .affinity_pairs import (

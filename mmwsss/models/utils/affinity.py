@@ -1,4 +1,4 @@
-"""Pairwise relations of tokens: from labels to affinity, and from affinity to better class maps."""
+"""Affinity of tokens: labels of pairs, and refinement of class activation maps."""
 
 import torch
 from torch import Tensor
@@ -28,11 +28,11 @@ def token_affinity_labels(labels: Tensor, include_diagonal: bool = False) -> Ten
 
 
 def refine_with_affinity(cams: Tensor, affinity: Tensor) -> Tensor:
-    """Let every token collect the scores of the tokens it relates to (MCTformer, CVPR 2022, Eq. 3 and 7).
+    """Refine class activation maps by the affinity of tokens (MCTformer, CVPR 2022, Eq. 3 and 7).
 
     Args:
         cams: (B, C, h, w) class maps.
-        affinity: (B, N, N), N = h*w; row i holds the weights with which token i collects. No normalisation.
+        affinity: (B, N, N), N = h*w; row i has the weights with which token i sums up scores; not normalized.
 
     Returns:
         (B, C, h, w) with out[i] = sum_j affinity[i, j] * cams[j].

@@ -1,4 +1,4 @@
-"""Pairs of neighbouring cells of a feature map, their labels and their affinities (PSA, CVPR 2018).
+"""Pairs of neighboring cells of a feature map, their labels and their affinities (PSA, CVPR 2018).
 
 A pair is a "from" cell and a cell at an offset from it. From cells are those whose every partner lies in the map: the
 last rows and a margin of columns on either side only occur as partners. Everything works on shifted views of maps, so
@@ -24,7 +24,7 @@ _BLOCK = 128
 
 
 class PairLabels(NamedTuple):
-    """What is known of pairs; each (B, P, N_from) bool, at most one of them true.
+    """Labels of pairs; each (B, P, N_from) bool, at most one of them true.
 
     Attributes:
         background: Both cells are background.
@@ -38,7 +38,7 @@ class PairLabels(NamedTuple):
 
 
 def pair_offsets(radius: int) -> list[tuple[int, int]]:
-    """List the offsets (rows, columns) of half a disc: every unordered pair closer than ``radius`` once.
+    """Return the offsets (rows, columns) of half a disc: every unordered pair closer than ``radius`` once.
 
     Args:
         radius: Distances are strictly below it; 2 or more.
@@ -57,7 +57,7 @@ def pair_offsets(radius: int) -> list[tuple[int, int]]:
 
 
 def pair_indices(size: Sequence[int], radius: int, device: Any = None) -> tuple[Tensor, Tensor]:
-    """Give the row-major numbers of the cells in pairs.
+    """Return the row-major indices of the cells in pairs.
 
     Args:
         size: (h, w) of the map.
@@ -92,9 +92,9 @@ def pair_labels(labels: Tensor, radius: int = 5) -> PairLabels:
     _check_size(labels.shape[-2:], radius)
     partners = torch.stack([_shifted(labels, offset, radius) for offset in pair_offsets(radius)], dim=1).flatten(2)
     own = _shifted(labels, (0, 0), radius).flatten(1)[:, None]
-    known = (own != IGNORE_INDEX) & (partners != IGNORE_INDEX)
-    same = (own == partners) & known
-    return PairLabels(same & (own == 0), same & (own != 0), (own != partners) & known)
+    valid = (own != IGNORE_INDEX) & (partners != IGNORE_INDEX)
+    same = (own == partners) & valid
+    return PairLabels(same & (own == 0), same & (own != 0), (own != partners) & valid)
 
 
 def pair_affinity(features: Tensor, radius: int = 5) -> Tensor:
@@ -177,9 +177,9 @@ class _PairAffinity(Function):
         for block in features.split(_BLOCK, dim=1):
             own = _shifted(block, (0, 0), radius)
             buffer = torch.empty_like(own, memory_format=torch.contiguous_format)
-            for place, offset in enumerate(offsets):
+            for index, offset in enumerate(offsets):
                 torch.sub(_shifted(block, offset, radius), own, out=buffer)
-                distances[:, place] += buffer.abs_().sum(dim=1)
+                distances[:, index] += buffer.abs_().sum(dim=1)
         affinity = distances.div_(-features.shape[1]).exp_().flatten(2)
         ctx.save_for_backward(features, affinity)
         ctx.radius = radius
@@ -196,16 +196,16 @@ class _PairAffinity(Function):
         for block, target in zip(features.split(_BLOCK, dim=1), result.split(_BLOCK, dim=1)):
             own, own_target = _shifted(block, (0, 0), ctx.radius), _shifted(target, (0, 0), ctx.radius)
             buffer = torch.empty_like(own, memory_format=torch.contiguous_format)
-            for place, offset in enumerate(pair_offsets(ctx.radius)):
+            for index, offset in enumerate(pair_offsets(ctx.radius)):
                 torch.sub(_shifted(block, offset, ctx.radius), own, out=buffer)
-                buffer.sign_().mul_(factors[:, place, None])
+                buffer.sign_().mul_(factors[:, index, None])
                 _shifted(target, offset, ctx.radius).add_(buffer)
                 own_target.sub_(buffer)
         return result, None
 
 
 def _shifted(maps: Tensor, offset: tuple[int, int], radius: int) -> Tensor:
-    """View of maps (..., h, w) on the partners at an offset, (..., h - radius + 1, w - 2 * radius + 2)."""
+    """Return a view of maps (..., h, w) on the partners at an offset, (..., h - radius + 1, w - 2 * radius + 2)."""
     margin = radius - 1
     rows, cols = maps.shape[-2] - margin, maps.shape[-1] - 2 * margin
     return maps[..., offset[0]:offset[0] + rows, margin + offset[1]:margin + offset[1] + cols]
@@ -218,7 +218,7 @@ def _check_size(size: Sequence[int], radius: int) -> None:
 
 
 def _checked_indices(pairs: Tensor, size: Sequence[int], radius: int) -> tuple[Tensor, Tensor]:
-    """Numbers of the cells in pairs, if there are as many pairs as the map has."""
+    """Return the indices of the cells in pairs, after checking that the map has as many pairs."""
     own, partners = pair_indices(size, radius, pairs.device)
     if pairs.shape[1:] != partners.shape:
         raise ValueError(f'a map of {size[0]} x {size[1]} cells has {tuple(partners.shape)} pairs of radius {radius}, '

@@ -1,4 +1,4 @@
-"""What a batch of data samples says about the images."""
+"""Classes and valid regions of the images in a batch."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ __all__ = ['present_classes', 'valid_boxes']
 
 
 def present_classes(image_labels: Tensor) -> Tensor:
-    """Give the indices of classes that occur in a batch (B, C); at least one, so that maps have a channel."""
+    """Return the indices of classes that occur in a batch (B, C); at least one, so that maps have a channel."""
     present = image_labels.any(dim=0).nonzero().flatten()
     return present if len(present) else present.new_zeros(1)
 
 
 def valid_boxes(data_samples: list, images: Tensor) -> Tensor:
-    """Stack the regions (B, 4) that show the image and not padding, [y0, y1, x0, x1] with exclusive ends.
+    """Return the regions (B, 4) that show the image and not padding, [y0, y1, x0, x1] with exclusive ends.
 
     Args:
         data_samples: ``valid_box`` in their metainfo names the region; without it, it is all of the image.

@@ -48,13 +48,13 @@ def cams_to_labels(cams: Tensor,
                    low: float,
                    high: Optional[float] = None,
                    boxes: Optional[Tensor] = None) -> Tensor:
-    """Threshold normalised maps into labels of background, foreground and, between two thresholds, ignored.
+    """Threshold normalized maps into labels of background, foreground and, between two thresholds, ignored.
 
     A score equal to a threshold belongs to the lower side.
 
     Args:
         cams: (B, C, H, W) in [0, 1].
-        image_labels: (B, C) multi-hot; maps of absent classes are not looked at.
+        image_labels: (B, C) multi-hot; maps of absent classes are not used.
         low: Scores up to this are background (0).
         high: If given, scores above ``low`` and up to this are 255; else everything above ``low`` is foreground.
         boxes: (B, 4) valid regions as [y0, y1, x0, x1] with exclusive ends in pixels of ``cams``; outside is 255.

@@ -1,4 +1,4 @@
-"""Attention heads one by one: pooled and put in order."""
+"""Pool and stack the attention of heads."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ POOLS = {'avg': torch.mean, 'max': torch.amax}
 def pool_attention(attention: Tensor, mode: str = 'avg') -> Tensor:
     """Pool every map over all its entries, class tokens included (WeakTr, Eq. 3).
 
-    Rows are probabilities, so that the average is ``1 / T`` whatever the image: weights learnt from it are static.
+    Rows are probabilities, so that the average is ``1 / T`` whatever the image: weights learned from it are static.
 
     Args:
         attention: (B, H, T, T).
@@ -42,7 +42,7 @@ def pool_pseudo_heads(tokens: Tensor, num_heads: int, mode: str = 'max') -> Tens
 
 
 def stack_heads(layers: Sequence[Tensor]) -> Tensor:
-    """Stack what L layers have of their heads, each (B, H, ...), as (B, H * L, ...): entry ``head * L + layer``."""
+    """Stack values of the heads of L layers, each (B, H, ...), as (B, H * L, ...): entry ``head * L + layer``."""
     return torch.stack(tuple(layers), dim=2).flatten(1, 2)
 
 

@@ -16,7 +16,7 @@ def sample_local_windows(roi: Tensor,
                          seeds: Optional[Sequence[Optional[int]]] = None) -> tuple[Tensor, Tensor]:
     """Choose windows around pixels that are not certainly foreground.
 
-    Centres are drawn without repetition from the pixels of background or uncertain score at least half a window from
+    Centers are drawn without repetition from the pixels of background or uncertain score at least half a window from
     the border; if there are fewer of them than windows, from all such inner pixels.
 
     Args:
@@ -33,7 +33,7 @@ def sample_local_windows(roi: Tensor,
         ValueError: If a window does not fit, or the image has fewer inner pixels than windows.
     """
     height, width = roi.shape[1:]
-    # Centres lie in [half, side - half), so that corners lie in [0, side - crop_size).
+    # Centers lie in [half, side - half), so that corners lie in [0, side - crop_size).
     rows, cols = max(height - crop_size, 1), max(width - crop_size, 1)
     if crop_size > min(height, width) or rows * cols < num_crops:
         raise ValueError(f'{num_crops} windows of side {crop_size} do not fit into {height}x{width} pixels')

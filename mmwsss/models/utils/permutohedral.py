@@ -17,7 +17,7 @@ class PermutohedralLattice:
     the Permutohedral Lattice, Eurographics 2010; scaling and final factor :math:`1 / (1 + 2^{-D})` as in
     Kraehenbuehl and Koltun's dense CRF, NeurIPS 2011).
 
-    The result is *proportional* to the Gaussian sum, about 0.55 of it for the colours and positions of an image,
+    The result is *proportional* to the Gaussian sum, about 0.55 of it for the colors and positions of an image,
     rather than equal. Blurring stops where no corner is occupied, so the directions do not quite commute and the
     matrix is not quite symmetric: on photographs it differs from its transpose by about 7 % in norm, and by 3 to 4 %
     in its effect on smooth maps. ``reverse=True`` applies the exact transpose.
@@ -49,10 +49,10 @@ class PermutohedralLattice:
         codes = _vertex_codes(cell[:-1], rank, strides)
         codes += torch.arange(self._batch, device=codes.device).mul_(batch_stride).repeat_interleave(self._points)
         vertices = self._index_corners(codes, weights)
-        self._neighbours = _blur_neighbours(vertices, strides, weights.dtype)
+        self._neighbors = _blur_neighbors(vertices, strides, weights.dtype)
 
     def _index_corners(self, codes: Tensor, weights: Tensor) -> Tensor:
-        """Number the occupied corners; keep the point -> corner table and its transpose. Gives sorted codes."""
+        """Number the occupied corners; store the point -> corner table and its transpose; return sorted codes."""
         codes, weights = codes.T.flatten(), weights.T.flatten()
         ordered, order = torch.sort(codes)
         is_first = torch.ones_like(ordered, dtype=torch.bool)
@@ -85,7 +85,7 @@ class PermutohedralLattice:
         points, starts, weights = self._splat_table
         rows = values.transpose(1, 2).flatten(0, 1).to(weights.dtype)
         lattice = F.embedding_bag(points, rows, starts, mode='sum', per_sample_weights=weights)
-        for table in reversed(self._neighbours) if reverse else self._neighbours:
+        for table in reversed(self._neighbors) if reverse else self._neighbors:
             lattice = F.embedding_bag(table[0], lattice, mode='sum', per_sample_weights=table[1])
         corner, weights = self._slice_table
         rows = F.embedding_bag(corner, lattice, mode='sum', per_sample_weights=weights)
@@ -141,7 +141,7 @@ def _elevate(features: Tensor) -> Tensor:
 
 
 def _code_strides(cell: Tensor, batch: int) -> tuple[Tensor, int]:
-    """Plan mixed-radix codes of corners and of their neighbours, which differ from a cell by at most 2D + 1.
+    """Plan mixed-radix codes of corners and of their neighbors, which differ from a cell by at most 2D + 1.
 
     Args:
         cell (Tensor): Remainder-0 corners, last coordinate left out. (D, P).
@@ -161,7 +161,7 @@ def _code_strides(cell: Tensor, batch: int) -> tuple[Tensor, int]:
 
 
 def _vertex_codes(cell: Tensor, rank: Tensor, strides: Tensor) -> Tensor:
-    """Give the codes of the D + 1 corners of each point's simplex. (D + 1, P).
+    """Return the codes (D + 1, P) of the corners of each point's simplex.
 
     Passing from remainder r - 1 to r adds 1 to every coordinate and takes D + 1 from the one of rank D + 1 - r.
     """
@@ -172,8 +172,8 @@ def _vertex_codes(cell: Tensor, rank: Tensor, strides: Tensor) -> Tensor:
     return torch.cat([origin[None], steps]).cumsum(0)
 
 
-def _blur_neighbours(vertices: Tensor, strides: Tensor, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    """Find the two neighbours of each corner along each direction.
+def _blur_neighbors(vertices: Tensor, strides: Tensor, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """Find the two neighbors of each corner along each direction.
 
     Args:
         vertices (Tensor): Sorted codes of the corners. (V, ).
@@ -181,8 +181,8 @@ def _blur_neighbours(vertices: Tensor, strides: Tensor, dtype: torch.dtype) -> l
         dtype (torch.dtype): Type of the weights.
 
     Returns:
-        list[tuple[Tensor, Tensor]]: Per direction, corner indices (V, 3) (itself and the two neighbours) and
-        weights (V, 3), 0 where there is no neighbour.
+        list[tuple[Tensor, Tensor]]: Per direction, corner indices (V, 3) (itself and the two neighbors) and
+        weights (V, 3), 0 where there is no neighbor.
     """
     dims, count = len(strides), len(vertices)
     own = torch.arange(count, device=vertices.device)

@@ -1,4 +1,4 @@
-"""Class maps that walk along affinities (PSA, CVPR 2018, Sec. 3.3)."""
+"""Random walk of class activation maps along affinities (PSA, CVPR 2018, Sec. 3.3)."""
 
 import warnings
 from typing import Optional
@@ -17,7 +17,7 @@ def random_walk(cams: Tensor,
                 beta: float = 8,
                 log2_steps: int = 6,
                 method: Optional[str] = None) -> Tensor:
-    """Let the scores of maps walk ``2 ** log2_steps`` steps.
+    """Spread scores by a random walk of ``2 ** log2_steps`` steps.
 
     With W the affinity to the power ``beta``, element by element, and T = W divided by the sums of its columns, the
     result is ``cams @ T ** (2 ** log2_steps)``, maps as row vectors.
@@ -28,12 +28,12 @@ def random_walk(cams: Tensor,
     taken; of an image of 500 x 375 pixels that is the second one by far, for a few nodes and many steps the first one.
 
     Args:
-        cams: (K, h, w) scores of any sign, floating point; a background plane walks like any other.
+        cams: (K, h, w) scores of any sign, floating point; a background plane is treated like any other.
         affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense, or sparse by coordinates
             or rows (CSR).
-        beta: Exponent; the larger, the more is kept in place.
+        beta: Exponent; with larger values, scores spread less.
         log2_steps: Logarithm of the number of steps, 0 or more.
-        method: ``'squaring'`` or ``'products'``, in place of the estimate; both give the same but for rounding.
+        method: ``'squaring'`` or ``'products'``. Defaults to the cheaper one; both agree up to rounding.
 
     Returns:
         (K, h, w), of the kind and on the device of ``cams``.
@@ -57,7 +57,7 @@ def random_walk(cams: Tensor,
 
 
 def _powered(affinity: Tensor, beta: float) -> Tensor:
-    """Element-wise power; sparse (coalesced) where that saves work in products."""
+    """Return the element-wise power, sparse (coalesced) if that makes products cheaper."""
     if affinity.layout == torch.sparse_csr:
         affinity = affinity.to_sparse_coo()
     if affinity.is_sparse:
@@ -71,7 +71,7 @@ def _powered(affinity: Tensor, beta: float) -> Tensor:
 
 
 def _cheaper(num_maps: int, num_cells: int, entries: int, log2_steps: int) -> str:
-    """The method that needs fewer multiply-adds; see :func:`random_walk`."""
+    """Return the method that needs fewer multiply-adds; see :func:`random_walk`."""
     price = 1 if entries == num_cells**2 else _SPARSE_COST
     products = 2**log2_steps * num_maps * entries * price
     squaring = log2_steps * num_cells**3 + num_maps * num_cells**2
@@ -79,7 +79,7 @@ def _cheaper(num_maps: int, num_cells: int, entries: int, log2_steps: int) -> st
 
 
 def _column_sums(weights: Tensor) -> Tensor:
-    """Sums (N,) of the columns, none of them 0."""
+    """Return the sums (N,) of the columns; refuse sums of 0."""
     sums = torch.sparse.sum(weights, dim=0).to_dense() if weights.is_sparse else weights.sum(dim=0)
     if not (sums > 0).all():
         raise ValueError(f'{int((sums <= 0).sum())} columns of the affinity have no entry above 0: its diagonal must '

@@ -1,4 +1,4 @@
-"""Which layers' affinity to trust: AReAM's weights by the entropy of refined maps (arXiv 2305.03112, Sec. III-C)."""
+"""Layer weights of AReAM from the entropy of refined maps (arXiv 2305.03112, Sec. III-C)."""
 
 import math
 
@@ -19,18 +19,18 @@ def reactivation_weights(cams: Tensor,
                          image_labels: Tensor,
                          scope: str = 'image',
                          normalize_refined: bool = False) -> tuple[Tensor, Tensor]:
-    """Weigh layers by how flat a class map becomes when their affinity refines it (AReAM, Eq. 7 to 10).
+    """Compute layer weights from the entropy of the maps that each layer refines (AReAM, Eq. 7 to 10).
 
     A layer that spreads the map over everything has a high entropy: it counts little where maps are refined and much
-    where affinity is supervised. Of each image one layer gets 0 and one gets 1. Computed in float32 or better, whatever
-    autocast says: entropies of different layers differ in digits that lower precision does not have.
+    where affinity is supervised. In each image one layer gets 0 and one gets 1. Weights are computed in float32 or
+    better, also under autocast, because the entropies of layers differ too little for lower precision.
 
     Args:
         cams: (B, C, h, w) class maps in [0, 1] before refinement; see :func:`normalize_cams`.
         affinities: (B, L, N, N), N = h*w, of L layers; rows are queries.
-        image_labels: (B, C) multi-hot; maps of absent classes are not looked at.
+        image_labels: (B, C) multi-hot; maps of absent classes are not used.
         scope: ``'image'``: every image has its own weights; ``'batch'``: entropies are averaged over the batch first.
-        normalize_refined: Min-max normalise refined maps before their entropy is taken.
+        normalize_refined: Min-max normalize refined maps before their entropy is taken.
 
     Returns:
         Re-activation weights w and their counterparts 1 - w, both (B, L) and detached. Where all layers are equally
@@ -61,12 +61,12 @@ def layer_entropies(cams: Tensor,
                     normalize_refined: bool = False,
                     reduce_classes: str = 'max',
                     relative: bool = False) -> Tensor:
-    """Measure how flat a class map is after refinement by each layer alone (AReAM, Eq. 7 and 8).
+    """Compute the entropy of class activation maps refined by each layer alone (AReAM, Eq. 7 and 8).
 
     Args:
         cams, affinities, image_labels, normalize_refined: See :func:`reactivation_weights`.
         reduce_classes: ``'max'`` over the present classes; or their ``'sum'``, as released for arXiv version 1.
-        relative: Give the entropy minus ln N, which is at most 0 and keeps its digits for nearly flat maps.
+        relative: Return the entropy minus ln N, which is at most 0 and keeps its digits for nearly flat maps.
 
     Returns:
         (B, L) entropies in nats of the softmax over positions, without temperature.
@@ -90,7 +90,7 @@ def layer_entropies(cams: Tensor,
 
 
 def _relative_entropy(scores: Tensor) -> Tensor:
-    """Entropy of the softmax of (..., N) minus ln N.
+    """Return the entropy of the softmax of (..., N) minus ln N.
 
     With d the scores minus their mean and p their softmax, it is ln(mean(exp d)) - sum p d: both terms shrink with the
     variance of the scores, so that nothing is lost by cancellation against ln N.

@@ -1,4 +1,4 @@
-"""Means over all processes of a distributed run."""
+"""Divisors for means over all processes of a distributed run."""
 
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
@@ -7,7 +7,7 @@ __all__ = ['global_divisor']
 
 
 def global_divisor(divisor: Tensor, offset: float = 0.) -> Tensor:
-    """Give each process the divisor that makes the mean over processes a mean over the global batch.
+    """Return the divisor that makes the mean over processes a mean over the global batch.
 
     A sum S_r over a process's own items, divided by ``(sum_r n_r + offset) / W`` with W processes, has the mean
     ``sum_r S_r / (sum_r n_r + offset)``, and so has its gradient, which distributed training averages.

@@ -1,4 +1,4 @@
-"""One place for multi-scale and flipped views: run a function on all of them and fuse what it gives."""
+"""Run a function on scaled and mirrored views of images, and fuse its results."""
 
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -30,7 +30,7 @@ def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor
         images: (B, 3, H, W).
         size: (H', W') of the result.
         low: Value of level 0, a scalar or (3, 1, 1).
-        high: Value of level 255, likewise.
+        high: Value of level 255, a scalar or (3, 1, 1).
 
     Returns:
         (B, 3, H', W').
@@ -68,7 +68,7 @@ def view_sizes(size: Sequence[int],
 
 
 def without_padding(maps: Tensor, meta: dict[str, Any]) -> Tensor:
-    """Cut off what mmseg's preprocessor padded at test time.
+    """Remove the padding that mmseg's preprocessor added at test time.
 
     Args:
         maps: (..., H, W) at the size of the network's input; the input itself as well.
@@ -101,7 +101,7 @@ def fuse_views(map_fn: MapFn,
     segmentation are both instances of this.
 
     Args:
-        map_fn: Gives named maps (B', C, h', w') for a batch (B', 3, H', W').
+        map_fn: Returns named maps (B', C, h', w') for a batch (B', 3, H', W').
         images: (B, 3, H, W).
         scales: Factors of the input size; see :func:`view_sizes`.
         flip: Whether to add the horizontally mirrored view.
@@ -111,15 +111,15 @@ def fuse_views(map_fn: MapFn,
         size: (H, W) of the result; default the size of ``images``.
         own_view: What ``map_fn`` returns for ``images``, if the caller has it already: it is not computed again where
             one of the views has their size. The mirror images are.
-        sizes: In place of ``scales``; see :func:`view_sizes`.
-        divisor: Likewise.
+        sizes: Sizes of the views instead of ``scales``; see :func:`view_sizes`.
+        divisor: See :func:`view_sizes`.
         resize: Called as ``resize(images, size)`` to make the views; default bilinear, without antialiasing.
 
     Returns:
         name -> (B, C, H, W) fused maps.
 
     Raises:
-        ValueError: On an unknown fusion or no view.
+        ValueError: A fusion is unknown, or there is no view.
     """
     for name, fusion in (('flip_fusion', flip_fusion), ('scale_fusion', scale_fusion)):
         if fusion not in _FUSIONS:

@@ -99,7 +99,7 @@ def clock(p: Painter, rng: np.random.Generator) -> None:
 
 
 def crown(p: Painter, rng: np.random.Generator) -> None:
-    """Band with jewelled points."""
+    """Band with jeweled points."""
     low, high, spikes = 0.55, rng.uniform(-0.7, -0.5), int(rng.integers(3, 6))
     tips = np.linspace(-0.9, 0.9, spikes)
     gap = tips[1] - tips[0]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Renumber a folder of COCO masks or pseudo labels between the 80 classes and the 90 category ids.
 
-    python tools/dataset_converters/coco_slots.py SRC DST --to classes
+    python tools/dataset_converters/coco_category_ids.py SRC DST --to classes
 """
 
 import argparse
@@ -15,10 +15,10 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 import numpy as np
 from rich.progress import track
 
-from mmwsss.datasets.coco import classes_to_slots, slots_to_classes
+from mmwsss.datasets.coco import category_ids_to_classes, classes_to_category_ids
 from mmwsss.datasets.map_files import read_label_map, write_label_map
 
-WAYS = dict(classes=slots_to_classes, slots=classes_to_slots)
+DIRECTIONS = {'classes': category_ids_to_classes, 'category-ids': classes_to_category_ids}
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,8 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', help='folder of index PNGs')
     parser.add_argument('dst', help='folder for the new ones')
-    parser.add_argument('--to', choices=sorted(WAYS), required=True,
-                        help='classes: category ids become 0 to 80; slots: 0 to 80 become category ids')
+    parser.add_argument('--to', choices=sorted(DIRECTIONS), required=True,
+                        help='classes: category ids become 0 to 80; category-ids: 0 to 80 become category ids')
     return parser.parse_args()
 
 
@@ -35,9 +35,9 @@ def main() -> None:
     """Renumber all files."""
     args = parse_args()
     try:
-        renumber(Path(args.src), Path(args.dst), WAYS[args.to])
+        renumber(Path(args.src), Path(args.dst), DIRECTIONS[args.to])
     except (ValueError, OSError) as error:
-        raise SystemExit(f'coco_slots.py: {error}') from error
+        raise SystemExit(f'coco_category_ids.py: {error}') from error
 
 
 def renumber(src: Path, dst: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.datasets import COCO2014Dataset, COCO2014SlotDataset, classes_to_slots, slots_to_classes
+from mmwsss.datasets import COCO2014Dataset, COCO2014SlotDataset, category_ids_to_classes, classes_to_category_ids
 from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES, COCO_SLOTS
 from mmwsss.registry import DATASETS
 
 from ..helpers import call_tool
 
 
-def test_slots_are_category_ids():
+def test_labels_are_category_ids():
     assert len(COCO_SLOTS) == len(set(COCO_SLOTS)) == 90
     assert len(COCO_CATEGORY_IDS) == 80
     for name, number in (('person', 1), ('fire hydrant', 11), ('stop sign', 13), ('bottle', 44), ('toothbrush', 90)):
@@ -40,14 +40,15 @@ def test_masks_and_labels_are_renumbered_when_loaded(tmp_path):
 
 def test_both_ways(tmp_path):
     mask = np.uint8([[*range(81), 255]])
-    assert (slots_to_classes(classes_to_slots(mask)) == mask).all()
-    assert classes_to_slots(mask).max() == 255
+    assert (category_ids_to_classes(classes_to_category_ids(mask)) == mask).all()
+    assert classes_to_category_ids(mask).max() == 255
     with pytest.raises(ValueError, match=r'\[12\] stand for no class'):
-        slots_to_classes(np.uint8([[12, 13]]))
+        category_ids_to_classes(np.uint8([[12, 13]]))
     (tmp_path / 'slots').mkdir()
     Image.fromarray(np.uint8([[90, 1]])).save(tmp_path / 'slots/a.png')
-    call_tool('tools/dataset_converters/coco_slots.py', tmp_path / 'slots', tmp_path / 'out', '--to', 'classes')
+    call_tool('tools/dataset_converters/coco_category_ids.py', tmp_path / 'slots', tmp_path / 'out', '--to', 'classes')
     with Image.open(tmp_path / 'out/a.png') as found:
         assert np.asarray(found).tolist() == [[80, 1]]
     with pytest.raises(SystemExit, match='has no PNG'):
-        call_tool('tools/dataset_converters/coco_slots.py', tmp_path / 'images', tmp_path / 'out', '--to', 'slots')
+        call_tool('tools/dataset_converters/coco_category_ids.py', tmp_path / 'images', tmp_path / 'out',
+                  '--to', 'category-ids')

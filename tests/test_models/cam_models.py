@@ -83,8 +83,8 @@ def toco(num_classes: int, aux_map: Optional[str] = None, **head: Any) -> dict:
     cfg.cam_head.num_classes = num_classes
     cfg.decode_head.num_classes = 1 + num_classes
     if aux_map is not None:
-        cfg.cam_head = ConfigDict(type='MCTformerHead', num_classes=num_classes, in_channels=32, **head)
-        cfg.backbone.num_class_tokens = num_classes
+        cfg.cam_head = ConfigDict(num_classes=num_classes, in_channels=32, **head)
+        cfg.backbone.num_class_tokens = num_classes if head['type'] == 'MCTformerHead' else 1
         cfg.train_cfg.aux_map = aux_map
     return cfg
 
@@ -114,10 +114,13 @@ METHODS = {
     'cam-vit': Method(plain(8, **PLAIN_VIT), ('logits', ), ('cams', )),
     'toco': Method(toco, ('logits', 'aux_logits'), ('cams', 'aux_cams'), ('aux_cams', 'cams')),
     'toco-mctformer-v1': Method(
-        lambda num_classes: toco(num_classes, 'attention', patch_classifier=False),
+        lambda num_classes: toco(num_classes, 'attention', type='MCTformerHead', patch_classifier=False),
         ('logits', ), ('cams', 'attention'), ('attention', 'cams')),
     'toco-mctformer-v2': Method(
-        lambda num_classes: toco(num_classes, 'patch_cams'), V2_SCORES, V2_MAPS, ('fused_cams', 'patch_cams')),
+        lambda num_classes: toco(num_classes, 'patch_cams', type='MCTformerHead'), V2_SCORES, V2_MAPS,
+        ('fused_cams', 'patch_cams')),
+    'toco-cam': Method(
+        lambda num_classes: toco(num_classes, 'cams', type='CAMHead'), ('logits', ), ('cams', ), ('cams', 'cams')),
     'mctformer-v1': Method(token_method('MCTformerHead', patch_classifier=False, attention_layers=2),
                            ('logits', ), ('cams', 'attention'), ('attention', 'refined_attention')),
     'mctformer-v2': Method(token_method('MCTformerHead', attention_layers=2), V2_SCORES, V2_MAPS,

@@ -356,7 +356,7 @@ def test_gradients_under_autocast():
     (dict(entropy_mode='offline'), 'belong together'),
     (dict(counterparts=(1., 0, 0)), 'belong together'),
     (dict(scales=(.5, 1.5)), 'scales must hold 1'),
-    (dict(low=.8, high=.6), 'must not be below low')])
+    (dict(low=.8, high=.6), 'not (be )?below low')])
 def test_wrong_settings_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(mechanism(**kwargs))

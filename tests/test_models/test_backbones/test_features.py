@@ -1,4 +1,4 @@
-"""Features on request: what a pass keeps, how requests add up, and that watching changes nothing."""
+"""Features on request: what a pass keeps, and how requests add up."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from mmwsss.models import (
-    AttentionConformer,
-    AttentionViT,
     MCTformerHead,
     Observation,
     Request,
@@ -21,45 +19,7 @@ from mmwsss.models import (
 from mmwsss.models.backbones import ClassAttentionSum, PatchAttentionSum, PatchScores
 
 from ...helpers import KeptAttention, attention_maps
-
-LAYERS, HEADS, WIDTH = 4, 2, 16
-KINDS = ('vit', 'conformer')
-
-
-@dataclass(frozen=True)
-class Noted(Observation):
-    """What is shown of each layer, in order, and nothing more."""
-
-    note: str = ''
-
-    def init(self, layout):
-        return []
-
-    def update(self, state, layer, value):
-        return [*state, (layer, value)]
-
-
-class NotedHeads(Noted):
-    reads: ClassVar[str] = 'heads'
-
-
-class NotedMeans(Noted):
-    reads: ClassVar[str] = 'mean'
-
-
-class NotedScores(Noted):
-    reads: ClassVar[str] = 'scores'
-
-
-class NotedQueryKeys(Noted):
-    reads: ClassVar[str] = 'query_key'
-
-
-class NotedBlocks(Noted):
-    reads: ClassVar[str] = 'block'
-
-
-READERS = (NotedHeads, NotedMeans, NotedScores, NotedQueryKeys, NotedBlocks)
+from .observed import HEADS, KINDS, LAYERS, READERS, WIDTH, NotedBlocks, build, flat, run
 
 
 @dataclass(frozen=True)
@@ -81,55 +41,9 @@ class TokenSimilarity(Observation):
         return torch.stack(state[1], dim=1)
 
 
-def build(kind='vit', **kwargs):
-    torch.manual_seed(0)
-    if kind == 'vit':
-        arch = dict(embed_dims=WIDTH, num_layers=LAYERS, num_heads=HEADS, feedforward_channels=24)
-        model = AttentionViT(arch=arch, img_size=32, patch_size=8, **{'num_class_tokens': 3, **kwargs})
-        for param in model.parameters():
-            torch.nn.init.normal_(param, std=.3)
-    else:
-        model = AttentionConformer(
-            arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=.25), stem_stride=2, **kwargs)
-        for name, param in model.named_parameters():
-            if 'attn.qkv' in name:
-                torch.nn.init.normal_(param, std=.5)
-    model.double().eval()  # a backbone of mmpretrain does not return itself
-    return model
-
-
-def layers_of(backbone):
-    """Return mmpretrain's encoder layers of a backbone."""
-    return [part for part in backbone.modules() if hasattr(part, 'attn') and hasattr(part, 'ffn')]
-
-
 @pytest.fixture
 def images():
     return torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(1), dtype=torch.double)
-
-
-def run(backbone, images, *observations, **kwargs):
-    return extract_features(backbone, images, Request(observations=observations, **kwargs))
-
-
-def inputs_of_layers(backbone, images):
-    """Return the normalized tokens that the attention of each layer takes."""
-    seen = []
-    handles = [layer.attn.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-               for layer in layers_of(backbone)]
-    extract_features(backbone, images)
-    for handle in handles:
-        handle.remove()
-    return seen
-
-
-def explicit_attention(backbone, images):
-    """Return attention (B, H, T, T) of each layer, computed from its projection and nothing else."""
-    found = []
-    for layer, x in zip(layers_of(backbone), inputs_of_layers(backbone, images)):
-        query, key, _ = layer.attn.qkv(x).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        found.append((query @ key.mT / query.shape[-1]**.5).softmax(dim=-1))
-    return found
 
 
 # Requests
@@ -278,159 +192,6 @@ def test_a_conformer_needs_its_tokens_in_any_case(images):
     short = extract_features(backbone, images, Request(maps=False))
     assert short.maps == ()
     assert_close(short.class_tokens, extract_features(backbone, images).class_tokens)
-
-
-# What is shown
-
-
-def flat(value):
-    """Return all tensors in nested containers, in order."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return [tensor for part in parts for tensor in flat(part)]
-
-
-@pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize('recorded', [False, True])
-def test_heads_and_their_mean_are_the_explicit_softmax(kind, recorded, images):
-    backbone = build(kind)
-    with torch.set_grad_enabled(recorded):
-        features = run(backbone, images, KeptAttention(), NotedMeans())
-        expected = explicit_attention(backbone, images)
-    assert list(features[KeptAttention()]) == list(range(backbone.num_layers))
-    for layer, maps in enumerate(expected):
-        assert_close(features[KeptAttention()][layer], maps)
-        assert_close(features[NotedMeans()][layer], (layer, maps.mean(dim=1)))
-        assert maps.std() > 1e-4
-
-
-@torch.no_grad()
-def test_heads_come_one_by_one_without_gradient_and_say_which_they_are(images):
-    shown = run(build(), images, NotedHeads(layers=(1, 2)))[NotedHeads(layers=(1, 2))]
-    assert [(layer, value.first, value.maps.shape[1]) for layer, value in shown] == [
-        (layer, head, 1) for layer in (1, 2) for head in range(HEADS)]
-
-
-@pytest.mark.parametrize('kind', KINDS)
-def test_scores_and_queries_and_keys_are_those_of_the_attention(kind, images):
-    backbone = build(kind)
-    features = run(backbone, images, NotedScores(), NotedQueryKeys())
-    for layer, maps in enumerate(explicit_attention(backbone, images)):
-        (found, factors), (_, pair) = features[NotedScores()][layer], features[NotedQueryKeys()][layer]
-        assert found == layer
-        products = pair.query @ pair.key.mT
-        assert_close(products.softmax(dim=-1), maps)
-        assert_close(factors.product(), products.mean(dim=1))
-        assert_close(factors.from_token(2).product(), products.mean(dim=1)[:, 2:, 2:])
-
-
-@pytest.mark.parametrize('kind', KINDS)
-def test_blocks_are_what_layers_and_their_attention_give(kind, images):
-    backbone, expected = build(kind), []
-    plain = build(kind)
-    for layer in layers_of(plain):
-        layer.attn.proj.register_forward_hook(lambda module, args, out: expected.append([out]))
-        layer.register_forward_hook(lambda module, args, out: expected[-1].append(out))
-    extract_features(plain, images)
-    shown = run(backbone, images, NotedBlocks())[NotedBlocks()]
-    assert len(shown) == len(expected) == backbone.num_layers
-    for (_, value), (attention, tokens) in zip(shown, expected):
-        assert_close(value.attention, attention)
-        assert_close(value.tokens, tokens)
-
-
-@pytest.mark.parametrize('reader', READERS)
-def test_values_carry_a_gradient_only_if_asked(reader, images):
-    for grad in (True, False):
-        found = run(build(), images, reader(grad=grad))[reader(grad=grad)]
-        assert {tensor.requires_grad for tensor in flat(found)} == {grad}
-        with torch.no_grad():
-            found = run(build(), images, reader(grad=grad))[reader(grad=grad)]
-        assert not any(tensor.requires_grad for tensor in flat(found))
-
-
-# Watching changes nothing
-
-
-@pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize('reader', READERS)
-def test_all_ways_of_execution_give_the_same_network(kind, reader, images):
-    """Nobody looks; heads one by one without gradient; beside fused attention; with gradient through the maps."""
-    backbone = build(kind)
-    plain = outputs_and_gradients(backbone, images)
-    with torch.no_grad():
-        features = run(backbone, images, reader())
-    assert_close((features.maps[-1], features.class_tokens), plain[0])
-    for grad in (False, True):
-        assert_close(outputs_and_gradients(backbone, images, reader(grad=grad)), plain)
-
-
-@pytest.mark.parametrize('reader', [NotedHeads, NotedMeans, NotedScores, NotedQueryKeys])
-def test_gradients_through_what_is_observed(reader, images):
-    """Those of the explicit computation, where the last layer's class tokens are computed alone and where not."""
-    expected = gradients(backbone := build(), sum(
-        maps.square().sum() for maps in explicit_attention(backbone, images)))
-    for maps in (True, False):
-        values = run(backbone, images, reader(grad=True), maps=maps)[reader(grad=True)]
-        found = {
-            NotedHeads: lambda value: value.maps, NotedQueryKeys: lambda value: (value.query @ value.key.mT).softmax(-1)
-        }.get(reader)
-        if found is None:
-            continue
-        torch.testing.assert_close(
-            gradients(backbone, sum(found(value).square().sum() for _, value in values)), expected)
-    if reader is NotedMeans:
-        mean = gradients(backbone, sum(maps.mean(1).square().sum() for maps in explicit_attention(backbone, images)))
-        assert_close(gradients(backbone, sum(value.square().sum() for _, value in values)), mean)
-    if reader is NotedScores:
-        assert all(value.product().requires_grad for _, value in values)
-
-
-def gradients(backbone, loss):
-    """Return the gradients of all trained parameters, 0 where a loss does not reach one."""
-    backbone.zero_grad()
-    loss.backward()
-    return {name: torch.zeros_like(param) if param.grad is None else param.grad.clone()
-            for name, param in backbone.named_parameters() if param.requires_grad}
-
-
-def outputs_and_gradients(backbone, images, *observations):
-    features = run(backbone, images, *observations)
-    outputs = features.maps[-1], features.class_tokens
-    found = gradients(backbone, sum(output.square().sum() for output in outputs))
-    return tuple(output.detach() for output in outputs), found
-
-
-@pytest.mark.parametrize('recorded', [False, True])
-@pytest.mark.parametrize('grad', [False, True])
-def test_attention_dropout_acts_on_the_network_and_is_not_seen(recorded, grad, images):
-    """What is seen of the first layer is what is seen without dropout; the network's output is random."""
-    backbone = build()
-    expected = explicit_attention(backbone, images)[0]
-    backbone.train()
-    for layer in backbone.layers:
-        layer.attn.attn_drop = .5
-    item = KeptAttention(layers=(0, ), grad=grad)
-    with torch.set_grad_enabled(recorded):
-        first, second = (run(backbone, images, item) for _ in range(2))
-    for features in (first, second):
-        assert_close(features[item][0], expected)
-    assert not torch.allclose(first.maps[-1], second.maps[-1])
-
-
-def test_attention_dropout_keeps_the_mean(images):
-    """Explicit maps drop as fused attention does: on average the output of the layer is that without dropout."""
-    backbone = build()
-    item = NotedBlocks(layers=(0, ))
-    expected = run(backbone, images, item)[item][0][1].attention.detach()
-    backbone.train()
-    backbone.layers[0].attn.attn_drop = .5
-    pair = item, KeptAttention(layers=(0, ))
-    with torch.no_grad():
-        drawn = torch.stack([run(backbone, images, *pair)[item][0][1].attention for _ in range(300)])
-    assert (drawn.mean(dim=0) - expected).abs().max() < 5 * drawn.std(dim=0).max() / 300**.5
-    assert drawn.std(dim=0).mean() > 0
 
 
 # Other backbones

@@ -13,7 +13,7 @@ SCORES, LABELS = torch.tensor([[.3, -.25], [1., 2.]]), torch.tensor([[1., 0.], [
 LABELS3 = torch.tensor([[1., 0., 1.], [0., 1., 0.]])
 
 
-def build(loss_weights=None, map_names=('cams', ), loss_cls=None, **head) -> CAMClassifier:
+def build(loss_weights=None, map_names=('cams', ), loss_cls=None, test_cfg=None, **head) -> CAMClassifier:
     torch.manual_seed(0)
     arch = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
     model = MODELS.build(dict(
@@ -23,7 +23,8 @@ def build(loss_weights=None, map_names=('cams', ), loss_cls=None, **head) -> CAM
         cam_head=dict(type='MCTformerHead', num_classes=3, in_channels=16, **head),
         loss_weights=loss_weights,
         loss_cls=loss_cls,
-        test_cfg=dict(threshold=0.4, map_names=map_names, cams=dict(
+        data_preprocessor=dict(type='MultiViewPreProcessor', mean=[0, 0, 0], std=[1, 1, 1]),
+        test_cfg=dict(test_cfg or {}, threshold=0.4, map_names=map_names, cams=dict(
             scales=(1.0, 0.5), flip=True, flip_fusion='sum', scale_fusion='sum', normalize='minmax', eps=1e-8))))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -109,10 +110,10 @@ def test_prediction_has_all_maps_that_are_asked_for():
 
 def test_refinement_of_predicted_maps():
     """At half size; a map that is the same everywhere, such as one normalised to 0, stays as it is."""
-    model = build(map_names=('cams', 'attention'))
     image = torch.randn(1, 3, 32, 48)
-    plain = model.predict(image, samples(torch.ones(1, 3)))[0]
-    model.test_refiner = MODELS.build(dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=2))
+    plain = build(map_names=('cams', 'attention')).predict(image, samples(torch.ones(1, 3)))[0]
+    model = build(map_names=('cams', 'attention'), test_cfg=dict(
+        refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=2)))
     found = model.predict(image, samples(torch.ones(1, 3)))[0]
     small = [resize_maps(maps[None], (16, 24)) for maps in (image[0], plain.cams.data)]
     expected = resize_maps(model.test_refiner(*small) / 1.01**2, (32, 48))[0]

@@ -3,7 +3,6 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any, Union
 
@@ -37,6 +36,7 @@ from mmwsss.models.label_steps import CRF_PRESETS
 from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
 from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
 
 SHORT_FORMS = ('threshold', 'high', 'source', 'post', 'cams', 'crf_preset', 'crf_stride', 'save_cams', 'crf_alphas',
@@ -211,7 +211,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError, PseudoLabelError) as error:  # anything else keeps its traceback
-        sys.exit(f'{type(error).__name__}: {error}')
+    run_tool(main, (ValueError, OSError, PseudoLabelError))

@@ -17,7 +17,7 @@ from mmwsss.utils import atomic_path
 
 from .class_names import index_palette
 
-__all__ = ['read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']
+__all__ = ['is_picture', 'read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']
 
 PathLike = Union[str, os.PathLike]
 _PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
@@ -95,6 +95,27 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
         raise ValueError(f'{path} is a {mode} picture; index masks have one channel whose values are class '
                          'indices (palette or gray PNG)')
     return labels if labels.dtype == np.uint8 else labels.astype(np.int32)
+
+
+def is_picture(path: PathLike) -> bool:
+    """Tell whether a file is a whole picture of any kind, which a damaged label map is not.
+
+    Args:
+        path (str or PathLike): The file; need not exist.
+
+    Returns:
+        bool: Whether all of it can be read.
+    """
+    try:
+        content = io.BytesIO(Path(path).read_bytes())
+        with Image.open(content) as image:
+            image.load()
+            name = image.format
+        if name == 'PNG':
+            _verify_png(content)
+    except (OSError, SyntaxError, ValueError):  # UnidentifiedImageError is an OSError
+        return False
+    return True
 
 
 def _verify_png(content: io.BytesIO) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from mmwsss.datasets.map_files import read_cams, read_label_map, read_note
+from mmwsss.datasets.map_files import is_picture, read_cams, read_label_map, read_note
 from mmwsss.utils import OutputError, check_output, first_few, path_inside, write_json
 
 __all__ = ['MANIFEST', 'LabelFolder', 'label_note']
@@ -87,7 +87,7 @@ class LabelFolder:
         check_output(self.path, (), MANIFEST, 'the folder for pseudo labels')
         found = self._read_manifest()
         if found is None:
-            self._require_free(image_ids, self.outputs)
+            self._require_free(self._files(image_ids, self.outputs))
             self._write_manifest(self.settings, self.outputs, image_ids)
             return
         known = set(found['images'])
@@ -96,7 +96,8 @@ class LabelFolder:
             raise ValueError(f'{self.path} holds labels made with other settings: '
                              f'{_differences(found["settings"], self.settings)}. Choose another folder, or give '
                              '--overwrite to remove them')
-        self._require_free([image_id for image_id in image_ids if image_id not in known], self.outputs)
+        added = {name: suffix for name, suffix in self.outputs.items() if found['outputs'].get(name) != suffix}
+        self._require_free([*self._files(set(image_ids) - known, self.outputs), *self._named(added, known)])
         self._drop_leftovers(known)
         if differs and not refresh:
             self._remove(found)
@@ -133,8 +134,10 @@ class LabelFolder:
         try:
             labels, note = read_label_map(path, strict=True), read_note(path)
         except (OSError, ValueError):
+            labels, note = None, None
+        if labels is None and not is_picture(path):
             return None
-        if not _is_ours(labels, note):
+        if labels is None or not _is_ours(labels, note):
             raise OutputError(f'{path} was changed since mmwsss has written it. Move it away to have it made again, or '
                               'choose another folder')
         try:
@@ -165,11 +168,9 @@ class LabelFolder:
     def _write_manifest(self, settings: dict, outputs: Mapping[str, str], image_ids: Iterable[str]) -> None:
         write_json({'settings': settings, 'outputs': dict(outputs), 'images': sorted(image_ids)}, self.path / MANIFEST)
 
-    def _require_free(self, image_ids: Sequence[str], outputs: Mapping[str, str]) -> None:
-        """Refuse images whose files exist already although the manifest does not name them."""
-        paths = (path for image_id in image_ids for path in
-                 (self.label_path(image_id), *_output_paths(self.path, outputs, image_id).values()))
-        foreign = [str(path.relative_to(self.path)) for path in paths if os.path.lexists(path)]
+    def _require_free(self, paths: Iterable[Path]) -> None:
+        """Refuse paths at which something exists already although the manifest does not name it."""
+        foreign = sorted(str(path.relative_to(self.path)) for path in paths if os.path.lexists(path))
         if foreign:
             raise OutputError(f'{self.path} already holds {len(foreign)} of the files that are to be made, but its '
                               f'{MANIFEST} does not name them: {first_few(foreign, 3)}. Choose another folder')
@@ -181,9 +182,7 @@ class LabelFolder:
         if foreign:
             raise OutputError(f'{len(foreign)} files in {self.path} were changed since mmwsss has written them, and '
                               f'are not removed: {first_few(foreign, 3)}. Move them away, or choose another folder')
-        # The label maps come last: they prove the other files.
-        for path in [*self._named(found['outputs'], found['images']),
-                     *(self.label_path(image_id) for image_id in found['images'])]:
+        for path in self._files(found['images'], found['outputs']):
             path.unlink(missing_ok=True)
 
     def _changed(self, image_id: str, outputs: Mapping[str, str]) -> Iterator[Path]:
@@ -192,6 +191,8 @@ class LabelFolder:
         try:
             labels, note = read_label_map(path, strict=True), read_note(path)
         except (OSError, ValueError):
+            if is_picture(path):
+                yield path
             return
         if not _is_ours(labels, note):
             yield path
@@ -200,7 +201,13 @@ class LabelFolder:
             if file.is_file() and f'{zlib.crc32(file.read_bytes()):08x}' not in note.split()[2:] and _is_whole(file):
                 yield file
 
+    def _files(self, image_ids: Iterable[str], outputs: Mapping[str, str]) -> list[Path]:
+        """All files of images; the label maps, which prove the other files, come last."""
+        image_ids = list(image_ids)
+        return [*self._named(outputs, image_ids), *(self.label_path(image_id) for image_id in image_ids)]
+
     def _named(self, outputs: Mapping[str, str], image_ids: Iterable[str]) -> list[Path]:
+        """The files of images beside their label maps."""
         return [path for image_id in image_ids for path in _output_paths(self.path, outputs, image_id).values()]
 
     def _drop_leftovers(self, image_ids: set[str]) -> None:

@@ -214,7 +214,7 @@ def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
 
 def _worker_died() -> PseudoLabelError:
     return PseudoLabelError('a labeling process was ended from outside, perhaps for want of memory: the same '
-                            'command goes on from here, with --workers 1 or 0 it needs less')
+                            'command resumes from here; with --workers 1 or 0 it needs less')
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional, Union
 
+from .errors import UserError
 from .files import write_json
 from .messages import first_few
 
@@ -19,7 +20,7 @@ FILES = 'mmwsss_files.json'
 """str: Manifest of a folder whose files do not prove by themselves who has written them."""
 
 
-class OutputError(ValueError):
+class OutputError(UserError):
     """An output could overwrite files that are not ours; the message names them and the remedy."""
 
 
@@ -48,7 +49,7 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
         relation = _relation(output, path)
         if relation:
             raise OutputError(f'{name} {output} {relation} {path}, which this run reads and must not overwrite: choose '
-                              'another folder')
+                              'another path')
     if manifest is not None:
         _require_own_folder(Path(output), manifest, name)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmwsss.datasets.map_files import read_note, write_cams, write_label_map
 from mmwsss.pseudo_labels.folder import LabelFolder, label_note
@@ -145,11 +146,36 @@ def test_files_that_somebody_changed_are_not_removed(tmp_path: Path, name: str):
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
 
 
-def test_a_label_map_that_somebody_changed_is_not_replaced(tmp_path: Path):
+def picture_of(mode: str, path: Path) -> None:
+    """Write a picture of somebody else; a label map with mode P."""
+    if mode == 'P':
+        write_label_map(np.ones((8, 8)), path)
+    else:
+        Image.new(mode, (8, 8)).save(path, 'JPEG' if mode == 'CMYK' else 'PNG')
+
+
+@pytest.mark.parametrize('mode', ['P', 'RGB', 'RGBA', 'LA', 'I;16', 'CMYK'])
+def test_a_label_map_that_somebody_changed_is_not_replaced(tmp_path: Path, mode: str):
     folder = make_folder(tmp_path)
-    write_label_map(np.ones((8, 8)), tmp_path / 'a.png')
+    picture_of(mode, tmp_path / 'a.png')
+    before = (tmp_path / 'a.png').read_bytes()
     with pytest.raises(OutputError, match='a.png was changed since'):
         folder.pixel_counts('a')
+    with pytest.raises(OutputError, match="1 files in .* were changed .*'a.png'"):
+        LabelFolder(tmp_path, {'threshold': .4}).prepare(IDS, overwrite=True)
+    assert (tmp_path / 'a.png').read_bytes() == before
+
+
+@pytest.mark.parametrize('flags', [{'overwrite': True}, {'refresh': True}])
+def test_files_in_the_place_of_a_new_output_are_not_replaced(tmp_path: Path, flags: dict):
+    make_folder(tmp_path)
+    (tmp_path / 'cams/sub').mkdir(parents=True)
+    for name in ('cams/a.npz', 'cams/sub/b.npz'):
+        (tmp_path / name).write_bytes(b'mine')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    with pytest.raises(OutputError, match="2 of the files that are to be made.*does not name them: 'cams/a.npz'"):
+        LabelFolder(tmp_path, {'threshold': .5, 'cams': 1}, {'cams': 'npz'}).prepare(IDS, **flags)
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
 
 
 def test_files_of_further_images_must_not_exist(tmp_path: Path):

@@ -171,7 +171,10 @@ def flags_of(script):
 def holds(node, keys):
     """Return whether the config has the dictionary in which an override sets a value."""
     for key in keys:
-        if key not in node:
+        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        elif key in node:
+            node = node[key]
+        else:
             return False
-        node = node[key]
     return True

@@ -167,8 +167,8 @@ def test_a_full_disk_and_an_unreadable_image_are_named(root: Path, tmp_path: Pat
         ['bash', '-c', command, 'make', root / 'cfg.py', root / 'model.pth', '--save-cams', '--cam-format', 'npy',
          '--workers', '0', '--out-dir', tmp_path / 'full'], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env={**os.environ, 'PYTHONPATH': str(REPO), 'OMP_NUM_THREADS': '1'})
-    assert result.returncode == 1
-    assert re.match('PseudoLabelError: the label of image img_000 could not be written .*too large.*goes on from here',
+    assert result.returncode == 2
+    assert re.match('make_pseudo_labels.py: the label of image img_000 could not be written .*too large.*resumes from here',
                     result.stderr.strip().splitlines()[-1])
     assert 'Traceback' not in result.stderr
     assert list(contents(tmp_path / 'full')) == ['pseudo_labels.json']
@@ -234,8 +234,8 @@ def test_other_settings_and_wrong_arguments_are_refused(root: Path):
              'model.test_cfg.threshold=None')
     assert not (root / 'x').exists()
     result = run_tool(MAKE, *common, check=False)
-    assert result.returncode == 1
-    assert result.stdout.strip().splitlines()[-1].startswith('ValueError: ')
+    assert result.returncode == 2
+    assert result.stdout.strip().splitlines()[-1].startswith('make_pseudo_labels.py: ')
     assert 'Traceback' not in result.stdout
 
 

@@ -238,9 +238,11 @@ def test_gradient_enters_through_scores_alone():
 
 
 @pytest.mark.parametrize('labels', [((0., 0, 0), (0, 0, 0)), ((0., 0, 0), (1, 0, 0))], ids=['no class', 'one without'])
-@pytest.mark.parametrize('pseudo_label', ['two-pass', 'direct'])
-def test_images_without_a_class(labels, pseudo_label):
-    model = build(pseudo_label=pseudo_label)
+@pytest.mark.parametrize('label_cfg', [{}, dict(label_cfg=dict(
+    steps=[dict(type='Downscale'), dict(type='PixelAdaptiveRefinement', keep_scale=True)],
+    labeler=dict(type='ThresholdLabels')))], ids=['two levels', 'thresholds'])
+def test_images_without_a_class(labels, label_cfg):
+    model = build(**label_cfg)
     losses = model.loss(*batch(labels))
     sum(value for name, value in losses.items() if name.startswith('loss')).backward()
     assert all(torch.isfinite(value).all() for value in losses.values())

@@ -125,7 +125,7 @@ def test_against_naive_reference():
 
 @pytest.mark.parametrize(('kwargs', 'message'), [
     (dict(high=0.2, low=0.3), 'high'),
-    (dict(high=0.7, low=0.3, downscale=0), 'downscale'),
+    (dict(high=0.7, low=0.3, downscale=0), 'factor'),
     (dict(high=0.7, low=0.3, image_labels=torch.ones(1, 4)), 'image_labels'),
 ])
 def test_bad_input(kwargs, message):

@@ -6,7 +6,7 @@ from mmseg.structures import SegDataSample
 from torch.nn.functional import multilabel_soft_margin_loss
 
 from mmwsss.models import CAMClassifier
-from mmwsss.models.utils import normalize_cams, refined_maps, resize_maps
+from mmwsss.models.utils import normalize_cams, resize_maps
 from mmwsss.registry import MODELS
 
 SCORES, LABELS = torch.tensor([[.3, -.25], [1., 2.]]), torch.tensor([[1., 0.], [0., 1.]])
@@ -109,18 +109,19 @@ def test_prediction_has_all_maps_that_are_asked_for():
 
 
 def test_refinement_of_predicted_maps():
-    """At half size; a map that is the same everywhere, such as one normalised to 0, stays as it is."""
-    image = torch.randn(1, 3, 32, 48)
-    plain = build(map_names=('cams', 'attention')).predict(image, samples(torch.ones(1, 3)))[0]
-    model = build(map_names=('cams', 'attention'), test_cfg=dict(
-        refiner=dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=2)))
-    found = model.predict(image, samples(torch.ones(1, 3)))[0]
-    small = [resize_maps(maps[None], (16, 24)) for maps in (image[0], plain.cams.data)]
-    expected = resize_maps(model.test_refiner(*small) / 1.01**2, (32, 48))[0]
-    torch.testing.assert_close(found.cams.data, expected)
+    """At half size, along the image in 256 levels; divided by what becomes of a plane of ones."""
+    steps = [dict(type='Downscale'),
+             dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=2, keep_scale=True)]
+    image, names = torch.rand(1, 3, 32, 48).mul(255).floor(), ('cams', 'attention')
+    plain = build(map_names=names).predict(image, samples(torch.ones(1, 3)))[0]
+    found = build(map_names=names, test_cfg=dict(steps=steps)).predict(image, samples(torch.ones(1, 3)))[0]
+    refine = MODELS.build(steps[1])
+    small = [resize_maps(maps[None], (16, 24)) for maps in (image[0] / 255, plain.cams.data)]
+    expected = resize_maps(refine(*small) / refine(small[0], torch.ones(1, 1, 16, 24)), (32, 48))[0]
+    torch.testing.assert_close(found.cams.data, expected, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(found.attention.data, plain.attention.data)
-    ones = torch.ones(1, 2, 32, 48)
-    torch.testing.assert_close(refined_maps(model.test_refiner, image, ones), ones)
+    with pytest.raises(TypeError, match="test_cfg of CAMClassifier no longer takes 'refiner': write steps="):
+        build(test_cfg=dict(refiner=dict(type='PixelAdaptiveRefinement')))
 
 
 def test_unknown_names_are_errors():

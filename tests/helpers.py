@@ -170,8 +170,8 @@ def read_scalars(work_dir: Path) -> list[dict]:
     return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
 
 
-def _tool_environment() -> dict[str, str]:
-    """Return the environment of a tool's process: one thread, and the package of this repository."""
+def tool_environment() -> dict[str, str]:
+    """Return the environment of a child process: one thread, and the package of this repository."""
     paths = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
     return {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': paths}
 
@@ -179,7 +179,7 @@ def _tool_environment() -> dict[str, str]:
 def train_and_kill(work_dir: Path, *args: Any) -> None:
     """Run ``tools/train.py`` and kill it and its workers as soon as there is a checkpoint."""
     command = [sys.executable, REPO / 'tools/train.py', *args]
-    with subprocess.Popen([str(part) for part in command], env=_tool_environment(),
+    with subprocess.Popen([str(part) for part in command], env=tool_environment(),
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 300
         while not (work_dir / 'last_checkpoint').exists() and process.poll() is None and time.monotonic() < deadline:
@@ -233,7 +233,7 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
         subprocess.CompletedProcess: With text ``stdout``, into which the error output went too.
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
-    environment = {**_tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, **(env or {})}
+    environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, **(env or {})}
     result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
     if check and result.returncode != 0:

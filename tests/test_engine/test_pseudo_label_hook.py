@@ -1,5 +1,7 @@
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional
@@ -8,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
@@ -24,7 +25,7 @@ from mmwsss.datasets.map_files import read_label_map
 from mmwsss.engine.hooks import PseudoLabelHook
 from mmwsss.pseudo_labels import writer as writer_module
 from tests.color_cam import color_cam_config
-from tests.helpers import tiny_dataloader, tiny_runner_cfg, write_voc_folder
+from tests.helpers import REPO, tiny_dataloader, tiny_runner_cfg, tool_environment, write_config, write_voc_folder
 
 TRAIN = [f'img_{i:03d}' for i in range(6)]
 
@@ -205,14 +206,26 @@ def run_rank(rank: int, cfg: Config, folder: Path) -> None:
     dist.destroy_process_group()
 
 
+RANK = """
+import sys
+from pathlib import Path
+from tests.test_engine.test_pseudo_label_hook import run_rank
+from mmengine.config import Config
+run_rank(int(sys.argv[1]), Config.fromfile(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
 def test_processes_share_the_images(root: Path, tmp_path: Path):
     cfg = Config(color_cam_config(root))
-    ranks = [mp.get_context('fork').Process(target=run_rank, args=(rank, cfg, tmp_path / 'two')) for rank in range(2)]
-    [rank.start() for rank in ranks]
-    [rank.join(120) for rank in ranks]
-    codes = [rank.exitcode for rank in ranks]
-    [rank.kill() for rank in ranks]  # one that hangs would outlive the tests
-    assert codes == [0, 0]
+    path = write_config(color_cam_config(root), tmp_path / 'config.py')
+    # Fresh processes: a fork of one that has had threads can hang.
+    ranks = [subprocess.Popen([sys.executable, '-c', RANK, str(rank), str(path), str(tmp_path / 'two')], cwd=REPO,
+                              env=tool_environment()) for rank in range(2)]
+    try:
+        assert [rank.wait(120) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()  # one that hangs would outlive the tests
     model = init_model(cfg)
     model.register_buffer('own', torch.zeros(1))
     PseudoLabelHook().write(stub_runner(cfg, model, tmp_path / 'one'))

@@ -162,7 +162,7 @@ def test_readers_always_find_whole_labels(root: Path, tmp_path: Path, monkeypatc
     hook.write(stub_runner(cfg, model, tmp_path))
     assert not looks, 'the same weights have been labelled with'
     with torch.no_grad():
-        model.colours += .05
+        model.cam_head.colors += .05
     hook.write(stub_runner(cfg, model, tmp_path))
     assert len(looks) == 6
     second = contents(tmp_path / 'pseudo_labels')

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Make the virtual environment .venv of this checkout, with everything mmwsss needs: the maintained
-# family of the MM packages, the optional ones, and those of the tests. Does nothing the second time,
-# unless the requirement files or setup.py changed.
+# Create the virtual environment .venv of this checkout with everything that mmwsss needs: the maintained distributions
+# of the MM packages, the optional packages, and those of the tests. If the environment is up to date, the script does
+# nothing. It installs the packages again if the requirement files, setup.py or pyproject.toml have changed.
 #
-#   bash tools/setup_env.sh              makes .venv
-#   MMWSSS_PYTHON=python3.11 bash ...    uses that Python
-#   MMWSSS_VENV=DIR bash ...             makes it elsewhere
-#   TORCH_INDEX=URL bash ...             takes torch from that index (builds for CUDA, ROCm, ...)
+#   bash tools/setup_env.sh              creates .venv
+#   MMWSSS_PYTHON=python3.11 bash ...    uses this Python
+#   MMWSSS_VENV=DIR bash ...             creates the environment in DIR
+#   TORCH_INDEX=URL bash ...             installs torch from this index (builds for CUDA, ROCm, ...)
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -24,13 +24,13 @@ find_python() {
             return
         fi
     done
-    say 'no Python 3.10 or newer with the venv module found (Debian: apt-get install python3-venv);'
-    say 'name one with MMWSSS_PYTHON=/path/to/python'
+    say 'found no Python 3.10 or newer with the venv module (Debian: apt-get install python3-venv);'
+    say 'choose one with MMWSSS_PYTHON=/path/to/python'
     return 1
 }
 
-# Everything whose change calls for another installation. The path of the checkout is part of it,
-# because an editable installation points there.
+# Print a checksum of everything that requires a new installation when it changes. The path of the checkout is included
+# because an editable installation points to it.
 fingerprint() {
     { echo "$ROOT" "${TORCH_INDEX:-}"; cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
 }
@@ -38,8 +38,9 @@ fingerprint() {
 PIP=("$VENV/bin/python" -m pip --disable-pip-version-check install -q)
 NEEDED=(-r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt)
 
-# The exact versions that are known to work, or the newest that fit where these do not exist for this
-# Python or machine. torch comes first and alone, and stays: torchvision is chosen to fit it.
+# Install the exact versions that are known to work. If they do not exist for this Python or machine, install the newest
+# versions that are compatible. torch is installed first and separately and is not replaced; pip selects a torchvision
+# that fits it.
 install_packages() {
     local index=(${TORCH_INDEX:+--index-url "$TORCH_INDEX"})
     local pinned fixed
@@ -47,7 +48,7 @@ install_packages() {
     fixed=(-c "$CONSTRAINTS")
     say "installing $pinned"
     if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$pinned" && "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"; }; then
-        say 'the pinned versions cannot be installed here, taking the newest that fit'
+        say 'the pinned versions cannot be installed here; installing the newest compatible versions'
         "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
         fixed=("$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])')")
         "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"
@@ -55,12 +56,12 @@ install_packages() {
     install_optional "${fixed[@]}"
 }
 
-# What fails here (pydensecrf2 needs a C++ compiler) is named and left out.
+# Install the optional packages. Name and skip those that cannot be installed (pydensecrf2 needs a C++ compiler).
 install_optional() {
     local line
     "${PIP[@]}" -r requirements/optional.txt "$@" && return
     grep -v '^#' requirements/optional.txt | while read -r line; do
-        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; what needs it will say so"
+        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; features that need it will raise an error"
     done
 }
 
@@ -71,7 +72,7 @@ fi
 started=$SECONDS
 if ! "$VENV/bin/python" -c '' 2>/dev/null; then
     python=$(find_python)
-    say "making $VENV with $python"
+    say "creating $VENV with $python"
     "$python" -m venv --clear "$VENV"
 fi
 install_packages

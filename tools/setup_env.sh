@@ -24,8 +24,8 @@ find_python() {
             return
         fi
     done
-    say 'found no Python 3.10 or newer with the venv module (Debian: apt-get install python3-venv);'
-    say 'choose one with MMWSSS_PYTHON=/path/to/python'
+    say 'no Python 3.10 or newer with the venv module found (Debian: apt-get install python3-venv);'
+    say 'name one with MMWSSS_PYTHON=/path/to/python'
     return 1
 }
 
@@ -48,7 +48,7 @@ install_packages() {
     fixed=(-c "$CONSTRAINTS")
     say "installing $pinned"
     if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$pinned" && "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"; }; then
-        say 'the pinned versions cannot be installed here; installing the newest compatible versions'
+        say 'the pinned versions cannot be installed here, taking the newest that fit'
         "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
         fixed=("$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])')")
         "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"
@@ -61,7 +61,7 @@ install_optional() {
     local line
     "${PIP[@]}" -r requirements/optional.txt "$@" && return
     grep -v '^#' requirements/optional.txt | while read -r line; do
-        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; features that need it will raise an error"
+        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; what needs it will say so"
     done
 }
 
@@ -72,7 +72,7 @@ fi
 started=$SECONDS
 if ! "$VENV/bin/python" -c '' 2>/dev/null; then
     python=$(find_python)
-    say "creating $VENV with $python"
+    say "making $VENV with $python"
     "$python" -m venv --clear "$VENV"
 fi
 install_packages

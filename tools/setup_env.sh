@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Make the virtual environment .venv of this checkout, with everything mmwsss needs: the maintained
-# family of the MM packages, the optional ones, and those of the tests. Does nothing the second time,
-# unless the requirement files or setup.py changed.
+# Create the virtual environment .venv of this checkout with everything that mmwsss needs: the maintained distributions
+# of the MM packages, the optional packages, and those of the tests. If the environment is up to date, the script does
+# nothing. It installs the packages again if the requirement files, setup.py or pyproject.toml have changed.
 #
-#   bash tools/setup_env.sh              makes .venv
-#   MMWSSS_PYTHON=python3.11 bash ...    uses that Python
-#   MMWSSS_VENV=DIR bash ...             makes it elsewhere
-#   TORCH_INDEX=URL bash ...             takes torch from that index (builds for CUDA, ROCm, ...)
+#   bash tools/setup_env.sh              creates .venv
+#   MMWSSS_PYTHON=python3.11 bash ...    uses this Python
+#   MMWSSS_VENV=DIR bash ...             creates the environment in DIR
+#   TORCH_INDEX=URL bash ...             installs torch from this index (builds for CUDA, ROCm, ...)
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -29,8 +29,8 @@ find_python() {
     return 1
 }
 
-# Everything whose change calls for another installation. The path of the checkout is part of it,
-# because an editable installation points there.
+# Print a checksum of everything that requires a new installation when it changes. The path of the checkout is included
+# because an editable installation points to it.
 fingerprint() {
     { echo "$ROOT" "${TORCH_INDEX:-}"; cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
 }
@@ -38,8 +38,9 @@ fingerprint() {
 PIP=("$VENV/bin/python" -m pip --disable-pip-version-check install -q)
 NEEDED=(-r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt)
 
-# The exact versions that are known to work, or the newest that fit where these do not exist for this
-# Python or machine. torch comes first and alone, and stays: torchvision is chosen to fit it.
+# Install the exact versions that are known to work. If they do not exist for this Python or machine, install the newest
+# versions that are compatible. torch is installed first and separately and is not replaced; pip selects a torchvision
+# that fits it.
 install_packages() {
     local index=(${TORCH_INDEX:+--index-url "$TORCH_INDEX"})
     local pinned fixed
@@ -55,7 +56,7 @@ install_packages() {
     install_optional "${fixed[@]}"
 }
 
-# What fails here (pydensecrf2 needs a C++ compiler) is named and left out.
+# Install the optional packages. Name and skip those that cannot be installed (pydensecrf2 needs a C++ compiler).
 install_optional() {
     local line
     "${PIP[@]}" -r requirements/optional.txt "$@" && return

@@ -1,2 +1,2 @@
-# AReAM (arXiv 2305.03112): its published code takes over MCTformer's lists for PSA's AffinityNet.
+# AReAM (arXiv 2305.03112): the published code uses the lists of MCTformer for PSA's AffinityNet.
 _base_ = './mctformer.py'

@@ -1,6 +1,6 @@
-# MCTformer (CVPR 2022), its published code for PSA's AffinityNet: dense CRF of the maps beside backgrounds of
-# (1 - max)^1 and (1 - max)^12, and the maps themselves, which walk afterwards. The labels are those of the CRF beside a
-# constant background, for looking at.
+# MCTformer (CVPR 2022): the outputs that its published code writes for PSA's AffinityNet. These are the CAMs, which the
+# random walk uses later, and the CAMs refined by a dense CRF with backgrounds of (1 - max)^1 and (1 - max)^12. The
+# labels come from a dense CRF with a constant background and serve for inspection only.
 label_cfg = dict(
     source=dict(type='CAMSource'),
     steps=[dict(type='ConstantBackground', threshold=0.4),

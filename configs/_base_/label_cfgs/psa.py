@@ -1,5 +1,5 @@
-# PSA (CVPR 2018), the defaults of its published code: dense CRF of the maps beside backgrounds of (1 - max)^4 and
-# (1 - max)^32 for the AffinityNet, and the maps themselves, which walk afterwards: psa_walk.py.
+# PSA (CVPR 2018): the defaults of its published code. The outputs are the CAMs, which psa_walk.py uses later, and, to
+# train the AffinityNet, the CAMs refined by a dense CRF with backgrounds of (1 - max)^4 and (1 - max)^32.
 label_cfg = dict(
     source=dict(type='CAMSource'),
     steps=[dict(type='AlphaBackground', alpha=4),

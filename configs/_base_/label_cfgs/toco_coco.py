@@ -1,3 +1,3 @@
-# ToCo's labels on COCO: as on VOC, with the foreground threshold of its published code for COCO.
+# ToCo's labels on COCO: the same as on VOC, but with the foreground threshold that the published code uses for COCO.
 _base_ = './toco_voc.py'
 _base_.label_cfg.steps[1].high = 0.65

@@ -1,5 +1,6 @@
-# ToCo's labels in training (CVPR 2023, Sec. 4.4, and its published code, train_cfg low and high): two passes of
-# pixel-adaptive refinement (AFA, CVPR 2022) at half size. Offline: --label-cfg configs/_base_/label_cfgs/toco_voc.py.
+# ToCo's labels during training (CVPR 2023, Sec. 4.4; low and high are those of the published code): two passes of
+# pixel-adaptive refinement (AFA, CVPR 2022) at half size. To use the list offline, pass --label-cfg
+# configs/_base_/label_cfgs/toco_voc.py.
 label_cfg = dict(
     steps=[
         dict(type='Downscale', factor=2),

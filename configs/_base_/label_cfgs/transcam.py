@@ -1,5 +1,6 @@
-# TransCAM (JVCIR 2023), its published code for PSA's AffinityNet: a dense CRF of hard labels over all classes, at a low
-# and a high background score; pixels between them are ignored. The maps walk afterwards: transcam_walk.py.
+# TransCAM (JVCIR 2023): the labels that its published code makes for PSA's AffinityNet. A dense CRF over all classes
+# refines hard labels at a low and a high background score; pixels between the two are ignored. The CAMs are saved for
+# the random walk of transcam_walk.py.
 label_cfg = dict(
     source=dict(type='CAMSource'),
     steps=[

@@ -1,5 +1,6 @@
-# TransCAM (JVCIR 2023), its published code: saved maps walk beside a constant background, then a dense CRF of the hard
-# labels. Config and checkpoint are the AffinityNet's (configs/psa/psa_wr38_voc_transcam.py).
+# TransCAM (JVCIR 2023): the settings of its published code. A random walk propagates saved CAMs and a constant
+# background, then a dense CRF refines the hard labels. The config and checkpoint are those of the AffinityNet
+# (configs/psa/psa_wr38_voc_transcam.py).
 label_cfg = dict(
     source=dict(type='MapFolder', folder='work_dirs/seeds'),
     steps=[

@@ -1,5 +1,5 @@
-# WeakTr's first stage (arXiv 2304.01184), its published code for COCO: a dense CRF of hard labels, each 0.7 probable,
-# over background and the present classes.
+# WeakTr's first stage (arXiv 2304.01184): the settings of its published code for COCO. A dense CRF over the background
+# and the present classes refines hard labels, each with a probability of 0.7.
 label_cfg = dict(
     source=dict(type='CAMSource'),
     steps=[

@@ -1,6 +1,6 @@
-# SGD for 5 epochs of batches of 16, ten times the rate on the head, a polynomial decay in every iteration: the settings
-# of IRN (CVPR 2019), whose code also passes the weight decay as momentum. The Runner takes the length of
-# the decay from train_cfg.max_epochs. A config that uses this needs
+# SGD for 5 epochs with batches of 16 images. The head has ten times the learning rate, and a polynomial decay changes
+# the rate in every iteration. These are the settings of IRN (CVPR 2019), whose code also passes the weight decay as
+# momentum. The Runner sets the length of the decay from train_cfg.max_epochs. Configs that use this schedule also need
 # train_dataloader=dict(batch_size=16, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,6 +1,6 @@
-# Plain SGD, ten times the rate on the head, a polynomial decay in every iteration. 79,350 iterations of 4 images are 30
-# epochs of VOC's 10,582 images. The code of MCTformer puts its weight decay of 1e-5 in the place of momentum, and
-# nothing in that of weight decay. The Runner takes the length of the decay from train_cfg.max_iters.
+# Plain SGD with ten times the learning rate on the head and a polynomial decay in every iteration. 79,350 iterations of
+# 4 images are 30 epochs of VOC's 10,582 images. MCTformer's code passes its weight decay of 1e-5 as momentum and sets
+# no weight decay. The Runner sets the length of the decay from train_cfg.max_iters.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=7e-4, momentum=1e-5, weight_decay=0.),

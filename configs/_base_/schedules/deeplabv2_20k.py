@@ -1,6 +1,7 @@
-# SGD for 20,000 iterations of 10 images; 2.5e-4 in the backbone, ten times that on the head's weights and twenty times,
-# without decay, on its biases. Published as 5 images whose gradients are added twice, with a rate that changes in every
-# tenth iteration. The Runner takes the length of the decay from train_cfg.max_iters.
+# SGD for 20,000 iterations of 10 images. The learning rate is 2.5e-4 in the backbone, ten times that for the weights of
+# the head, and twenty times, without weight decay, for the biases of the head. The published setting adds the gradients
+# of two batches of 5 images and changes the rate in every tenth iteration. The Runner sets the length of the decay from
+# train_cfg.max_iters.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=2.5e-3, momentum=0.9, weight_decay=5e-4),

@@ -1,7 +1,8 @@
-# SGD for 5 epochs of batches of 8, ten times the rate on the head, a polynomial decay in every iteration. The codes of
-# PSA and of all that build on it put the weight decay in the place of momentum; weight decay itself acts as well. The
-# Runner takes the length of the decay from train_cfg.max_epochs. A config that uses this needs
-# train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
+# SGD for 5 epochs with batches of 8 images. The head has ten times the learning rate, and a polynomial decay changes
+# the rate in every iteration. The code of PSA, and all code based on it, passes the weight decay as momentum; the
+# weight decay is applied as well. The Runner sets the length of the decay from train_cfg.max_epochs. Configs that use
+# this schedule also need ../epoch_runtime.py and
+# train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler')).
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=5e-4, weight_decay=5e-4),

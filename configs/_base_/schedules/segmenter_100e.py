@@ -1,7 +1,7 @@
-# Nesterov SGD for 100 epochs of batches of 4; a polynomial decay to a tenth, in every iteration, without warm-up. The
-# encoder's rate is a tenth of the decoder's throughout, also at the end. The Runner takes the length of the decay from
-# train_cfg.max_epochs. A config that uses this needs train_dataloader=dict(sampler=dict(type='EpochSampler')) and
-# ../epoch_runtime.py.
+# SGD with Nesterov momentum for 100 epochs with batches of 4 images. A polynomial decay reduces the learning rate to a
+# tenth, in every iteration and without warm-up. The rate of the encoder is always a tenth of the decoder's, also at the
+# end. The Runner sets the length of the decay from train_cfg.max_epochs. Configs that use this schedule also need
+# train_dataloader=dict(sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1e-4, momentum=0.9, nesterov=True, weight_decay=0.),

@@ -1,4 +1,5 @@
-# AdamW, ten times the rate on all heads, weight decay on everything; linear warm-up, then an unshifted poly.
+# AdamW with ten times the learning rate on all heads and weight decay on all parameters. A polynomial decay, not
+# shifted by the warm-up, follows a linear warm-up.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01),

@@ -1,6 +1,6 @@
-# AdamW at a constant rate for 20 epochs of 8 images a batch; weight decay on everything.
-# A config that uses this needs train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler'))
-# and ../epoch_runtime.py.
+# AdamW at a constant learning rate for 20 epochs with batches of 8 images, with weight decay on all parameters.
+# Configs that use this schedule also need ../epoch_runtime.py and
+# train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler')).
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=5e-4))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=20)

@@ -225,7 +225,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(model: ColorCAM, i
 
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, 'save', save_half)
-        with pytest.raises(PseudoLabelError, match='img_000 could not be written .*No space left.*goes on'):
+        with pytest.raises(PseudoLabelError, match='img_000 could not be written .*No space left.*from here'):
             make_pseudo_labels(model, images, tmp_path, HALF)
     assert [path.name for path in tmp_path.iterdir()] == ['pseudo_labels.json']
     assert make_pseudo_labels(model, images, tmp_path, HALF).num_written == 6

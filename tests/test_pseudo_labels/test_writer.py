@@ -198,5 +198,5 @@ def write_with_a_killed_worker(folder: Path, pixels: np.ndarray, cams: np.ndarra
 
 
 def test_a_worker_that_is_killed_is_told_of(tmp_path: Path, pixels: np.ndarray, cams: np.ndarray):
-    with pytest.raises(PseudoLabelError, match='ended from outside.*goes on'):
+    with pytest.raises(PseudoLabelError, match='ended from outside.*from here'):
         write_with_a_killed_worker(tmp_path, pixels, cams)

@@ -103,19 +103,24 @@ def test_a_killed_run_resumes_bit_for_bit(whole, data, tmp_path):
     assert_same_state(whole / 'epoch_3.pth', work_dir / 'epoch_3.pth')
 
 
+def labels_and_manifest(folder):
+    """Return the bytes of all files but the results, which hold durations."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != 'results.json'}
+
+
 def test_labels_by_random_walk(whole, data, tmp_path, capsys):
     """Through the tool: labels, a restart with the same bytes, and what goes wrong."""
     config = whole.with_suffix('.py')
     words = [config, whole / 'epoch_3.pth', '--cams', data / 'seeds', '--post', 'random-walk', *shared(data)]
     out = tmp_path / 'walk'
     call_tool(MAKE, *words[:2], '--out-dir', out, *words[2:])
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = labels_and_manifest(out)
     assert len(before) == 6
     assert any(label.any() for label in map(read_label_map, out.glob('*.png')))
     (out / 'img_002.png').unlink()
     call_tool(MAKE, *words[:2], '--out-dir', out, *words[2:])
     assert '1 made in' in capsys.readouterr().out
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert labels_and_manifest(out) == before
     assert init_model(config, whole / 'epoch_3.pth').extract_affinity(torch.zeros(1, 3, 48, 80)).shape == (1, 60, 60)
     with pytest.raises(ValueError, match='AffinityNet has no class maps of its own'):
         call_tool(MAKE, *words[:2], '--out-dir', out, *shared(data))

@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Write pseudo labels of a data set from image labels and class activation maps. Finished '
-        'files are kept: the same command goes on after an interruption.')
+        'files are kept: the same command resumes after an interruption.')
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out-dir', required=True, metavar='DIR', help='folder for the label maps')

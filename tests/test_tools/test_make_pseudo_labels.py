@@ -39,7 +39,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pictures(folder: Path) -> dict:
-    return {path.name: path.read_bytes() for path in folder.glob('*.png')}
+    """Return the finished label maps; hidden files are still being written, and vanish."""
+    return {path.name: path.read_bytes() for path in folder.glob('[!.]*.png')}
 
 
 def contents(folder: Path) -> dict:

@@ -21,12 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from mmwsss.datasets import ImageLabelDataset
-from mmwsss.models.label_steps import LabelBatch
 from mmwsss.utils import check_output
 
 from .folder import MANIFEST, LabelFolder
 from .label_cfg import LabelOutput, LabelPlan
-from .writer import LabelWriter, PseudoLabelError, WriteTask, as_labels
+from .writer import LabelWriter, PseudoLabelError, WriteTask
 
 __all__ = ['PseudoLabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
 
@@ -266,27 +265,8 @@ def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], 
         if not torch.isfinite(batch.scores).all():
             raise PseudoLabelError(f'the class maps of image {image_id} are NaN or infinite: has the training '
                                    'diverged, or is the checkpoint damaged?')
-        batches, labels = _on_device(plan.outputs, batch)
         paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
-        yield WriteTask(image_id, batches, paths, folder.origin, labels)
-
-
-def _on_device(outputs: Mapping[str, LabelOutput],
-               batch: LabelBatch) -> tuple[dict[str, LabelBatch], dict[str, np.ndarray]]:
-    """Run the first steps of every output; return the batches on the CPU, and the labels that are finished."""
-    batches, labels = {}, {}
-    untouched = LabelBatch(**{**vars(batch), 'inputs': None}).to('cpu')
-    for name, output in outputs.items():
-        pipeline, count = output.pipeline, output.pipeline.num_model_steps
-        if not count or (not len(batch.classes[0]) and pipeline.labeler is not None):
-            batches[name] = untouched
-            continue
-        found = pipeline.run(batch, 0, count)
-        if pipeline.labeler is not None and count == len(pipeline.steps):
-            labels[name] = as_labels(pipeline.label(found))
-        else:
-            batches[name] = LabelBatch(**{**vars(found), 'inputs': None}).to('cpu')
-    return batches, labels
+        yield WriteTask.from_maps(image_id, batch, plan.outputs, paths, folder.origin)
 
 
 def _prefetched(dataset: ImageLabelDataset, indices: Sequence[int], depth: int = 4) -> Iterator[tuple[int, dict]]:

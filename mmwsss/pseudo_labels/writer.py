@@ -8,14 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
 from mmwsss.models.label_steps import LabelBatch
@@ -48,6 +47,35 @@ class WriteTask:
     paths: dict[str, Path]
     origin: str = ''
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def from_maps(cls, image_id: str, batch: LabelBatch, outputs: Mapping[str, LabelOutput], paths: dict[str, Path],
+                  origin: str = '') -> 'WriteTask':
+        """Run the steps that need the device of the model, and build the task of the remaining ones.
+
+        Args:
+            image_id (str): The image.
+            batch (LabelBatch): The image and its maps, on the device of the model.
+            outputs (Mapping[str, LabelOutput]): What to make.
+            paths (dict[str, Path]): By output, the file to write.
+            origin (str): What made the files.
+
+        Returns:
+            WriteTask: With batches on the CPU, and with the labels whose last step ran on the device.
+        """
+        batches, labels = {}, {}
+        untouched = replace(batch, inputs=None).to('cpu')
+        for name, output in outputs.items():
+            pipeline, count = output.pipeline, output.pipeline.num_model_steps
+            if not count or (not len(batch.classes[0]) and pipeline.labeler is not None):
+                batches[name] = untouched
+                continue
+            found = pipeline.run(batch, 0, count)
+            if pipeline.labeler is not None and count == len(pipeline.steps):
+                labels[name] = pipeline.label(found)[0].byte().cpu().numpy()
+            else:
+                batches[name] = replace(found, inputs=None).to('cpu')
+        return cls(image_id, batches, paths, origin, labels)
 
 
 class TaskRunner:
@@ -101,7 +129,7 @@ class TaskRunner:
         batch, pipeline = task.batches[name], self.outputs[name].pipeline
         if not batch.present.any():
             return np.zeros(batch.size, np.uint8)
-        return as_labels(pipeline.label(pipeline.run(batch, pipeline.num_model_steps)))
+        return pipeline.label(pipeline.run(batch, pipeline.num_model_steps))[0].byte().cpu().numpy()
 
     def _write(self, name: str, result: Any, size: Sequence[int], path: Path) -> int:
         """Write one file beside the label map.
@@ -183,11 +211,6 @@ class LabelWriter:
             return self._pending.popleft().result()
         except BrokenProcessPool as error:
             raise _worker_died() from error
-
-
-def as_labels(labels: Tensor) -> np.ndarray:
-    """Turn labels (1, H, W) into an array (H, W) uint8."""
-    return labels[0].to(torch.uint8).cpu().numpy()
 
 
 def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:

@@ -203,15 +203,17 @@ def run_rank(rank: int, cfg: Config, folder: Path) -> None:
     PseudoLabelHook().write(stub_runner(cfg, model, folder))
     assert model.module.own.item() == rank
     assert model.training
-    dist.destroy_process_group()
+    dist.barrier()
 
 
 RANK = """
-import sys
+import faulthandler, os, sys
 from pathlib import Path
 from tests.test_engine.test_pseudo_label_hook import run_rank
 from mmengine.config import Config
+faulthandler.dump_traceback_later(60)  # a process that hangs shows where
 run_rank(int(sys.argv[1]), Config.fromfile(sys.argv[2]), Path(sys.argv[3]))
+os._exit(0)  # threads of gloo can outlive the interpreter and hold it up
 """
 
 

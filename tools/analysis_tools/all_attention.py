@@ -30,7 +30,8 @@ class AllAttention(Observation):
 
     def finish(self, state: dict) -> Tensor:
         """Stack heads and layers."""
-        return torch.stack([torch.cat(heads, dim=1) for heads in state.values()], dim=1)
+        parts = [part for heads in state.values() for part in heads]
+        return torch.cat(parts, dim=1).unflatten(1, (len(state), -1))
 
 
 def pass_with_all_attention(backbone: nn.Module, images: Tensor, grad: bool = False) -> tuple[Features, Tensor]:

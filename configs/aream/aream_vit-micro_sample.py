@@ -22,13 +22,7 @@ model = dict(
     auxiliary=dict(
         reactivation=dict(
             begin=3,
-            label_cfg=dict(
-                steps=[
-                    dict(type='Downscale', factor=2),
-                    dict(type='ConstantBackground'),
-                    dict(type='Softmax'),
-                    dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 6))
-                ]))),
+            label_cfg=_base_.sample_label_cfg)),
     # Table I's first two rows come from one network: its maps without and with affinity.
     test_cfg=dict(map_names=('cams', 'raw_cams')))
 # The images have a third of the size of VOC images. Color jitter is rarer, because the training is short.

@@ -6,10 +6,4 @@ model = dict(
             _base_.reactivation,
             map_name='fused_cams',
             begin=4,
-            label_cfg=dict(
-                steps=[
-                    dict(type='Downscale', factor=2),
-                    dict(type='ConstantBackground'),
-                    dict(type='Softmax'),
-                    dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 6))
-                ]))))
+            label_cfg=_base_.sample_label_cfg)))

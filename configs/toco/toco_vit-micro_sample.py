@@ -21,14 +21,7 @@ model = dict(
         dilation=2,
         loss_decode=dict(across_processes=True)),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
-    # The reach of the refinement shrinks with the images.
-    label_cfg=dict(
-        steps=[
-            dict(type='Downscale', factor=2),
-            dict(type='ConstantBackground'),
-            dict(type='Softmax'),
-            dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 6))
-        ]),
+    label_cfg=_base_.sample_label_cfg,
     # Several processes count pairs and pixels together: the number of processes does not change the result.
     loss_ptc=dict(across_processes=True),
     # First only classification, as on COCO: its iterations cost a quarter, and maps mean something afterwards.

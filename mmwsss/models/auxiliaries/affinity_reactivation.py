@@ -74,7 +74,7 @@ class AffinityReactivation(BaseAuxiliary):
         counterparts: (L,) fixed weights of the losses with ``'offline'``, in [0, 1].
         weight_scope: Weights by ``'image'``, or one set a ``'batch'``, from entropies averaged over it.
         layer_split: Layers below this index refine and the others are supervised; None: all do both.
-        normalize_cam: Min-max normalise the map before its refinement. Entropies of maps as small as products with
+        normalize_cam: Min-max normalize the map before its refinement. Entropies of maps as small as products with
             attention do not differ in float32 otherwise.
         normalize_refined: Likewise every refined map before its entropy.
         affinity_keys: Softmax over ``'all'`` tokens, so that rows sum to less than 1, or over ``'patches'``.

@@ -65,7 +65,7 @@ class ToCo(CAMMixin, EncoderDecoder):
     In training a batch has the views ``main`` (global view 1, also the image that is segmented), ``global2`` and
     ``local`` (where local views are cut from). Every image passes the encoder once: the class maps at scale 1 come
     from the training pass, the teacher sees the student's detached class tokens, and the decoder runs for ``main``
-    only. A term that weighs 0 is not computed; its parameters get gradients of zero, so that the optimiser counts
+    only. A term that weighs 0 is not computed; its parameters get gradients of zero, so that the optimizer counts
     their steps and decays them as if it had been.
 
     Args:
@@ -111,14 +111,14 @@ class ToCo(CAMMixin, EncoderDecoder):
         self.loss_cls = MODELS.build(loss_cls or dict(type='MultiLabelSoftMarginLoss'))
         self.auxiliary = Auxiliaries(auxiliary)
         self.aux_map = train_cfg.get('aux_map', 'aux_cams')
-        self.map_names = ('cams', self.aux_map)
+        self.map_names = tuple(dict.fromkeys(('cams', self.aux_map)))
         if self.aux_map not in self.cam_head.map_names:
             raise ValueError(f'train_cfg.aux_map must name one of the maps of {type(self.cam_head).__name__}, '
                              f'{", ".join(self.cam_head.map_names)}, got {self.aux_map!r}')
         self.schedule = LossSchedule(train_cfg['loss_weights'], train_cfg['phases'])
 
     def init_weights(self) -> None:
-        """Initialise all parts; the teacher starts as a copy of the projector."""
+        """Initialize all parts; the teacher starts as a copy of the projector."""
         super().init_weights()
         self.teacher_projector.load_state_dict(self.projector.state_dict())
 
@@ -268,7 +268,7 @@ class ToCo(CAMMixin, EncoderDecoder):
 
     @torch.no_grad()
     def _update_teacher(self) -> None:
-        """Move the teacher towards the projector as the last optimiser step left it."""
+        """Move the teacher towards the projector as the last optimizer step left it."""
         momentum = self.train_cfg.get('ema_momentum', 0.9)
         for teacher, student in zip(self.teacher_projector.parameters(), self.projector.parameters()):
             teacher.lerp_(student, 1 - momentum)

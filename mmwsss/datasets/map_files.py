@@ -98,7 +98,7 @@ def read_label_map(path: PathLike, strict: bool = False) -> np.ndarray:
 
 
 def is_picture(path: PathLike) -> bool:
-    """Tell whether a file is a whole picture of any kind, which a damaged label map is not.
+    """Return whether a file is a whole picture of any kind, which a damaged label map is not.
 
     Args:
         path (str or PathLike): The file; need not exist.

@@ -84,8 +84,9 @@ def slow_config(root: Path, folder: Path) -> Path:
     """A config whose model takes its time, and beside it the module that it imports."""
     (folder / 'slow_cam.py').write_text(
         'import os, time\nfrom mmwsss.registry import MODELS\nfrom tests.color_cam import ColorCAM\n\n'
-        '@MODELS.register_module()\nclass SlowCAM(ColorCAM):\n    def class_maps(self, *args):\n'
-        "        time.sleep(float(os.environ.get('SLOW', '0')))\n        return super().class_maps(*args)\n")
+        '@MODELS.register_module()\nclass SlowCAM(ColorCAM):\n    def predict_cams(self, *args, **kwargs):\n'
+        "        time.sleep(float(os.environ.get('SLOW', '0')))\n"
+        '        return super().predict_cams(*args, **kwargs)\n')
     cfg = Config.fromfile(root / 'cfg.py')
     cfg.model.type = 'SlowCAM'
     cfg.custom_imports.imports.append('slow_cam')

@@ -47,7 +47,7 @@ class BaseAuxiliary(BaseModule, ABC):
 
     @abstractmethod
     def request(self, model: nn.Module) -> Request:
-        """Say what :meth:`losses` needs of the training pass."""
+        """Return what :meth:`losses` needs of the training pass."""
 
     @abstractmethod
     def losses(self, model: nn.Module, features: Features, batch: TrainingBatch, targets: Any) -> dict[str, Tensor]:

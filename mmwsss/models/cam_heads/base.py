@@ -43,7 +43,7 @@ class BaseCAMHead(BaseModule, ABC):
         return tuple(self.map_names)
 
     def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
-        """Say what :meth:`forward` and :meth:`maps` need of a pass.
+        """Return what :meth:`forward` and :meth:`maps` need of a pass.
 
         Args:
             names: The maps that will be asked for. Without any, the scores that are trained are all that is needed.

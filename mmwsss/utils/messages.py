@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from .errors import UserError
+
 __all__ = ['closest', 'first_few', 'refuse_old_keys']
 
 
@@ -49,8 +51,8 @@ def refuse_old_keys(owner: str, given: Mapping, renamed: Mapping[str, str]) -> N
         renamed (Mapping[str, str]): Old key -> what to write instead.
 
     Raises:
-        TypeError: An old key is among those given; the message names the new one.
+        UserError: An old key is among those given; the message names the new one.
     """
     for old, new in renamed.items():
         if old in given:
-            raise TypeError(f'{owner} no longer takes {old!r}: write {new}')
+            raise UserError(f'{owner} no longer takes {old!r}: write {new}')

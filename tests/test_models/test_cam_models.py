@@ -279,7 +279,7 @@ def test_unknown_maps_are_named_with_those_there_are(name):
 
 def test_old_keys_name_the_new_one(name):
     words = r"no longer takes 'reactivation': write auxiliary=\[dict\(type='AffinityReactivation', ...\)\]"
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(ValueError, match=words):
         build(name, reactivation=dict(type='AffinityReactivation'))
 
 

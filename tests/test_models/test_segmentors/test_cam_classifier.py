@@ -120,7 +120,7 @@ def test_refinement_of_predicted_maps():
     expected = resize_maps(refine(*small) / refine(small[0], torch.ones(1, 1, 16, 24)), (32, 48))[0]
     torch.testing.assert_close(found.cams.data, expected, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(found.attention.data, plain.attention.data)
-    with pytest.raises(TypeError, match="test_cfg of CAMClassifier no longer takes 'refiner': write steps="):
+    with pytest.raises(ValueError, match="test_cfg of CAMClassifier no longer takes 'refiner': write steps="):
         build(test_cfg=dict(refiner=dict(type='PixelAdaptiveRefinement')))
 
 

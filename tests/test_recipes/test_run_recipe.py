@@ -15,9 +15,10 @@ RECIPE = 'configs/mctformer/recipe_sample.py'
 
 @pytest.fixture
 def run_recipe(tmp_path, monkeypatch):
-    """Give a function that calls the tool in this process, in an empty working folder, and returns its exit code."""
+    """Return a function that calls the tool in this process, in an empty working folder, and returns its exit code."""
     monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background processes ignore it
     tool = load_tool('tools/run_recipe.py')
 
     def call(*args):
@@ -25,7 +26,8 @@ def run_recipe(tmp_path, monkeypatch):
         return tool.main()
 
     yield call
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_dry_run(run_recipe, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""A CAM model without training: a class map says how close a pixel's color is to the class's color.
+"""A CAM model without training: a CAM says how close a pixel's color is to the class's color.
 
 Its colors are those of :func:`tests.helpers.write_voc_folder`, so that its maps show the objects there.
 """

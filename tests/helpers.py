@@ -44,8 +44,8 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int],
     mask = np.zeros((height, width), np.uint8)
     rows, cols = np.mgrid[:height, :width]
     if 1 in labels:
-        centre = rng.uniform(0.3, 0.5, 2) * (height, width)
-        mask[(rows - centre[0])**2 + (cols - centre[1])**2 < (height / 4)**2] = 1
+        center = rng.uniform(0.3, 0.5, 2) * (height, width)
+        mask[(rows - center[0])**2 + (cols - center[1])**2 < (height / 4)**2] = 1
     if 2 in labels:
         left = int(width * rng.uniform(0.6, 0.75))
         mask[height // 6:height - height // 6, left:left + width // 6] = 2

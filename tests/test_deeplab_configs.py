@@ -207,7 +207,7 @@ def test_small_pictures_lie_at_the_top_left(name, side, fill, least, most):
         inside[:height, :width] = True
         assert (out['label'][~inside] == fill).all()
         assert ((out['label'][inside] > 0) & (out['label'][inside] < 21)).all()
-        assert (out['image'][:, ~inside] == 0).all(), 'the mean colour'
+        assert (out['image'][:, ~inside] == 0).all(), 'the mean color'
     assert len(factors) > 2
     if name == V2:
         assert factors <= {(50, 70), (75, 105), (100, 140), (125, 175), (150, 210)}

@@ -16,8 +16,8 @@ from mmwsss.datasets.coco import COCO2014Dataset
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe, shorten_recipe
 from mmwsss.utils.commands import ToolCommands
 
+from .converters import run_converter
 from .helpers import REPO, call_tool
-from .test_tools.test_dataset_converters.loading import run_converter
 
 pytest.importorskip('pycocotools', reason='COCO annotations need pycocotools')
 

@@ -122,7 +122,7 @@ def test_labels_by_random_walk(whole, data, tmp_path, capsys):
     assert '1 made in' in capsys.readouterr().out
     assert labels_and_manifest(out) == before
     assert init_model(config, whole / 'epoch_3.pth').extract_affinity(torch.zeros(1, 3, 48, 80)).shape == (1, 60, 60)
-    with pytest.raises(ValueError, match='AffinityNet has no class maps of its own'):
+    with pytest.raises(ValueError, match='AffinityNet has no CAMs of its own'):
         call_tool(MAKE, *words[:2], '--out-dir', out, *shared(data))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluate pseudo labels or class maps: ``python tools/eval_pseudo_labels.py --gt-dir G --split S --label-dir L``."""
+"""Evaluate pseudo labels or CAMs: ``python tools/eval_pseudo_labels.py --gt-dir G --split S --label-dir L``."""
 
 import argparse
 import re
@@ -31,12 +31,12 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Per-class IoU, false-positive and false-negative rates, precision and recall of pseudo labels, '
-        'or of class maps at many thresholds.')
+        'or of CAMs at many thresholds.')
     parser.add_argument('--gt-dir', required=True, metavar='G', help='folder of masks, <id>.png')
     parser.add_argument('--split', required=True, metavar='S', help='text file with an image id per line')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--label-dir', metavar='L', help='folder of label maps, <id>.png')
-    source.add_argument('--cam-dir', metavar='C', help='folder of class maps: <id>.npz as make_pseudo_labels.py '
+    source.add_argument('--cam-dir', metavar='C', help='folder of CAMs: <id>.npz as make_pseudo_labels.py '
                         'writes them, or <id>.npy with a dictionary')
     parser.add_argument('--thresholds', type=parse_thresholds, default='0:0.6:0.01', metavar='A:B:STEP',
                         help='background scores for --cam-dir, both ends included (default: 0:0.6:0.01)')

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
                         help='train, val or test: the images of that dataloader of the config; or a text file '
                         'with an image id per line (default: train)')
     parser.add_argument('--label-cfg', metavar='FILE',
-                        help='config file whose label_cfg lists the steps from class maps to labels, such as those in '
+                        help='config file whose label_cfg lists the steps from CAMs to labels, such as those in '
                         'configs/_base_/label_cfgs; in place of the short forms')
     _add_short_forms(parser)
     parser.add_argument('--workers', type=int, metavar='N',
@@ -88,8 +88,8 @@ def _add_short_forms(parser: argparse.ArgumentParser) -> None:
                        'by a dense CRF; or let maps walk along the affinities of an AffinityNet, without or with a CRF '
                        'of the labels after it (default: none)')
     short.add_argument('--cams', metavar='DIR',
-                       help='label class maps that were saved earlier: the folder of labels made with --save-cams, or '
-                       'one of class maps of another code base. For a random walk, config and checkpoint are those of '
+                       help='label CAMs that were saved earlier: the folder of labels made with --save-cams, or '
+                       'one of CAMs of another code base. For a random walk, config and checkpoint are those of '
                        'the AffinityNet')
     short.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
                        help="published setting of the CRF (default: the config's model.test_cfg."
@@ -99,9 +99,9 @@ def _add_short_forms(parser: argparse.ArgumentParser) -> None:
     short.add_argument('--crf-stride', type=int, metavar='N',
                        help='run the CRF at one Nth of the size of the image, for speed; an approximation (default: '
                        '1)')
-    maps = parser.add_argument_group('short forms: class maps', 'none are written unless asked for; present classes '
+    maps = parser.add_argument_group('short forms: CAMs', 'none are written unless asked for; present classes '
                                      'only')
-    maps.add_argument('--save-cams', action='store_true', default=None, help='write the class maps, into cams/')
+    maps.add_argument('--save-cams', action='store_true', default=None, help='write the CAMs, into cams/')
     maps.add_argument('--crf-alphas', type=float, nargs='+', metavar='A',
                       help='write dense CRF marginals of the maps beside a background of (1 - max)^A, into crf_A/, for '
                       'training an AffinityNet; published: 1 12')

@@ -3,14 +3,14 @@
 #   python tools/make_pseudo_labels.py configs/mctformer/mctformer-v2_vit-micro_sample.py CHECKPOINT \
 #       --out-dir work_dirs/retrain-refresh_fcn_vit-micro_sample/pseudo_labels
 _base_ = './retrain_fcn_vit-micro_sample.py'
-labelled = dict(
+labeled = dict(
     type='ImageLabelDataset',
     label_file='image_labels.json',
     dataset=_base_.train_dataloader.dataset.dataset)
 train_dataloader = dict(
     dataset=dict(
         pseudo_label_dir='work_dirs/retrain-refresh_fcn_vit-micro_sample/pseudo_labels',
-        dataset=dict(_delete_=True, **labelled)))
+        dataset=dict(_delete_=True, **labeled)))
 custom_hooks = [
     *_base_.custom_hooks,
     # Relative to the work directory; pixels between the two thresholds are ignored from then on.

@@ -1,4 +1,4 @@
-# WeakTr on COCO 2014: class maps, dense CRF of their labels, a segmentor with gradient clipping:
+# WeakTr on COCO 2014: CAMs, dense CRF of their labels, a segmentor with gradient clipping:
 #   python tools/run_recipe.py configs/weaktr/recipe_coco.py
 _base_ = '../_base_/recipes/coco.py'
 title = 'WeakTr on COCO 2014'

@@ -1,4 +1,4 @@
-# WeakTr on VOC 2012: class maps, dense CRF of their labels, a segmentor with gradient clipping:
+# WeakTr on VOC 2012: CAMs, dense CRF of their labels, a segmentor with gradient clipping:
 #   python tools/run_recipe.py configs/weaktr/recipe_voc.py
 _base_ = '../_base_/recipes/voc.py'
 title = 'WeakTr on VOC 2012'

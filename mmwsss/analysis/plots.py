@@ -52,7 +52,7 @@ def plot_rates_over_thresholds(means: pd.DataFrame, marks: Mapping[str, float], 
 
 
 def plot_maps_over_thresholds(curves: Mapping[str, pd.Series], path: PathLike) -> None:
-    """Draw the mIoU of several class maps over the background threshold, with a marker at the best of each.
+    """Draw the mIoU of several CAMs over the background threshold, with a marker at the best of each.
 
     Args:
         curves (Mapping[str, pd.Series]): mIoU in percent by name of the map, indexed by threshold.
@@ -69,7 +69,7 @@ def plot_maps_over_thresholds(curves: Mapping[str, pd.Series], path: PathLike) -
 
 
 def plot_maps_over_setting(rates: Mapping[str, pd.DataFrame], setting: str, path: PathLike) -> None:
-    """Draw the best mIoU of class maps over the values of a setting; with a single map also its FP and FN.
+    """Draw the best mIoU of CAMs over the values of a setting; with a single map also its FP and FN.
 
     Args:
         rates (Mapping[str, pd.DataFrame]): Columns ``mIoU``, ``FP`` and ``FN`` in percent by name of the map, indexed

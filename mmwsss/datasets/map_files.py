@@ -216,7 +216,7 @@ def _read_npz(path: PathLike) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f'class maps {path} are damaged or of another layout: {error}') from error
+        raise ValueError(f'CAMs {path} are damaged or of another layout: {error}') from error
     return content
 
 
@@ -230,7 +230,7 @@ def _keys_and_maps(content: Any, path: PathLike) -> tuple[np.ndarray, np.ndarray
     elif isinstance(content, Mapping) and all(isinstance(key, (int, np.integer)) for key in content):
         keys, cams = list(content), [content[key] for key in content]
     else:
-        raise ValueError(f'{path} holds no class maps: expected {{class index: (H, W)}}, or keys beside '
+        raise ValueError(f'{path} holds no CAMs: expected {{class index: (H, W)}}, or keys beside '
                          f'cam or high_res, got {_describe(content)}')
     try:
         keys, cams = np.asarray(keys, np.int64).reshape(-1), np.asarray(cams)

@@ -166,7 +166,7 @@ def evaluate_cam_folder(cam_dir: PathLike,
     """
     if first_key not in (0, 1, None):
         raise ValueError(f'first_key must be 0 or 1, got {first_key}')
-    cams = _require(cam_dir, ids, ('.npz', '.npy'), 'class maps')
+    cams = _require(cam_dir, ids, ('.npz', '.npy'), 'CAMs')
     masks = _require(gt_dir, ids, ('.png', ), 'masks')
     sweep = ThresholdSweep(len(classes), thresholds, ignore_index)
     keys, present = [], []
@@ -221,11 +221,11 @@ def first_key_contradiction(keys: Sequence[Collection[int]], present: Sequence[C
 
 
 def _read_finite_cams(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read class maps and their keys, which are channels in our own files."""
+    """Read CAMs and their keys, which are channels in our own files."""
     maps, keys = read_cams(path)
     if not np.isfinite(maps).all():
         count = int(np.count_nonzero(~np.isfinite(maps)))
-        raise ValueError(f'{path}: the class maps of image {path.stem!r} hold {count} NaN or infinite values; make '
+        raise ValueError(f'{path}: the CAMs of image {path.stem!r} hold {count} NaN or infinite values; make '
                          'them again, or leave the image out of the list')
     return maps, keys
 
@@ -281,7 +281,7 @@ def _enlarged(maps: np.ndarray, size: tuple) -> np.ndarray:
     if maps.shape[1:] == tuple(size):
         return maps
     if maps.shape[1:] == tuple(size)[::-1]:
-        raise ValueError(f'the class maps are {maps.shape[1:]}, the mask {tuple(size)}: one of them is rotated; check '
+        raise ValueError(f'the CAMs are {maps.shape[1:]}, the mask {tuple(size)}: one of them is rotated; check '
                          'the EXIF orientation of the image')
     return resize_maps(torch.from_numpy(maps.astype(np.float32))[None], size)[0].numpy()
 

@@ -19,7 +19,7 @@ __all__ = ['EvaluationResult', 'format_rate', 'without_nan']
 class EvaluationResult:
     """Per-class rates, their means and the best threshold of an evaluation, in percent.
 
-    Results of class maps have a set of thresholds; results of label maps have none, and their methods take no
+    Results of CAMs have a set of thresholds; results of label maps have none, and their methods take no
     threshold. A mean is NaN if no pixel of the masks belongs to a foreground class: a mean over the background alone
     says nothing. :attr:`notes` explains this, and names classes that no mask holds.
 

@@ -1,4 +1,4 @@
-"""Pseudo labels of a whole data set, from image labels and class maps."""
+"""Pseudo labels of a whole data set, from image labels and CAMs."""
 
 import copy
 import logging
@@ -250,7 +250,7 @@ def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: 
     free = shutil.disk_usage(folder.path).free
     compressed = any(output.format == 'npz' for output in outputs.values())
     form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'
-    print_log(f'the class maps take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are '
+    print_log(f'the CAMs take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are '
               'free; --cam-stride makes them smaller', logger='current',
               level=logging.WARNING if size > free else logging.INFO)
 
@@ -263,7 +263,7 @@ def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], 
         image_id = image_ids[index]
         batch = plan.source(data, np.flatnonzero(image_labels[index]), image_id)
         if not torch.isfinite(batch.scores).all():
-            raise PseudoLabelError(f'the class maps of image {image_id} are NaN or infinite: has the training '
+            raise PseudoLabelError(f'the CAMs of image {image_id} are NaN or infinite: has the training '
                                    'diverged, or is the checkpoint damaged?')
         paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
         yield WriteTask.from_maps(image_id, batch, plan.outputs, paths, folder.origin)

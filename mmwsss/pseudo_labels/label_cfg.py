@@ -58,13 +58,13 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         crf (str or dict, optional): Preset or arguments of the :class:`~mmwsss.models.DenseCRF` of ``post``.
         crf_classes (str, optional): ``over`` of ``HardLabels``; by default as in the publication of ``crf``.
         crf_stride (int, optional): ``stride`` of every CRF.
-        save_cams (bool): Write the class maps too, as the output ``cams``.
+        save_cams (bool): Write the CAMs too, as the output ``cams``.
         crf_alphas (Sequence[float], optional): For each, write the CRF's marginals of the maps beside an
             :class:`~mmwsss.models.AlphaBackground`, as the outputs ``crf_1`` and so on.
         cam_stride (int or str, optional): ``stride`` of these outputs.
         cam_format (str, optional): ``format`` of these outputs.
         source (str, optional): ``'cams'`` or ``'segmentation'``; by default what the model has.
-        cams (str, optional): Folder of class maps that were saved earlier, the source of a random walk.
+        cams (str, optional): Folder of CAMs that were saved earlier, the source of a random walk.
         background_alpha (float, optional): An :class:`~mmwsss.models.AlphaBackground` in place of ``threshold``.
 
     Returns:
@@ -110,7 +110,7 @@ def read_label_cfg(file: str) -> dict:
         dict: The ``label_cfg``: ``source``, config of a :class:`~mmwsss.pseudo_labels.LabelSource`, by default what
         the model has; ``steps``, a list of configs of label steps; ``labeler``, the config of a labeler; and
         ``outputs``, further results of the same pass. Each of them has a name, which becomes a folder, ``steps``,
-        perhaps a ``labeler``, and for class maps ``stride`` (1; a number or ``'tokens'``) and ``format``
+        perhaps a ``labeler``, and for CAMs ``stride`` (1; a number or ``'tokens'``) and ``format``
         (``'npz'`` or ``'npy'``).
 
     Raises:
@@ -128,9 +128,9 @@ class LabelOutput:
     """One result of a pass over the images.
 
     Attributes:
-        pipeline (LabelPipeline): Steps and labeler; without a labeler the result is class maps.
+        pipeline (LabelPipeline): Steps and labeler; without a labeler the result is CAMs.
         stride (int): Class maps are averaged down to this fraction of the image's size.
-        format (str): Suffix of the files: ``'png'`` for labels, ``'npz'`` or ``'npy'`` for class maps.
+        format (str): Suffix of the files: ``'png'`` for labels, ``'npz'`` or ``'npy'`` for CAMs.
     """
 
     pipeline: LabelPipeline

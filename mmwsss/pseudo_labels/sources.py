@@ -145,7 +145,7 @@ class SegmentationSource(LabelSource):
 
 @TASK_UTILS.register_module()
 class MapFolder(LabelSource):
-    """A folder of class maps that were saved before, a file per image.
+    """A folder of CAMs that were saved before, a file per image.
 
     The maps get the size of the network's input where the model is an AffinityNet, so that they walk there, and else
     the size of the image.
@@ -164,7 +164,7 @@ class MapFolder(LabelSource):
     def __init__(self, folder: Union[str, os.PathLike]) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FileNotFoundError(f'folder of class maps {folder} does not exist; tools/make_pseudo_labels.py '
+            raise FileNotFoundError(f'folder of CAMs {folder} does not exist; tools/make_pseudo_labels.py '
                                     '--save-cams makes one')
         self.directory = self.folder / 'cams' if (self.folder / 'cams').is_dir() else self.folder
         self.paths = (self.folder, )
@@ -195,12 +195,12 @@ class MapFolder(LabelSource):
         """
         made_for = self._settings().get('classes', list(classes))
         if made_for != list(classes):
-            raise ValueError(f'the class maps in {self.directory} are of {len(made_for)} classes '
+            raise ValueError(f'the CAMs in {self.directory} are of {len(made_for)} classes '
                              f'({first_few(made_for, 3)}), the data have {len(classes)} ({first_few(classes, 3)})')
         missing = [image_id for image_id in image_ids if self._find(image_id) is None]
         if missing:
             raise FileNotFoundError(
-                f'{len(missing)} of {len(image_ids)} images have no class maps in {self.directory}: '
+                f'{len(missing)} of {len(image_ids)} images have no CAMs in {self.directory}: '
                 f'{first_few([f"{image_id}.npz" for image_id in missing])}. Make them with tools/make_pseudo_labels.py '
                 'and the model of the maps: --save-cams, and the --split of this run')
 
@@ -269,7 +269,7 @@ def default_source(model: nn.Module) -> dict:
     """
     name = type(model).__name__
     if hasattr(model, 'walk_cams'):
-        raise ValueError(f'{name} has no class maps of its own: give maps that were saved earlier (--cams FOLDER; '
+        raise ValueError(f'{name} has no CAMs of its own: give maps that were saved earlier (--cams FOLDER; '
                          "source=dict(type='MapFolder', folder=...)), and let them walk (--post random-walk)")
     if hasattr(model, 'predict_cams'):
         return {'type': 'CAMSource'}

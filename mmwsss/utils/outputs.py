@@ -34,7 +34,7 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
     Args:
         output (str or PathLike): The file or folder that will be written; need not exist.
         inputs (Iterable[str or PathLike]): Files and folders that the run reads, such as photographs, masks, lists,
-            class maps and checkpoints. None, web addresses and what does not exist are skipped.
+            CAMs and checkpoints. None, web addresses and what does not exist are skipped.
         manifest (str, optional): For folders: a file of this name marks a folder as written by us. Without it in the
             folder, a folder that holds anything is refused.
         name (str): What messages call the output, such as ``'--out-dir'``.

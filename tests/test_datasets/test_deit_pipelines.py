@@ -55,7 +55,7 @@ def test_random_augment_is_the_published_policy():
             assert op.pad_val == (104, 116, 124), 'RGB (124, 116, 104) on BGR images'
 
 
-def test_border_colour_is_in_the_order_of_the_images():
+def test_border_color_is_in_the_order_of_the_images():
     step = dict(type='mmpretrain.Translate', magnitude=0.5, prob=1., random_negative_prob=0., pad_val=(104, 116, 124))
     moved = TRANSFORMS.build(step)(dict(img=np.zeros((8, 8, 3), np.uint8)))['img']
     assert moved[0, 0].tolist() == [104, 116, 124]

@@ -18,16 +18,16 @@ from mmwsss.datasets.map_files import (
 MAPS = np.random.default_rng(0).random((2, 5, 7), np.float32)
 
 
-def test_label_map_and_its_colours(tmp_path: Path):
+def test_label_map_and_its_colors(tmp_path: Path):
     labels = np.array([[0, 1, 2], [255, 1, 0]])
     write_label_map(labels, tmp_path / 'sub/a.png', palette=[(0, 0, 0), (10, 20, 30)])
     np.testing.assert_array_equal(read_label_map(tmp_path / 'sub/a.png'), labels)
     with Image.open(tmp_path / 'sub/a.png') as image:
         assert image.mode == 'P'
-        colours = np.array(image.convert('RGB'))
-    assert colours[0, 1].tolist() == [10, 20, 30]
-    assert colours[0, 2].tolist() == [0, 128, 0]
-    assert colours[1, 0].tolist() == [224, 224, 192]
+        colors = np.array(image.convert('RGB'))
+    assert colors[0, 1].tolist() == [10, 20, 30]
+    assert colors[0, 2].tolist() == [0, 128, 0]
+    assert colors[1, 0].tolist() == [224, 224, 192]
     assert [path.name for path in (tmp_path / 'sub').iterdir()] == ['a.png']
 
 

@@ -72,7 +72,7 @@ def test_values_and_sizes_are_checked(root):
     build(root, num_checked=0)
 
 
-def test_coloured_pictures_are_refused(root):
+def test_colored_pictures_are_refused(root):
     Image.new('RGB', (56, 40)).save(root / 'pseudo/img_000.png')
     with pytest.raises(ValueError, match='RGB picture'):
         build(root)

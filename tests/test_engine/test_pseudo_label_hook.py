@@ -160,7 +160,7 @@ def test_readers_always_find_whole_labels(root: Path, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(writer_module, 'write_label_map', look_and_write)
     hook.write(stub_runner(cfg, model, tmp_path))
-    assert not looks, 'the same weights have been labelled with'
+    assert not looks, 'the same weights have been labeled with'
     with torch.no_grad():
         model.cam_head.colors += .05
     hook.write(stub_runner(cfg, model, tmp_path))

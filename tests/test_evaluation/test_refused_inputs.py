@@ -16,7 +16,7 @@ NAN, INF = float('nan'), float('inf')
 
 
 def write_folder(folder: Path, suffix: str, contents: list) -> Path:
-    """Write a picture (array, with the dtype's PNG mode) or class maps (dict) per image ``0``, ``1``, ..."""
+    """Write a picture (array, with the dtype's PNG mode) or CAMs (dict) per image ``0``, ``1``, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, content in enumerate(contents):
         path = folder / f'{index}{suffix}'
@@ -97,7 +97,7 @@ def test_maps_that_are_no_numbers(tmp_path: Path, suffix: str, value: float, sha
     maps = {0: np.full(shape, .5), 1: np.full(shape, .6)}
     maps[0][0, 1] = value
     cams = write_folder(tmp_path / 'cams', suffix, [GOOD_MAPS[0], maps, GOOD_MAPS[2]])
-    with pytest.raises(ValueError, match=f"cams/1{suffix}: the class maps of image '1' hold 1 NaN or infinite"):
+    with pytest.raises(ValueError, match=f"cams/1{suffix}: the CAMs of image '1' hold 1 NaN or infinite"):
         evaluate_cam_folder(cams, masks(tmp_path), '012', CLASSES)
 
 
@@ -110,7 +110,7 @@ def test_maps_outside_the_unit_interval(tmp_path: Path):
 def test_maps_of_a_rotated_image(tmp_path: Path):
     cams = write_folder(tmp_path / 'cams', '.npy', [maps_of({0: .5}, (4, 6))])
     gt = masks(tmp_path, [np.ones((6, 4))])
-    with pytest.raises(ValueError, match=r'cams/0.npy: the class maps are \(4, 6\), the mask \(6, 4\): .*rotated'):
+    with pytest.raises(ValueError, match=r'cams/0.npy: the CAMs are \(4, 6\), the mask \(6, 4\): .*rotated'):
         evaluate_cam_folder(cams, gt, '0', CLASSES)
 
 

@@ -1,4 +1,4 @@
-"""A tiny model of every method with class maps, all of which pass the same tests."""
+"""A tiny model of every method with CAMs, all of which pass the same tests."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What every model with class maps does: one list of tests, all methods."""
+"""What every model with CAMs does: one list of tests, all methods."""
 
 import re
 from dataclasses import dataclass

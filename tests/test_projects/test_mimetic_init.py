@@ -46,7 +46,7 @@ def test_products_lie_near_multiples_of_the_identity(vit):
             assert scores.diagonal().mean() > 4 * scores.mean().abs()
 
 
-def test_positions_attend_to_their_neighbours(vit):
+def test_positions_attend_to_their_neighbors(vit):
     patches = vit.pos_embed.detach()[0, 1:]
     assert vit.pos_embed[0, 0].abs().max() == 0
     torch.testing.assert_close(patches, 0.5 * sincos_grid(4, 4, DIMS))

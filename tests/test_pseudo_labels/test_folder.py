@@ -113,7 +113,7 @@ def test_a_folder_of_unknown_origin_is_refused(tmp_path: Path, flags: dict):
 
 
 @pytest.mark.parametrize('content', ['{"sett', '{"settings": {}}', '[]'])
-def test_a_damaged_manifest_is_no_licence(tmp_path: Path, content: str):
+def test_a_damaged_manifest_is_no_license(tmp_path: Path, content: str):
     folder = make_folder(tmp_path)
     (tmp_path / 'pseudo_labels.json').write_text(content)
     for flags in ({}, {'overwrite': True}, {'refresh': True}):

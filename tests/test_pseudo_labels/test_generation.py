@@ -81,7 +81,7 @@ def test_labels_equal_those_of_single_images(root: Path, model: ColorCAM, images
     assert summary.images[:3].tolist() == [6, 4, 4]
     with Image.open(tmp_path / f'{TRAIN[0]}.png') as image:
         assert image.mode == 'P'
-        assert image.getpalette()[:9] == [value for colour in PALETTE for value in colour]
+        assert image.getpalette()[:9] == [value for color in PALETTE for value in color]
 
 
 @pytest.mark.parametrize('high', [None, .7])
@@ -316,7 +316,7 @@ def test_maps_that_are_not_numbers_are_named(cfg: Config, images: ImageLabelData
     broken.extract_cams = lambda inputs: {'logits': torch.zeros(1, 2)}
     broken.predict_cams = lambda inputs, classes, scored_view: {
         'cams': torch.full((1, len(classes), *inputs.shape[-2:]), torch.nan)}
-    with pytest.raises(PseudoLabelError, match='class maps of image img_000 are NaN or infinite'):
+    with pytest.raises(PseudoLabelError, match='CAMs of image img_000 are NaN or infinite'):
         make_pseudo_labels(broken, images, tmp_path, HALF)
 
 

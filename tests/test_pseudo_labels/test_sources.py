@@ -112,11 +112,11 @@ def test_folders_of_other_code_bases_without_images_that_have_no_label(net, cfg,
     np.testing.assert_array_equal(labels[0], labels[1])
     np.testing.assert_array_equal(labels[0], labels[2])
 
-    unlabelled = labelled_images(cfg)
-    unlabelled._labels[1] = 0
+    unlabeled = labelled_images(cfg)
+    unlabeled._labels[1] = 0
     (foreign / f'{images.image_ids[1]}.npy').unlink()
-    make_pseudo_labels(net, unlabelled, tmp_path / 'unlabelled', walk(foreign))
-    assert not read_label_map(tmp_path / f'unlabelled/{images.image_ids[1]}.png').any()
+    make_pseudo_labels(net, unlabeled, tmp_path / 'unlabeled', walk(foreign))
+    assert not read_label_map(tmp_path / f'unlabeled/{images.image_ids[1]}.png').any()
 
 
 def test_a_restarted_run_keeps_what_is_finished_and_ends_the_same(net, images, seeds, tmp_path):
@@ -153,7 +153,7 @@ def test_maps_without_manifest_are_told_apart_by_content(seeds, tmp_path):
 
 
 def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_path):
-    with pytest.raises(ValueError, match=r"AffinityNet has no class maps of its own.*--cams.*--post random-walk"):
+    with pytest.raises(ValueError, match=r"AffinityNet has no CAMs of its own.*--cams.*--post random-walk"):
         make_pseudo_labels(net, images, tmp_path, expand_short_forms(threshold=.5))
     with pytest.raises(ValueError, match=r"needs an AffinityNet \(configs/psa\).*ColorCAM is none"):
         make_pseudo_labels(init_model(cfg), images, tmp_path, walk(seeds))
@@ -164,7 +164,7 @@ def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_saved_maps_are_labelled_without_a_walk_too(cfg, images, seeds, tmp_path):
+def test_saved_maps_are_labeled_without_a_walk_too(cfg, images, seeds, tmp_path):
     """The same labels as from the model itself, whatever the flags; two backgrounds may walk."""
     make_pseudo_labels(init_model(cfg), images, tmp_path / 'own', expand_short_forms(threshold=.4, high=.6))
     make_pseudo_labels(init_model(cfg), images, tmp_path / 'saved',
@@ -225,7 +225,7 @@ def test_maps_that_are_not_there(net, images, seeds, tmp_path):
         make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'nowhere'))
     shutil.copytree(seeds / 'cams', tmp_path / 'maps')
     (tmp_path / 'maps/img_004.npz').unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 6 images have no class maps in .*'img_004.npz'. Make them with"):
+    with pytest.raises(FileNotFoundError, match=r"1 of 6 images have no CAMs in .*'img_004.npz'. Make them with"):
         make_pseudo_labels(net, images, tmp_path / 'out', walk(tmp_path / 'maps'))
     assert not (tmp_path / 'out').exists()
 

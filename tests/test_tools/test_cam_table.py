@@ -128,7 +128,7 @@ def test_training_images_have_their_own_lists_and_folders(tool, tmp_path, config
 
 
 def test_model_without_maps(tool):
-    with pytest.raises(ValueError, match='EncoderDecoder of the config gives no class maps'):
+    with pytest.raises(ValueError, match='EncoderDecoder of the config gives no CAMs'):
         tool.map_names(Config(dict(model=tiny_segmentor())), None)
 
 

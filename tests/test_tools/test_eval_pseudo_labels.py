@@ -1,4 +1,4 @@
-"""tools/eval_pseudo_labels.py: label maps and class maps against masks, as tables, JSON and figures."""
+"""tools/eval_pseudo_labels.py: label maps and CAMs against masks, as tables, JSON and figures."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ CAMS = {'a': {0: [[.1, .3, .9], [.3, .6, .2]]},
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with masks, label maps, class maps, a list and class names."""
+    """A folder with masks, label maps, CAMs, a list and class names."""
     (tmp_path / 'cams').mkdir()
     for name in 'ab':
         write_label_map(np.array(GT[name]), tmp_path / f'gt/{name}.png')

@@ -49,7 +49,7 @@ def contents(folder: Path) -> dict:
 
 def test_labels_and_summary(root: Path):
     output = (root / 'output.txt').read_text()
-    assert 'class maps take up to' in output
+    assert 'CAMs take up to' in output
     assert '6 label maps in' in output
     assert all(name in output for name in ('disc', 'bar', 'ignored', '6 made in'))
     values = {int(value) for name in pictures(root / 'crf') for value in np.unique(Image.open(root / 'crf' / name))}

@@ -46,7 +46,7 @@ def test_browse_writes_a_picture_per_image(config, tmp_path):
     def pixels(picture, color):
         return (picture == color).all(-1).sum()
 
-    assert pixels(first, COLORS[0]) > 500, 'the mask in the colour of the palette'
+    assert pixels(first, COLORS[0]) > 500, 'the mask in the color of the palette'
     assert pixels(first, COLORS[1]) == 0
     assert pixels(second, COLORS[1]) > 500
 
@@ -58,16 +58,16 @@ def browse():
 
 def test_browse_names_labels(browse):
     classes = ('background', 'cat', 'dog')
-    labelled = SegDataSample()
-    labelled.gt_label = torch.tensor([0., 1., 1.])
-    assert browse.label_names(labelled, classes) == 'dog, 3', 'an id where no name is known'
-    labelled.gt_label = torch.zeros(2)
-    assert browse.label_names(labelled, classes) == 'no label'
+    labeled = SegDataSample()
+    labeled.gt_label = torch.tensor([0., 1., 1.])
+    assert browse.label_names(labeled, classes) == 'dog, 3', 'an id where no name is known'
+    labeled.gt_label = torch.zeros(2)
+    assert browse.label_names(labeled, classes) == 'no label'
     assert browse.label_names(SegDataSample(), classes) == ''
 
 
 @pytest.mark.parametrize('bgr', [True, False])
-def test_browse_shows_colours_as_they_are(browse, bgr):
+def test_browse_shows_colors_as_they_are(browse, bgr):
     red = torch.zeros(3, 6, 8)
     red[2 if bgr else 0] = 255
     picture = browse.view_picture(Visualizer(), red, None, bgr)

@@ -1,4 +1,4 @@
-"""Compare MCTformer's class maps of an image with a plain arrangement of them: images a second, peak memory, result.
+"""Compare MCTformer's CAMs of an image with a plain arrangement of them: images a second, peak memory, result.
 
 The plain arrangement sends the image and its mirror image through the network one after the other, keeps the attention
 of every head and layer, stacks and averages it afterward, repeats the affinity for every class, and enlarges the maps
@@ -155,7 +155,7 @@ def main() -> None:
     """Print images a second and memory, their ratios, and the largest difference; fail if the maps differ."""
     args = parse_args()
     torch.set_num_threads(args.threads)
-    table = Table(title=f'class maps of single images with {args.present} classes, {args.device}, {args.threads} '
+    table = Table(title=f'CAMs of single images with {args.present} classes, {args.device}, {args.threads} '
                         f'threads, median of {args.rounds} rounds')
     for heading in ('config', 'arrangement', 'images / s', 'ratio', 'CPU s', 'ratio', 'peak MiB', 'ratio',
                     'difference'):

@@ -1,6 +1,6 @@
 """Count images a second of the dense CRF's worker pool, as pseudo labels are made, with several numbers of workers.
 
-Photographs are replaced by smooth random pictures of the size of those of VOC, and class maps by smooth random maps;
+Photographs are replaced by smooth random pictures of the size of those of VOC, and CAMs by smooth random maps;
 files are written to a temporary folder. The first images, which start the workers, do not count.
 """
 

@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def random_images(args: argparse.Namespace) -> list:
-    """Make smooth class maps with ``args.present`` classes, and ground truth of all classes."""
+    """Make smooth CAMs with ``args.present`` classes, and ground truth of all classes."""
     generator = torch.Generator().manual_seed(args.seed)
     images = []
     for _ in range(args.images):

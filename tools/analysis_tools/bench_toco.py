@@ -1,6 +1,6 @@
 """Compare ToCo's iteration with a plain arrangement of the same maths: time, losses and gradients.
 
-The plain arrangement runs every pass on its own: three no-gradient passes for class maps, the decoder included; the
+The plain arrangement runs every pass on its own: three no-gradient passes for CAMs, the decoder included; the
 main image; both global views for the student and again for the teacher; the local views. It refines pseudo labels by
 threshold and image, and copies neighbors 48-fold.
 """

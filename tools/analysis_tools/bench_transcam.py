@@ -1,4 +1,4 @@
-"""Compare TransCAM's class maps of an image with a plain arrangement of the same: images a second, peak memory, result.
+"""Compare TransCAM's CAMs of an image with a plain arrangement of the same: images a second, peak memory, result.
 
 The plain arrangement sends one view at a time through the network, keeps the attention of every head and block, stacks
 and averages it afterward, and computes the maps of all classes.

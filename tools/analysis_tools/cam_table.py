@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compare all class maps of one or several models: ``python tools/analysis_tools/cam_table.py CONFIG CHECKPOINT``."""
+"""Compare all CAMs of one or several models: ``python tools/analysis_tools/cam_table.py CONFIG CHECKPOINT``."""
 
 import argparse
 import ast
@@ -40,7 +40,7 @@ RULE = ('mIoU: at the fixed threshold. oracle: at the threshold of the grid with
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Evaluate all class maps that models can give, each model in one pass over the data, and print '
+        description='Evaluate all CAMs that models can give, each model in one pass over the data, and print '
         'mIoU, FP, FN, precision and recall as a table.')
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -123,7 +123,7 @@ def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
     """
     model = MODELS.build(cfg.model)
     if not hasattr(model, 'map_names'):
-        raise ValueError(f'{type(model).__name__} of the config gives no class maps')
+        raise ValueError(f'{type(model).__name__} of the config gives no CAMs')
     found = list(getattr(getattr(model, 'cam_head', model), 'map_names', model.map_names))
     unknown = set(chosen or ()) - set(found)
     if unknown:

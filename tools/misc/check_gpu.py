@@ -6,7 +6,7 @@
     python tools/misc/check_gpu.py CONFIG ...         these configs
 
 Each model has random weights and random images. Its losses and gradients of one training iteration, its raw class maps
-and its fused class maps are compared between CPU and GPU in single precision; then an iteration runs in mixed precision
+and its fused CAMs are compared between CPU and GPU in single precision; then an iteration runs in mixed precision
 and its losses must be finite. Without a GPU, or with ``--device cpu``, the CPU is compared with itself.
 """
 
@@ -81,7 +81,7 @@ def example(model: nn.Module, size: tuple[int, int], batch: int) -> tuple[Tensor
 
 
 def compute(model: nn.Module, images: Tensor, samples: list[SegDataSample], device: str) -> dict[str, Tensor]:
-    """Run one training iteration and both kinds of class maps; returns everything on the CPU."""
+    """Run one training iteration and both kinds of CAMs; returns everything on the CPU."""
     model, images = model.to(device), images.to(device)
     samples = [sample.to(device) for sample in samples]
     losses = train_losses(model, images, samples)

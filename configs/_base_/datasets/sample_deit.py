@@ -1,4 +1,4 @@
-# The sample set as DeiT-based classifiers train on it; class maps are evaluated at the images' own size.
+# The sample set as DeiT-based classifiers train on it; CAMs are evaluated at the images' own size.
 _base_ = ['./sample.py', '../pipelines/deit_224.py']
 crop_size = 112
 # No RandAugment, because the training is short. Objects are smaller than on ImageNet, so crops are larger.

@@ -1,4 +1,4 @@
-# TransCAM (JVCIR 2023) on Conformer-S: the classifier and how its class maps are fused.
+# TransCAM (JVCIR 2023) on Conformer-S: the classifier and how its CAMs are fused.
 data_preprocessor = dict(
     type='MultiViewPreProcessor',
     mean=[123.675, 116.28, 103.53],

@@ -50,7 +50,7 @@ class LabelBatch:
 
         Args:
             images (Tensor): (B, 3, H, W); see the class.
-            maps (Tensor): (B, P, h, w) class maps.
+            maps (Tensor): (B, P, h, w) CAMs.
             classes (Tensor): (B, P) or (P,), the foreground class of each map.
             num_classes (int): C, foreground classes of the data.
             **others: Further attributes of the class.
@@ -74,7 +74,7 @@ class LabelBatch:
 
         Args:
             images (Tensor): (B, 3, H, W); see the class.
-            cams (Tensor): (B, C, h, w) class maps in [0, 1].
+            cams (Tensor): (B, C, h, w) CAMs in [0, 1].
             image_labels (Tensor): (B, C) multi-hot.
             boxes (Tensor, optional): (B, 4); see the class.
             class_ids (Tensor, optional): (C,) increasing, the foreground class of each map, where ``cams`` holds only

@@ -9,12 +9,12 @@ def _setting(num_iters: int, gaussian: tuple[float, float], bilateral: tuple[flo
 
 
 CRF_PRESETS: dict[str, dict] = {
-    # ToCo (CVPR 2023), its published code: the final segmentation, and class maps beside a background.
+    # ToCo (CVPR 2023), its published code: the final segmentation, and CAMs beside a background.
     'toco_seg': _setting(10, (1, 1), (121, 5, 4)),
     'toco_label': _setting(10, (3, 3), (36, 3, 4)),
-    # PSA (CVPR 2018), its published code: class maps beside a background of (1 - max)^alpha.
+    # PSA (CVPR 2018), its published code: CAMs beside a background of (1 - max)^alpha.
     'psa_cam': _setting(10, (3, 3), (80, 13, 10)),
-    # MCTformer (CVPR 2022), its published code: class maps as PSA, and the segmentation of DeepLab-V1.
+    # MCTformer (CVPR 2022), its published code: CAMs as PSA, and the segmentation of DeepLab-V1.
     'mctformer_cam': _setting(10, (3, 3), (80, 13, 10)),
     'mctformer_seg': _setting(10, (4, 3), (83, 5, 3)),
     # AReAM (arXiv 2305.03112) follows MCTformer.
@@ -32,7 +32,7 @@ CRF_PRESETS: dict[str, dict] = {
     'deeplab_v2': _setting(10, (1, 3), (67, 3, 4)),
 }
 """dict: Arguments of :class:`~mmwsss.models.DenseCRF` by name. ``*_seg`` refine the probabilities of a segmentation
-network, ``*_cam`` and ``toco_label`` class maps beside a background plane, the other ``*_label*`` hard labels."""
+network, ``*_cam`` and ``toco_label`` CAMs beside a background plane, the other ``*_label*`` hard labels."""
 
 HARD_LABEL_CRFS = {'weaktr_label_voc': 'present', 'weaktr_label_coco': 'present', 'transcam_label': 'all'}
 """dict: Settings published for hard labels, and which classes take part; see ``over`` of ``HardLabels``."""

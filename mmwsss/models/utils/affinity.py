@@ -31,7 +31,7 @@ def refine_with_affinity(cams: Tensor, affinity: Tensor) -> Tensor:
     """Refine class activation maps by the affinity of tokens (MCTformer, CVPR 2022, Eq. 3 and 7).
 
     Args:
-        cams: (B, C, h, w) class maps.
+        cams: (B, C, h, w) CAMs.
         affinity: (B, N, N), N = h*w; row i has the weights with which token i sums up scores; not normalized.
 
     Returns:

@@ -14,7 +14,7 @@ def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor
     """Scale every map to [0, 1] over its own pixels.
 
     Args:
-        cams: (..., H, W) class maps of any sign; negative values are activations of no class and become 0 with
+        cams: (..., H, W) CAMs of any sign; negative values are activations of no class and become 0 with
             ``'max'``, while ``'minmax'`` first shifts each map to a minimum of 0.
         mode: ``'max'``: relu(M) / (max relu(M) + eps) (ToCo, CVPR 2023, Eq. 1);
             ``'minmax'``: (M - min M) / (max(M - min M) + eps);

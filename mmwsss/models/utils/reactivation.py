@@ -26,7 +26,7 @@ def reactivation_weights(cams: Tensor,
     better, also under autocast, because the entropies of layers differ too little for lower precision.
 
     Args:
-        cams: (B, C, h, w) class maps in [0, 1] before refinement; see :func:`normalize_cams`.
+        cams: (B, C, h, w) CAMs in [0, 1] before refinement; see :func:`normalize_cams`.
         affinities: (B, L, N, N), N = h*w, of L layers; rows are queries.
         image_labels: (B, C) multi-hot; maps of absent classes are not used.
         scope: ``'image'``: every image has its own weights; ``'batch'``: entropies are averaged over the batch first.
@@ -102,7 +102,7 @@ def _relative_entropy(scores: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reactivated_cams(cams: Tensor, affinities: Tensor, weights: Tensor) -> Tensor:
-    """Refine class maps by all layers' affinity, each with its weight (AReAM, Eq. 11 and 12).
+    """Refine CAMs by all layers' affinity, each with its weight (AReAM, Eq. 11 and 12).
 
     Args:
         cams: (B, C, h, w).

@@ -51,7 +51,7 @@ def test_mask_errors_are_collected(tmp_path):
         labels_from_masks(tmp_path / 'elsewhere', ['x'])
 
 
-def test_coloured_pictures_are_no_masks(tmp_path):
+def test_colored_pictures_are_no_masks(tmp_path):
     Image.new('RGB', (2, 2)).save(tmp_path / 'a.png')
     with pytest.raises(ValueError, match='RGB picture'):
         mask_values(tmp_path / 'a.png')

@@ -84,7 +84,7 @@ def test_two_folders_are_needed():
 
 @pytest.mark.parametrize('size', [(20, 50), (40, 24), (60, 70)])
 def test_image_and_scores_stay_together(size):
-    """Crop and mirror image: the scores are a function of the colours, black and 0 in the padding."""
+    """Crop and mirror image: the scores are a function of the colors, black and 0 in the padding."""
     rng = np.random.default_rng(0)
     image = rng.integers(1, 256, (*size, 3), dtype=np.uint8)
     scores = np.concatenate([image, 255 - image], axis=2).astype(np.float32) / 255

@@ -50,7 +50,7 @@ def test_resize_is_bicubic_with_antialiasing(pipeline, monkeypatch):
     assert (Compose(pipeline[1:2])(source)['img'] == expected).all()
 
 
-def test_canvas_of_the_mean_colour_is_zero_for_the_model():
+def test_canvas_of_the_mean_color_is_zero_for_the_model():
     crop = RandomPlaceCrop(512, pad_value=MEAN)
     preprocessor = MultiViewPreProcessor(mean=MEAN[::-1], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, size=(512, 512))
     lefts, tops = set(), set()
@@ -75,7 +75,7 @@ def test_canvas_of_the_mean_colour_is_zero_for_the_model():
     torch.testing.assert_close(seen[:, inside].unflatten(1, (301, 401)), normalized)
 
 
-def test_canvas_of_a_whole_colour_keeps_bytes():
+def test_canvas_of_a_whole_color_keeps_bytes():
     assert RandomPlaceCrop(64, pad_value=(104, 116, 124))(image_of(20, 20))['img'].dtype == np.uint8
 
 

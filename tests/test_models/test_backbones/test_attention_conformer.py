@@ -9,7 +9,7 @@ from ...helpers import KeptAttention
 ARCH = dict(embed_dims=24, depths=6, num_heads=2, channel_ratio=0.25)
 
 
-def randomised(model):
+def randomized(model):
     """Give every parameter and statistic a value that matters, in double precision and eval mode."""
     torch.manual_seed(0)
     model.double()
@@ -21,7 +21,7 @@ def randomised(model):
 
 
 def build(**kwargs):
-    return randomised(AttentionConformer(arch=ARCH, **kwargs))
+    return randomized(AttentionConformer(arch=ARCH, **kwargs))
 
 
 def images(*size, batch=2):

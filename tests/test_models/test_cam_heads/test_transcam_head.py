@@ -211,7 +211,7 @@ def test_parameter_count_of_the_small_size():
     assert sum(param.numel() for param in model.parameters()) == 36_465_066
 
 
-def test_initialisation():
+def test_initialization():
     torch.manual_seed(0)
     head = TransCAMHead(num_classes=20, conv_channels=64, token_channels=384)
     head.init_weights()

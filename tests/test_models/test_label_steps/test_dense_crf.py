@@ -13,7 +13,7 @@ pytest.importorskip('pydensecrf.densecrf', reason='the optional pydensecrf2 is n
 
 
 def two_halves():
-    """6x8 image of two colours and one class map that falls off to the right and downwards."""
+    """6x8 image of two colors and one CAM that falls off to the right and downwards."""
     image = np.empty((6, 8, 3), np.uint8)
     image[:, :4] = (40, 80, 120)
     image[:, 4:] = (200, 60, 30)
@@ -43,7 +43,7 @@ def test_worked_example_ten_iterations():
 
 
 def naive_mean_field(image, probs, setting):
-    """Every pair of pixels, symmetric normalisation, Potts; float64."""
+    """Every pair of pixels, symmetric normalization, Potts; float64."""
     classes, height, width = probs.shape
     unary = -np.log(np.clip(probs.reshape(classes, -1), 1e-5, 1))
     position = np.stack(np.mgrid[:height, :width], -1).reshape(-1, 2).astype(float)

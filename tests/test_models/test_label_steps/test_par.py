@@ -21,22 +21,22 @@ def naive_par(image, masks, dilations, iters):
     position = np.exp(-(rho / (rho.std(ddof=1) + 1e-8) / 0.3)**2)
     position /= position.sum()
 
-    def neighbours(planes, y, x):
+    def neighbors(planes, y, x):
         ys = [min(max(y + dy, 0), height - 1) for dy, _ in offsets]
         xs = [min(max(x + dx, 0), width - 1) for _, dx in offsets]
         return planes[:, ys, xs]
 
     weights = np.zeros((len(offsets), height, width))
     for y, x in np.ndindex(height, width):
-        values = neighbours(image, y, x)
+        values = neighbors(image, y, x)
         delta = np.abs(values - image[:, y, x, None])
         scaled = delta / (values.std(axis=1, ddof=1, keepdims=True) + 1e-8) / 0.3
-        colour = np.exp(-(scaled**2).mean(0) + (scaled**2).mean(0).min())
-        weights[:, y, x] = colour / colour.sum() + 0.01 * position
+        color = np.exp(-(scaled**2).mean(0) + (scaled**2).mean(0).min())
+        weights[:, y, x] = color / color.sum() + 0.01 * position
     for _ in range(iters):
         out = np.zeros_like(masks)
         for y, x in np.ndindex(height, width):
-            out[:, y, x] = neighbours(masks, y, x) @ weights[:, y, x]
+            out[:, y, x] = neighbors(masks, y, x) @ weights[:, y, x]
         masks = out
     return masks
 
@@ -122,7 +122,7 @@ def test_masks_are_resized_with_aligned_corners():
     assert torch.equal(PixelAdaptiveRefinement(num_iters=0)(images, masks), large)
 
 
-def test_units_of_colour_do_not_matter_and_flat_images_blur():
+def test_units_of_color_do_not_matter_and_flat_images_blur():
     torch.manual_seed(0)
     images, masks = torch.rand(1, 3, 12, 10), torch.rand(1, 2, 12, 10)
     par = PixelAdaptiveRefinement(num_iters=2)

@@ -100,10 +100,10 @@ def dense_reference(image, probs, roi, labels, sigma_xy, sigma_rgb):
     _, height, width = image.shape
     image, probs, roi = (np.asarray(part, np.float64) for part in (image, probs, roi))
     rows, cols = np.mgrid[:height, :width].reshape(2, -1)
-    colours = image.reshape(3, -1)
+    colors = image.reshape(3, -1)
     exponent = (rows[:, None] - rows)**2 + (cols[:, None] - cols)**2
     kernel = np.exp(-exponent / (2 * sigma_xy**2) -
-                    ((colours[:, :, None] - colours[:, None])**2).sum(0) / (2 * sigma_rgb**2))
+                    ((colors[:, :, None] - colors[:, None])**2).sum(0) / (2 * sigma_rgb**2))
     gate = np.maximum(roi - probs.max(0), 0)
     gate[np.asarray(labels) == 255] = 1
     masked = probs * roi
@@ -139,14 +139,14 @@ def test_gradient_against_finite_differences(kernel):
     the filter and its transpose, and the gradient, which takes the filter for symmetric, lies close.
     """
     images, probs, _, _ = random_scene(batch=1, size=10)
-    ones, unlabelled = torch.ones(1, 10, 10), torch.full((1, 10, 10), 255)
+    ones, unlabeled = torch.ones(1, 10, 10), torch.full((1, 10, 10), 255)
     loss = DenseEnergyLoss(weight=1, sigma_rgb=30, sigma_xy=5, scale_factor=1, kernel=kernel)
-    _, gradient = energy_and_grad(loss, images, probs, ones, unlabelled)
+    _, gradient = energy_and_grad(loss, images, probs, ones, unlabeled)
     differences = torch.empty(100)
     for pixel in range(100):
         step = torch.zeros_like(probs)
         step[0, 1].view(-1)[pixel] = 1
-        ahead, behind = (loss(images, probs + sign * step, ones, unlabelled) for sign in (1, -1))
+        ahead, behind = (loss(images, probs + sign * step, ones, unlabeled) for sign in (1, -1))
         differences[pixel] = (ahead - behind) / 2
     gradient = gradient[0, 1].flatten()
     if kernel == 'exact':

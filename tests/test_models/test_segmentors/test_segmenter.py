@@ -58,7 +58,7 @@ def test_masks_of_the_worked_example():
     torch.testing.assert_close(masks[0, :, 0].T, expected, atol=2e-5, rtol=0)
 
 
-def test_initialisation_of_the_head():
+def test_initialization_of_the_head():
     torch.manual_seed(0)
     head = MaskTransformerHead(in_channels=64, channels=64, embed_dims=64, num_layers=1, num_heads=2, num_classes=21,
                                align_corners=False)

@@ -37,7 +37,7 @@ def build(**cams):
 
 @pytest.fixture(scope='module')
 def photo():
-    """A photograph of smooth colours, uint8 (60, 90, 3) RGB, and the same as the model's input."""
+    """A photograph of smooth colors, uint8 (60, 90, 3) RGB, and the same as the model's input."""
     rng = np.random.default_rng(0)
     picture = np.asarray(Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)).resize((90, 60)))
     return picture, as_input(picture)
@@ -76,7 +76,7 @@ def test_maps_are_the_published_ones(photo):
     found = model.predict_cams(inputs)
     assert found['cams'].shape == (1, 3, 60, 90)
     gap = np.abs(found['cams'][0].numpy() - np.clip(expected, 0, None))
-    assert gap.max() < 0.02, 'a grey level here and there'
+    assert gap.max() < 0.02, 'a gray level here and there'
     assert gap.mean() < 1e-3
 
 

@@ -46,9 +46,9 @@ def naive_filter(features, values):
         for corner, value in lattice.items():
             blurred[corner] = value.copy()
             for sign in (1, -1):
-                neighbour = tuple(np.array(corner) + sign * step)
-                if neighbour in lattice:
-                    blurred[corner] += 0.5 * lattice[neighbour]
+                neighbor = tuple(np.array(corner) + sign * step)
+                if neighbor in lattice:
+                    blurred[corner] += 0.5 * lattice[neighbor]
         lattice = blurred
     out = [sum(weight * lattice[corner] for corner, weight in simplex) for simplex in simplices]
     return np.array(out) / (1 + 2.0**-dims)

@@ -1,4 +1,4 @@
-"""The walk of class maps: worked examples, and both ways to compute it."""
+"""The walk of CAMs: worked examples, and both ways to compute it."""
 
 import pytest
 import torch

@@ -51,7 +51,7 @@ def test_reactivated_map_of_the_worked_example():
     close(average, [[[[.999997, .621737], [.221738, 0]], [[0, .365216], [.165217, .999997]]]], atol=2e-6)
 
 
-def test_normalised_map_of_the_worked_example():
+def test_normalized_map_of_the_worked_example():
     patches = torch.tensor([[[[4., 3], [1, -1]], [[-2, 1], [.5, 2]]]])
     attention = torch.tensor([[[[.10, .08], [.04, .01]], [[.01, .03], [.02, .09]]]])
     close(normalize_cams(patches.relu() * attention, 'minmax', 1e-6),
@@ -141,7 +141,7 @@ def test_batch_scope_averages_entropies():
     close(counterparts[0], (mean - mean.min()) / (mean.max() - mean.min()), atol=1e-4)
 
 
-def test_normalised_refined_maps_do_not_depend_on_amplitude():
+def test_normalized_refined_maps_do_not_depend_on_amplitude():
     cams, affinities, labels = random_case()
     plain = reactivation_weights(cams, affinities, labels, normalize_refined=True)[0]
     close(reactivation_weights(cams, affinities / 2, labels, normalize_refined=True)[0], plain, atol=1e-3)

@@ -6,8 +6,7 @@ from PIL import Image
 
 from mmwsss.datasets import ImageLabels
 from mmwsss.registry import DATASETS
-
-from .loading import run_converter
+from tests.converters import run_converter
 
 pytest.importorskip('pycocotools', reason='COCO annotations need pycocotools')
 

@@ -5,9 +5,8 @@ import pytest
 from PIL import Image
 
 from mmwsss.datasets import ImageLabels
+from tests.converters import run_converter
 from tests.helpers import REPO, run_tool, write_voc_folder
-
-from .loading import run_converter
 
 SCRIPT = 'tools/dataset_converters/image_labels.py'
 

@@ -5,8 +5,7 @@ from scipy.io import savemat
 
 from mmwsss.datasets import ImageLabels
 from mmwsss.registry import DATASETS
-
-from .loading import load_converter, run_converter
+from tests.converters import load_converter, run_converter
 
 SBD_IDS = ('2008_000001', '2008_000002', '2008_000003')
 

@@ -7,8 +7,8 @@ import pytest
 from mmwsss.datasets.transforms import HSVShift
 
 
-def image(*colours):
-    return dict(img=np.array([colours], np.uint8))
+def image(*colors):
+    return dict(img=np.array([colors], np.uint8))
 
 
 def test_shifts_are_whole_numbers_of_both_signs():
@@ -20,7 +20,7 @@ def test_shifts_are_whole_numbers_of_both_signs():
 
 
 def test_hue_wraps_around_and_the_others_are_clipped(monkeypatch):
-    # Hue 176 of 180, full saturation and value; and dark, nearly grey.
+    # Hue 176 of 180, full saturation and value; and dark, nearly gray.
     start = np.array([[[176, 255, 255], [60, 4, 6]]], np.uint8)
     shift = HSVShift(delta=10)
     monkeypatch.setattr(shift, '_shifts', lambda: np.array([8, 5, -9]))
@@ -33,7 +33,7 @@ def test_hue_wraps_around_and_the_others_are_clipped(monkeypatch):
     assert out.dtype == np.uint8
 
 
-def test_without_a_shift_colours_stay():
+def test_without_a_shift_colors_stay():
     shift = HSVShift(delta=0)
     before = image((10, 20, 200), (255, 255, 255), (0, 0, 0))
     out = shift(image((10, 20, 200), (255, 255, 255), (0, 0, 0)))['img']

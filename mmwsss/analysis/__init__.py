@@ -2,6 +2,7 @@
 
 from .cam_visualizer import CAMVisualizer
 from .label_sheet import draw_label_sheet
+from .overlay import overlay, show_cams
 from .plots import (
     plot_class_iou,
     plot_maps_over_setting,
@@ -12,6 +13,6 @@ from .sheet import color_labels, compose_sheet, fit_cell, heat_overlay, write_ca
 
 __all__ = [
     'CAMVisualizer', 'color_labels', 'compose_sheet', 'draw_label_sheet', 'fit_cell', 'heat_overlay',
-    'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds', 'plot_rates_over_thresholds',
-    'write_caption'
+    'overlay', 'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds',
+    'plot_rates_over_thresholds', 'show_cams', 'write_caption'
 ]

@@ -105,6 +105,11 @@ class Writer:
             with atomic_path(drawn) as tmp:
                 Image.fromarray(prediction.draw()).save(tmp, quality=90)
             entry['overlay'] = drawn.relative_to(self.folder).as_posix()
+        if self.overlays and prediction.cam_classes:
+            cams = path_inside(self.folder / 'cams', prediction.image_id, '.jpg')
+            with atomic_path(cams) as tmp:
+                Image.fromarray(prediction.draw_cams()).save(tmp, quality=85)
+            entry['cams'] = cams.relative_to(self.folder).as_posix()
         self.images.append(entry)
 
     def video(self, source: PhotoInput, rate: float, predictions: Iterator[PhotoPrediction]) -> None:
@@ -207,7 +212,7 @@ def main() -> None:
                     predict_video(inferencer, source, args, writer, progress)
     finally:
         writer.finish(dict(config=args.config, checkpoint=args.checkpoint, source=inferencer.source,
-                           classes=list(inferencer.class_names)))
+                           classes=list(inferencer.class_names), palette=inferencer.palette))
         seal_folder(args.out_dir)
     print_summary(writer, inferencer.class_names, console)
     if writer.failed:

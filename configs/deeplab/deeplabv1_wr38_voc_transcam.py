@@ -39,11 +39,14 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=1000))
 # `tools/test.py --tta`: the mean of logits over six scales and their mirror images, then one iteration of dense CRF.
+# OpenCV makes the views, logits are enlarged to the size of the view and from there to that of the image, and the CRF
+# sees the normalized image converted back to 8 bits, without rounding.
 tta_model = dict(
     scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75),
     flip=True,
     flip_fusion='mean',
     scale_fusion='mean',
     probabilities=False,
-    view_resize=dict(mode='bicubic', align_corners=False),
-    steps=[dict(type='DenseCRF', preset='transcam_seg')])
+    view_resize=dict(_delete_=True, backend='cv2', interpolation='bicubic'),
+    via_view_size=True,
+    steps=[dict(type='RoundTripColors'), dict(type='DenseCRF', preset='transcam_seg')])

@@ -3,6 +3,7 @@
 from .backgrounds import AlphaBackground, ConstantBackground
 from .base import Labeler, LabelStep
 from .batch import LabelBatch
+from .colors import RoundTripColors
 from .crf_presets import CRF_PRESETS, HARD_LABEL_CRFS
 from .dense_crf import DenseCRF, label_probabilities
 from .labelers import Argmax, MergeLevels, ThresholdLabels
@@ -14,6 +15,6 @@ from .scores import AffinityRefinement, Downscale, HardLabels, KeepPresent, Soft
 __all__ = [
     'AffinityRefinement', 'AlphaBackground', 'Argmax', 'CRF_PRESETS', 'ConstantBackground', 'DenseCRF', 'Downscale',
     'HARD_LABEL_CRFS', 'HardLabels', 'KeepPresent', 'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler',
-    'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk', 'Softmax', 'ThresholdLabels', 'label_probabilities',
-    'with_thresholds'
+    'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk', 'RoundTripColors', 'Softmax', 'ThresholdLabels',
+    'label_probabilities', 'with_thresholds'
 ]

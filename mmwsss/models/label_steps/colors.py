@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmwsss.registry import MODELS
 
+from ..utils import mask_outside_boxes
 from .base import LabelStep
 from .batch import LabelBatch
 
@@ -37,7 +39,7 @@ class RoundTripColors(LabelStep):
         self.std = tuple(std)
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
-        """Replace the images.
+        """Replace the images; padding, which is what ``boxes`` leave out, keeps its colors.
 
         Raises:
             TypeError: They are not uint8.
@@ -49,8 +51,16 @@ class RoundTripColors(LabelStep):
         if key not in batch.cache:
             table = torch.from_numpy(round_trip_table(self.mean, self.std, self.double)).to(batch.images.device)
             planes = [table[channel][batch.images[:, channel].long()] for channel in range(3)]
-            batch.cache[key] = (batch.images, torch.stack(planes, dim=1))
+            batch.cache[key] = (batch.images, _inside_boxes(torch.stack(planes, dim=1), batch))
         return replace(batch, images=batch.cache[key][1])
+
+
+def _inside_boxes(colors: Tensor, batch: LabelBatch) -> Tensor:
+    """Return new colors (B, 3, H, W) inside of the boxes, and those of the batch outside."""
+    if batch.boxes is None:
+        return colors
+    outside = mask_outside_boxes(torch.zeros_like(colors[:, 0]), batch.boxes, 1).bool()
+    return torch.where(outside[:, None], batch.images, colors)
 
 
 def round_trip_table(mean: Sequence[float], std: Sequence[float], double: bool) -> np.ndarray:

@@ -135,7 +135,7 @@ class AffinityNet(BaseModel):
 
     @torch.no_grad()
     def walk_cams(self, inputs: Tensor, scores: Tensor, beta: Optional[float] = None,
-                  log2_steps: Optional[int] = None) -> Tensor:
+                  log2_steps: Optional[int] = None, keep_padding: bool = False) -> Tensor:
         """Spread the class activation maps of an image by a random walk along its affinities.
 
         Maps are padded as the image is and averaged over cells; afterward they are enlarged and cut to their size.
@@ -146,9 +146,10 @@ class AffinityNet(BaseModel):
                 out, because maps do not influence each other.
             beta: Exponent of the affinities. Defaults to ``test_cfg.beta``.
             log2_steps: Base-2 logarithm of the number of steps. Defaults to ``test_cfg.log2_steps``.
+            keep_padding: Return what covers the padding at the right and bottom, too.
 
         Returns:
-            (K, H, W).
+            (K, H, W), or (K, H', W') with the padding.
 
         Raises:
             ValueError: The image and the maps differ in size, or there are several images.
@@ -163,7 +164,8 @@ class AffinityNet(BaseModel):
         log2_steps = self.test_cfg.get('log2_steps', 6) if log2_steps is None else log2_steps
         cells = random_walk(cells, affinity, beta, log2_steps)
         size = [self.stride * side for side in cells.shape[-2:]]
-        return resize_maps(cells[None], size)[0, :, :height, :width]
+        walked = resize_maps(cells[None], size)[0]
+        return walked if keep_padding else walked[:, :height, :width]
 
     def _padded(self, maps: Tensor) -> Tensor:
         """Pad maps (..., H, W) with zeros to whole cells."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,13 @@ def test_against_the_arithmetic_on_an_image(double):
     expected = np.clip(restored, 0, 255).astype(np.uint8)
     found = RoundTripColors(double).transform(batch_of(torch.from_numpy(image).permute(2, 0, 1)[None]))
     np.testing.assert_array_equal(found.images[0].permute(1, 2, 0).numpy(), expected)
+
+
+def test_padding_keeps_its_color():
+    levels = every_color()
+    found = RoundTripColors(True).transform(replace(batch_of(levels), boxes=torch.tensor([[0, 1, 0, 100]]))).images
+    assert torch.equal(found[..., 100:], levels[..., 100:])
+    assert torch.equal(found[..., :100], RoundTripColors(True).transform(batch_of(levels)).images[..., :100])
 
 
 def test_images_are_converted_once_and_must_have_8_bits():

@@ -82,10 +82,12 @@ class RandomWalk(LabelStep):
         self.log2_steps = cfg.get('log2_steps', 6) if self.log2_steps is None else self.log2_steps
 
     def identity(self) -> dict[str, Any]:
-        """Return exponent, steps, whether padding is kept, and the hash of the network's weights."""
+        """Return exponent, steps, what else is set, and the hash of the network's weights."""
         weights = {} if self._network is None else {'weights': weights_hash(self._network)}
-        padding = {'keep_padding': True} if self.keep_padding else {}
-        return dict(type=type(self).__name__, beta=self.beta, log2_steps=self.log2_steps, **padding, **weights)
+        shrinks = getattr(self._network, 'test_cfg', {}).get('shrink_radius')
+        options = dict(keep_padding=self.keep_padding, shrink_radius=shrinks)
+        options = {name: True for name, value in options.items() if value}
+        return dict(type=type(self).__name__, beta=self.beta, log2_steps=self.log2_steps, **options, **weights)
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
         """Run the random walk at the size of the network's input; the result has the size of the images.

@@ -56,7 +56,7 @@ def test_decay_in_every_tenth_step():
         if len(rates) == 37:
             state = scheduler.state_dict()
     assert rates[:5] == pytest.approx([warmup_poly(step, 100, 5, 1e-6, .9) for step in range(5)])
-    assert rates[5:] == pytest.approx([(1 - step // 10 * 10 / 100)**.9 for step in range(5, 60)])
+    assert rates[5:] == pytest.approx([(1 - max(step // 10 * 10, 5) / 100)**.9 for step in range(5, 60)])
     scheduler.load_state_dict(state)
     assert optimizer.param_groups[0]['lr'] == pytest.approx(.7**.9)
     with pytest.raises(ValueError, match='interval must be 1 or more, got 0'):

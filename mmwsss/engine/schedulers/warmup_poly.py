@@ -73,7 +73,8 @@ class WarmupPolyLR(ClosedFormLR):
 
     def _get_value(self) -> list[float]:
         step = self.last_step
-        step = step if step < self.warmup else step // self.interval * self.interval
+        if step >= self.warmup:
+            step = max(step // self.interval * self.interval, self.warmup)
         factor = warmup_poly(
             step, self.total, self.warmup, self.warmup_ratio, self.power, self.min_ratio)
         return [base * factor for base in self.base_values]

@@ -178,7 +178,8 @@ def test_updates_of_v2(name, updates):
 def test_fusion_and_field_of_the_test(name, preset, tmp_path):
     cfg = load(name)
     crf = cfg.tta_model.steps[-1]
-    assert [step.type for step in cfg.tta_model.steps[:-1]] == (['RoundTripColors'] if name == TRANSCAM else [])
+    colors = dict(transcam_seg=['RoundTripColors'], deeplab_v2=['MeanSubtractedColors']).get(preset, [])
+    assert [step.type for step in cfg.tta_model.steps[:-1]] == colors
     assert MODELS.build(crf).identity() == DenseCRF.from_preset(preset).identity()
     size = (33, 40)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / 'a.png')

@@ -32,10 +32,11 @@ model = dict(
     # The maximum of the logits over three scales, in training and testing.
     train_cfg=dict(scales=(0.75, 0.5)),
     test_cfg=dict(mode='whole', scales=(0.75, 0.5)))
-# `tools/test.py --tta`: with a dense CRF. The network itself fuses its scales.
+# `tools/test.py --tta`: with a dense CRF, which sees the image without its mean color, as in the published port. The
+# network itself fuses its scales.
 tta_model = dict(
     type='MultiScaleTTA',
     scales=(1.0, ),
     flip=False,
-    steps=[dict(type='DenseCRF', preset='deeplab_v2')])
+    steps=[dict(type='MeanSubtractedColors'), dict(type='DenseCRF', preset='deeplab_v2')])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

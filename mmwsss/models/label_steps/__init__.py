@@ -3,7 +3,7 @@
 from .backgrounds import AlphaBackground, ConstantBackground
 from .base import Labeler, LabelStep
 from .batch import LabelBatch
-from .colors import RoundTripColors
+from .colors import MeanSubtractedColors, RoundTripColors
 from .crf_presets import CRF_PRESETS, HARD_LABEL_CRFS
 from .dense_crf import DenseCRF, label_probabilities
 from .labelers import Argmax, MergeLevels, ThresholdLabels
@@ -15,6 +15,6 @@ from .scores import AffinityRefinement, Downscale, HardLabels, KeepPresent, Soft
 __all__ = [
     'AffinityRefinement', 'AlphaBackground', 'Argmax', 'CRF_PRESETS', 'ConstantBackground', 'CutPadding',
     'DenseCRF', 'Downscale', 'HARD_LABEL_CRFS', 'HardLabels', 'KeepPresent', 'LabelBatch', 'LabelPipeline',
-    'LabelStep', 'Labeler', 'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk', 'RoundTripColors', 'Softmax',
-    'ThresholdLabels', 'label_probabilities', 'with_thresholds'
+    'LabelStep', 'Labeler', 'MeanSubtractedColors', 'MergeLevels', 'PixelAdaptiveRefinement', 'RandomWalk',
+    'RoundTripColors', 'Softmax', 'ThresholdLabels', 'label_probabilities', 'with_thresholds'
 ]

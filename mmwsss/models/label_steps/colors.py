@@ -13,7 +13,7 @@ from ..utils import mask_outside_boxes
 from .base import LabelStep
 from .batch import LabelBatch
 
-__all__ = ['RoundTripColors', 'round_trip_table']
+__all__ = ['MeanSubtractedColors', 'RoundTripColors', 'round_trip_table']
 
 
 @MODELS.register_module()
@@ -44,8 +44,7 @@ class RoundTripColors(LabelStep):
         Raises:
             TypeError: They are not uint8.
         """
-        if batch.images.dtype != torch.uint8:
-            raise TypeError(f'RoundTripColors needs images of 8 bits, got {batch.images.dtype}')
+        _require_bytes(self, batch)
         # The cache keeps the images alive, by whose identity other steps cache in turn.
         key = (type(self).__name__, id(batch.images), self.double, self.mean, self.std)
         if key not in batch.cache:
@@ -53,6 +52,40 @@ class RoundTripColors(LabelStep):
             planes = [table[channel][batch.images[:, channel].long()] for channel in range(3)]
             batch.cache[key] = (batch.images, _inside_boxes(torch.stack(planes, dim=1), batch))
         return replace(batch, images=batch.cache[key][1])
+
+
+@MODELS.register_module()
+class MeanSubtractedColors(LabelStep):
+    """Subtract the mean color, cut off the decimals and keep the lowest 8 bits, for a dense CRF that follows.
+
+    The PyTorch port of DeepLab-V2 gives its CRF such an image, in the order BGR: colors darker than the mean become
+    256 brighter. The order matters, too, because the CRF's filter is not the same in all directions of the color space.
+
+    Args:
+        mean (Sequence[float]): Mean color in the order BGR, 0 to 255; zeros only change the order of the channels.
+    """
+
+    def __init__(self, mean: Sequence[float] = (104.008, 116.669, 122.675)) -> None:
+        self.mean = tuple(mean)
+
+    def transform(self, batch: LabelBatch) -> LabelBatch:
+        """Replace the images by such images in the order BGR.
+
+        Raises:
+            TypeError: They are not uint8.
+        """
+        _require_bytes(self, batch)
+        key = (type(self).__name__, id(batch.images), self.mean)
+        if key not in batch.cache:
+            mean = torch.tensor(self.mean, device=batch.images.device)[:, None, None]
+            shifted = (batch.images.flip(1) - mean).trunc().to(torch.int64)
+            batch.cache[key] = (batch.images, (shifted % 256).to(torch.uint8))
+        return replace(batch, images=batch.cache[key][1])
+
+
+def _require_bytes(step: LabelStep, batch: LabelBatch) -> None:
+    if batch.images.dtype != torch.uint8:
+        raise TypeError(f'{type(step).__name__} needs images of 8 bits, got {batch.images.dtype}')
 
 
 def _inside_boxes(colors: Tensor, batch: LabelBatch) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmwsss.models import LabelBatch
-from mmwsss.models.label_steps import RoundTripColors
+from mmwsss.models.label_steps import MeanSubtractedColors, RoundTripColors
 
 MEAN, STD = np.array([.485, .456, .406]), np.array([.229, .224, .225])
 
@@ -47,6 +47,17 @@ def test_padding_keeps_its_color():
     found = RoundTripColors(True).transform(replace(batch_of(levels), boxes=torch.tensor([[0, 1, 0, 100]]))).images
     assert torch.equal(found[..., 100:], levels[..., 100:])
     assert torch.equal(found[..., :100], RoundTripColors(True).transform(batch_of(levels)).images[..., :100])
+
+
+def test_colors_without_their_mean():
+    """BGR; the decimals are cut off toward zero, and what is below zero wraps around."""
+    image = torch.tensor([200, 100, 0], dtype=torch.uint8)[None, :, None, None]
+    found = MeanSubtractedColors((104.5, 99.5, 10.)).transform(batch_of(image)).images
+    assert found.flatten().tolist() == [256 - 104, 0, 190]
+    plain = MeanSubtractedColors((0, 0, 0)).transform(batch_of(image)).images
+    assert torch.equal(plain, image.flip(1))
+    with pytest.raises(TypeError, match='MeanSubtractedColors needs images of 8 bits'):
+        MeanSubtractedColors().transform(batch_of(torch.zeros(1, 3, 2, 2)))
 
 
 def test_images_are_converted_once_and_must_have_8_bits():

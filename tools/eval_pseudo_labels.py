@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
                       help='background scores for --cam-dir, both ends included (default: 0:0.6:0.01)')
     grid.add_argument('--published-sweep', action='store_const', dest='thresholds',
                       const=published_thresholds().tolist(),
-                      help='the background scores of the scripts that MCTformer, WeakTr, AReAM and TransCAM publish: '
+                      help='the background scores of the scripts that MCTformer, WeakTr and TransCAM publish: '
                       '0 to 0.59 in steps of 0.01; those of MCTformer and WeakTr also choose as with --stop-early')
     parser.add_argument('--stop-early', action='store_true',
                         help='choose as best threshold the last one before the first that does not improve the mIoU, '

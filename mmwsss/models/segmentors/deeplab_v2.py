@@ -69,7 +69,7 @@ class DeepLabV2(EncoderDecoder):
 
     def _forward(self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None) -> Tensor:
         """Compute logits (B, K, h, w) at the resolution of the network, the maximum over ``test_cfg.scales``."""
-        return _maximum(self._pyramid(inputs, (self.test_cfg or {}).get('scales', ())))
+        return _maximum(self._pyramid(inputs, (self.test_cfg or {}).get('scales') or ()))
 
     def _pyramid(self, inputs: Tensor, scales: Sequence[float]) -> list[Tensor]:
         """Compute the logits of the full size and of every scale, each at its own resolution."""

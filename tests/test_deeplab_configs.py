@@ -1,5 +1,7 @@
 """What DeepLab's configs say about networks, pictures, schedules and tests."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -98,7 +100,8 @@ def test_one_step_changes_what_is_trained(name):
     size = tuple(cfg.model.data_preprocessor.size)
     data = dict(inputs=[torch.randint(256, (3, *size), dtype=torch.uint8) for _ in range(2)],
                 data_samples=samples(2, size, 21))
-    log = model.train_step(data, optimizer)
+    for _ in range(cfg.optim_wrapper.get('accumulative_counts', 1)):
+        log = model.train_step(copy.deepcopy(data), optimizer)
     assert log['loss'].isfinite()
     changed = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
     assert changed == {key for key in before if not FROZEN[name](key)}

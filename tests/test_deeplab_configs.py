@@ -1,5 +1,7 @@
 """What DeepLab's configs say about networks, pictures, schedules and tests."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmwsss.datasets.config import override_data
-from mmwsss.engine.schedulers import warmup_poly
+from mmwsss.engine.schedulers import WarmupPolyLR, warmup_poly
 from mmwsss.models import DenseCRF
 from mmwsss.registry import MODELS
 
@@ -98,7 +100,8 @@ def test_one_step_changes_what_is_trained(name):
     size = tuple(cfg.model.data_preprocessor.size)
     data = dict(inputs=[torch.randint(256, (3, *size), dtype=torch.uint8) for _ in range(2)],
                 data_samples=samples(2, size, 21))
-    log = model.train_step(data, optimizer)
+    for _ in range(cfg.optim_wrapper.get('accumulative_counts', 1)):
+        log = model.train_step(copy.deepcopy(data), optimizer)
     assert log['loss'].isfinite()
     changed = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
     assert changed == {key for key in before if not FROZEN[name](key)}
@@ -151,8 +154,25 @@ def test_rates_of_the_others():
     backbone = 0.1 * cfg.optim_wrapper.optimizer.lr
     found = [backbone * rate(cfg, step) for step in (0, 1, 10000, 19999)]
     assert found == pytest.approx([1e-3, 9.99955e-4, 5.359108e-4, 2.511773e-7], rel=1e-6)
-    assert rate(load(V2), 15000) == pytest.approx(.25**.9)
-    assert load(TRANSCAM).train_dataloader.batch_size == load(V2).train_dataloader.batch_size == 10
+    assert load(TRANSCAM).train_dataloader.batch_size == 10
+
+
+@pytest.mark.parametrize(('name', 'updates'), [(V2, 20000), ('deeplabv2_r101_coco', 100000)])
+def test_updates_of_v2(name, updates):
+    """An update adds the gradients of two batches of 5 images; every tenth update has another rate."""
+    cfg = load(name)
+    counts = cfg.optim_wrapper.accumulative_counts
+    assert (cfg.train_dataloader.batch_size, counts, cfg.train_cfg.max_iters) == (5, 2, 2 * updates)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.)
+    settings = {key: value for key, value in cfg.param_scheduler[0].items() if key != 'type'}
+    schedule = WarmupPolyLR(optimizer, **settings, end=cfg.train_cfg.max_iters)
+    rates = []
+    for iteration in range(100):
+        if (iteration + 1) % counts == 0:
+            rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([(1 - update // 10 * 10 / updates)**.9 for update in range(50)], rel=1e-12)
 
 
 @pytest.mark.parametrize(('name', 'preset'), [
@@ -160,7 +180,9 @@ def test_rates_of_the_others():
     ('deeplabv2_r101_coco', 'deeplab_v2')])
 def test_fusion_and_field_of_the_test(name, preset, tmp_path):
     cfg = load(name)
-    crf, = cfg.tta_model.steps
+    crf = cfg.tta_model.steps[-1]
+    colors = dict(transcam_seg=['RoundTripColors'], deeplab_v2=['MeanSubtractedColors']).get(preset, [])
+    assert [step.type for step in cfg.tta_model.steps[:-1]] == colors
     assert MODELS.build(crf).identity() == DenseCRF.from_preset(preset).identity()
     size = (33, 40)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / 'a.png')
@@ -183,42 +205,67 @@ def view(name: str, size: tuple[int, int], seed: int = 0) -> dict:
     rng = np.random.default_rng(0)
     label = rng.integers(1, 21, size, dtype=np.uint8)
     image = rng.integers(1, 256, (*size, 3), dtype=np.uint8)
+    if cfg.train_dataloader.dataset.pipeline[0].get('to_float32'):
+        image = image.astype(np.float32)
     np.random.seed(seed)
     packed = Compose(cfg.train_dataloader.dataset.pipeline[2:])(dict(
         img=image, img_shape=size, ori_shape=size, gt_seg_map=label, seg_fields=['gt_seg_map'],
         img_path='a.jpg', seg_map_path='a.png', image_id='a', reduce_zero_label=False))
     preprocessor = MODELS.build(cfg.model.data_preprocessor)
     out = preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), True)
-    return dict(image=out['inputs'][0], label=out['data_samples'][0].gt_sem_seg.data[0], shown=packed['inputs'].shape)
+    label = out['data_samples'][0].gt_sem_seg.data[0]
+    inside = (label > 0) & (label < 21)
+    rows, cols = (inside.any(dim=dim).nonzero().flatten() for dim in (1, 0))
+    box = [int(edge) for edge in (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1)]
+    return dict(image=out['inputs'][0], label=label, inside=inside, box=box)
 
 
 @pytest.mark.parametrize(('name', 'side', 'fill', 'least', 'most'), [
     (V1, 321, 0, .7, 1.3), (TRANSCAM, 448, 255, .5, 1.5), (V2, 321, 255, .5, 1.5)])
-def test_small_pictures_lie_at_the_top_left(name, side, fill, least, most):
-    factors = set()
+def test_where_small_pictures_lie(name, side, fill, least, most):
+    sizes, tops, lefts = set(), set(), set()
     for seed in range(12):
         out = view(name, (100, 140), seed)
-        _, height, width = out['shown']
-        factors.add((height, width))
-        assert least - .01 <= height / 100 <= most
+        y0, y1, x0, x1 = out['box']
+        sizes.add((y1 - y0, x1 - x0))
+        assert least - .01 <= (y1 - y0) / 100 <= most
         assert out['image'].shape == (3, side, side)
         assert out['label'].shape == (side, side)
-        inside = torch.zeros(side, side, dtype=torch.bool)
-        inside[:height, :width] = True
-        assert (out['label'][~inside] == fill).all()
-        assert ((out['label'][inside] > 0) & (out['label'][inside] < 21)).all()
-        assert (out['image'][:, ~inside] == 0).all(), 'the mean color'
-    assert len(factors) > 2
+        assert out['inside'][y0:y1, x0:x1].all()
+        outside = ~out['inside']
+        assert (out['label'][outside] == fill).all()
+        assert (out['image'][:, outside] == 0).all(), 'the mean color'
+        tops.add(y0)
+        lefts.add(x0 if x1 < side or x0 == 0 else 'right')
+    assert len(sizes) > 2
+    if name == TRANSCAM:
+        assert len(tops) > 6
+        assert len(lefts) > 6
+    else:
+        # DeepLab-V2 pads, crops, and mirrors what was padded; MCTformer's DeepLab-V1 mirrors first.
+        assert tops == {0}
+        assert lefts == ({0, 'right'} if name == V2 else {0})
     if name == V2:
-        assert factors <= {(50, 70), (75, 105), (100, 140), (125, 175), (150, 210)}
+        assert sizes <= {(50, 70), (75, 105), (100, 140), (125, 175), (150, 210)}
 
 
 @pytest.mark.parametrize('name', [V1, TRANSCAM, V2])
 def test_large_pictures_are_cut(name):
     crops = [view(name, (1000, 1100), seed) for seed in range(2)]
     side = load(name).model.data_preprocessor.size[0]
-    assert all(crop['shown'] == (3, side, side) for crop in crops)
+    assert all(crop['box'] == [0, side, 0, side] for crop in crops)
     assert not torch.equal(crops[0]['label'], crops[1]['label'])
+
+
+@pytest.mark.parametrize(('name', 'expected'), [(V1, False), (TRANSCAM, True), (V2, False)])
+def test_values_of_scaled_pictures(name, expected):
+    """MCTformer's code and DeepLab-V2's scale floating point images, TransCAM's images of 8 bits."""
+    cfg = load(name)
+    std = torch.tensor(cfg.model.data_preprocessor.std)[:, None]
+    mean = torch.tensor(cfg.model.data_preprocessor.mean)[:, None]
+    views = [view(name, (100, 140), seed) for seed in range(4)]
+    pixels = torch.cat([out['image'][:, out['inside']] * std + mean for out in views], dim=1)
+    assert torch.allclose(pixels, pixels.round(), atol=1e-3) == expected
 
 
 def test_coco_differs_in_data_start_and_length():

@@ -23,6 +23,7 @@ from mmwsss.evaluation import (
     EvaluationResult,
     evaluate_cam_folder,
     evaluate_label_folder,
+    published_thresholds,
 )
 from mmwsss.utils.results import write_results
 
@@ -38,8 +39,13 @@ def parse_args() -> argparse.Namespace:
     source.add_argument('--label-dir', metavar='L', help='folder of label maps, <id>.png')
     source.add_argument('--cam-dir', metavar='C', help='folder of CAMs: <id>.npz as make_pseudo_labels.py '
                         'writes them, or <id>.npy with a dictionary')
-    parser.add_argument('--thresholds', type=parse_thresholds, default='0:0.6:0.01', metavar='A:B:STEP',
-                        help='background scores for --cam-dir, both ends included (default: 0:0.6:0.01)')
+    grid = parser.add_mutually_exclusive_group()
+    grid.add_argument('--thresholds', type=parse_thresholds, default='0:0.6:0.01', metavar='A:B:STEP',
+                      help='background scores for --cam-dir, both ends included (default: 0:0.6:0.01)')
+    grid.add_argument('--published-sweep', action='store_const', dest='thresholds',
+                      const=published_thresholds().tolist(),
+                      help='the background scores of the scripts that MCTformer, WeakTr and TransCAM publish: '
+                      '0 to 0.59 in steps of 0.01; those of MCTformer and WeakTr also choose as with --stop-early')
     parser.add_argument('--stop-early', action='store_true',
                         help='choose as best threshold the last one before the first that does not improve the mIoU, '
                         'as some published evaluations do; the others are still evaluated')

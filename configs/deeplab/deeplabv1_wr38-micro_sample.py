@@ -7,7 +7,7 @@ pseudo_label_dir = 'work_dirs/psa_wr38-micro_sample/pseudo_labels'
 crop_size = (112, 112)
 max_iters = 500
 model = dict(
-    data_preprocessor=dict(size=crop_size, seg_pad_val=255),
+    data_preprocessor=dict(size=crop_size),
     backbone=dict(
         base_channels=8,
         drop_rates=(0.1, 0.1),

@@ -9,7 +9,7 @@ max_iters = 20000
 # and the first convolution learns as well.
 norm_cfg = dict(type='BN', momentum=3e-4, eps=1e-5, requires_grad=False)
 model = dict(
-    data_preprocessor=dict(size=crop_size, seg_pad_val=255),
+    data_preprocessor=dict(size=crop_size),
     backbone=dict(
         frozen_stages=0,
         norm_cfg=norm_cfg,
@@ -21,8 +21,9 @@ train_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='HSVShift', delta=10),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomScale', ratio_range=(0.5, 1.5), interpolation='bicubic', backend='cv2'),
-    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomScale', ratio_range=(0.5, 1.5), interpolation='bicubic', backend='cv2', by_factor=True),
+    # A smaller image lies at a random position on a canvas of the mean color (in the order BGR) and of label 255.
+    dict(type='RandomPlaceCrop', crop_size=crop_size[0], pad_value=(103.53, 116.28, 123.675)),
     dict(type='PackWSSSInputs')
 ]
 train_dataloader = dict(
@@ -38,11 +39,14 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=1000))
 # `tools/test.py --tta`: the mean of logits over six scales and their mirror images, then one iteration of dense CRF.
+# OpenCV makes the views, logits are enlarged to the size of the view and from there to that of the image, and the CRF
+# sees the normalized image converted back to 8 bits, without rounding.
 tta_model = dict(
     scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75),
     flip=True,
     flip_fusion='mean',
     scale_fusion='mean',
     probabilities=False,
-    view_resize=dict(mode='bicubic', align_corners=False),
-    steps=[dict(type='DenseCRF', preset='transcam_seg')])
+    view_resize=dict(_delete_=True, backend='cv2', interpolation='bicubic'),
+    via_view_size=True,
+    steps=[dict(type='RoundTripColors'), dict(type='DenseCRF', preset='transcam_seg')])

@@ -6,6 +6,6 @@ _base_ = [
 pseudo_label_dir = 'work_dirs/aream_deit-s_coco/pseudo_labels'
 model = dict(decode_head=dict(num_classes=_base_.num_classes + 1))
 train_dataloader = dict(
-    batch_size=10, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv2_train_pipeline))
-train_cfg = dict(max_iters=100000, val_interval=10000)
-default_hooks = dict(checkpoint=dict(interval=5000))
+    batch_size=5, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv2_train_pipeline))
+train_cfg = dict(max_iters=200000, val_interval=20000)
+default_hooks = dict(checkpoint=dict(interval=10000))

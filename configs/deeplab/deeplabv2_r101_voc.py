@@ -5,5 +5,5 @@ _base_ = [
 ]
 pseudo_label_dir = 'work_dirs/psa_wr38_voc/pseudo_labels'
 train_dataloader = dict(
-    batch_size=10, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv2_train_pipeline))
-default_hooks = dict(checkpoint=dict(interval=1000))
+    batch_size=5, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=_base_.deeplabv2_train_pipeline))
+default_hooks = dict(checkpoint=dict(interval=2000))

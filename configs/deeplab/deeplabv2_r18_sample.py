@@ -26,7 +26,10 @@ train_pipeline = [
     dict(type='PackWSSSInputs')
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pseudo_label_dir=pseudo_label_dir, pipeline=train_pipeline))
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01), paramwise_cfg=None)
+optim_wrapper = dict(
+    accumulative_counts=1,
+    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01),
+    paramwise_cfg=None)
 param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=25, power=0.9)]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=25))

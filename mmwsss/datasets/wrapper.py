@@ -30,7 +30,8 @@ class SegDatasetWrapper(Dataset):
         pipeline (Sequence, optional): Transforms. None uses the pipeline of ``dataset``.
         seed (int, optional): With it, and where the index is a :class:`~mmwsss.datasets.SampleIndex`, everything random
             in the pipeline follows from this seed, the sampler's (which the Runner sets to its own) and the index's
-            ``draw``, and the sample carries ``sample_seed``. For that the wrapper must be the outermost dataset.
+            ``draw``. The input of the pipeline then has ``sample_seed``, ``draw`` and ``stream_seed``, which samples of
+            one stream share. For that the wrapper must be the outermost dataset.
         test_mode (bool, optional): Whether a sample that the pipeline gives up on (returns None) is an error. None
             takes it from ``dataset``; in training another sample is drawn instead.
         max_refetch (int): How often another one is drawn before giving up.
@@ -201,8 +202,9 @@ class SegDatasetWrapper(Dataset):
         draw = getattr(index, 'draw', None)
         if self.seed is None or draw is None:
             return self._fetch(index)
-        with seeded_sample(derive_seed(self.seed, index.seed), draw) as sample_seed:
-            return self._fetch(index, sample_seed=sample_seed)
+        stream_seed = derive_seed(self.seed, index.seed)
+        with seeded_sample(stream_seed, draw) as sample_seed:
+            return self._fetch(index, sample_seed=sample_seed, draw=draw, stream_seed=stream_seed)
 
     def _fetch(self, index: int, **extra: Any) -> Any:
         """Run the pipeline on a sample, and on others where it gives up on one."""

@@ -10,7 +10,8 @@ from torch import Tensor
 from .rates import class_rates, summarize_rates
 from .results import EvaluationResult
 
-__all__ = ['MAX_THRESHOLDS', 'ThresholdSweep', 'checked_thresholds', 'default_thresholds']
+__all__ = ['MAX_THRESHOLDS', 'ThresholdSweep', 'checked_thresholds', 'default_thresholds',
+           'published_thresholds']
 
 ArrayLike = Union[np.ndarray, Tensor]
 
@@ -37,6 +38,15 @@ def default_thresholds() -> np.ndarray:
         np.ndarray: (100,) float64; each equals the decimal literal exactly.
     """
     return np.arange(100) / 100
+
+
+def published_thresholds() -> np.ndarray:
+    """Return the grid of the scripts published for PSA's successors, such as MCTformer: 0.00, 0.01, ..., 0.59.
+
+    Returns:
+        np.ndarray: (60,) float64; each equals the decimal literal exactly.
+    """
+    return np.arange(60) / 100
 
 
 class ThresholdSweep:

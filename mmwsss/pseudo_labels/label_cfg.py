@@ -25,7 +25,7 @@ POSTS = {
     'crf': ('background', 'crf'),
     'label-crf': ('background', 'hard', 'crf'),
     'random-walk': ('background', 'walk'),
-    'random-walk-crf': ('background', 'walk', 'hard', 'crf')
+    'random-walk-crf': ('background', 'padded_walk', 'colors', 'hard', 'crf', 'cut')
 }
 """dict: Short names of lists of steps."""
 
@@ -78,11 +78,14 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
     stride = {'stride': crf_stride} if crf_stride not in (None, 1) else {}
     used = crf or test_cfg.get('pseudo_label_crf') or _DEFAULT_CRF.get(post)
     parts = dict(
-        background=_background(test_cfg, threshold, high, background_alpha, 'walk' in POSTS[post]),
+        background=_background(test_cfg, threshold, high, background_alpha, post.startswith('random-walk')),
         half=dict(type='Downscale', factor=2),
         softmax=dict(type='Softmax'),
         par=dict(type='PixelAdaptiveRefinement'),
-        walk=dict(type='RandomWalk'))
+        walk=dict(type='RandomWalk'),
+        colors=dict(type='RoundTripColors', double=True),
+        padded_walk=dict(type='RandomWalk', keep_padding=True),
+        cut=dict(type='CutPadding'))
     if 'crf' in POSTS[post]:
         parts['crf'] = {**stride, **_crf(used, post)}
         over = crf_classes or (HARD_LABEL_CRFS.get(used) if isinstance(used, str) else None) or 'present'

@@ -44,6 +44,25 @@ def test_steps_and_resume():
     assert [group['lr'] for group in optimizer.param_groups] == pytest.approx(rates[38])
 
 
+def test_decay_in_every_tenth_step():
+    """The warm-up is not held, and a resumed run continues on the same stair."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.)
+    scheduler = WarmupPolyLR(optimizer, total=100, warmup=5, interval=10)
+    rates = []
+    for _ in range(60):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+        if len(rates) == 37:
+            state = scheduler.state_dict()
+    assert rates[:5] == pytest.approx([warmup_poly(step, 100, 5, 1e-6, .9) for step in range(5)])
+    assert rates[5:] == pytest.approx([(1 - max(step // 10 * 10, 5) / 100)**.9 for step in range(5, 60)])
+    scheduler.load_state_dict(state)
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(.7**.9)
+    with pytest.raises(ValueError, match='interval must be 1 or more, got 0'):
+        WarmupPolyLR(torch.optim.SGD([torch.zeros(1)], lr=1.), total=10, interval=0)
+
+
 def test_bad_lengths():
     with pytest.raises(ValueError, match='total'):
         WarmupPolyLR(torch.optim.SGD([torch.zeros(1)], lr=1.), total=0)

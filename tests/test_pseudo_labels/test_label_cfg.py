@@ -21,7 +21,8 @@ def types(node: dict) -> list:
     ('crf', ['ConstantBackground', 'DenseCRF']),
     ('label-crf', ['ConstantBackground', 'HardLabels', 'DenseCRF']),
     ('random-walk', ['ConstantBackground', 'RandomWalk']),
-    ('random-walk-crf', ['ConstantBackground', 'RandomWalk', 'HardLabels', 'DenseCRF'])])
+    ('random-walk-crf',
+     ['ConstantBackground', 'RandomWalk', 'RoundTripColors', 'HardLabels', 'DenseCRF', 'CutPadding'])])
 def test_short_names_of_lists_of_steps(post: object, expected: list):
     found = expand_short_forms(threshold=.3, post=post)
     assert types(found) == expected
@@ -53,7 +54,8 @@ def test_what_the_config_says_stands_in_for_what_is_not_given():
     found = expand_short_forms(test_cfg, threshold=.7, post='crf', crf='aream_cam')['steps']
     assert [found[0]['threshold'], found[1]['preset']] == [.7, 'aream_cam']
     found = expand_short_forms({'threshold': .4}, post='random-walk-crf')['steps']
-    assert [found[2]['over'], found[3]['preset']] == ['all', 'transcam_label']
+    assert found[1] == {'type': 'RandomWalk', 'keep_padding': True}
+    assert [found[3]['over'], found[4]['preset']] == ['all', 'transcam_label']
     assert expand_short_forms({'threshold': .4}, post='label-crf')['steps'][2]['preset'] == 'weaktr_label_voc'
     assert expand_short_forms({'threshold': .4}, post='crf')['steps'][1]['preset'] == 'mctformer_cam'
     given = dict(num_iters=3, bilateral_sxy=20)

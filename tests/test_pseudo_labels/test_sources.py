@@ -12,6 +12,7 @@ from mmwsss.apis import expand_short_forms, init_model, labelled_images, make_ps
 from mmwsss.datasets.map_files import read_cams, read_label_map, write_cams
 from mmwsss.models import DenseCRF
 from mmwsss.models.label_steps import label_probabilities
+from mmwsss.models.label_steps.colors import round_trip_table
 from mmwsss.pseudo_labels import MapFolder
 from mmwsss.registry import MODELS
 from mmwsss.utils import OutputError
@@ -61,13 +62,13 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
-def walked(net, images, index, seeds, background):
+def walked(net, images, index, seeds, background, **options):
     """The planes (1 + P, H, W) of an image by the network itself, and their mask values."""
     cams, channels = read_cams(seeds / f'cams/{images.image_ids[index]}.npz')
     sample = images[index]
     data = net.data_preprocessor(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))
     cams = torch.from_numpy(cams.astype(np.float32))
-    planes = net.walk_cams(data['inputs'], torch.cat([background(cams), cams]))
+    planes = net.walk_cams(data['inputs'], torch.cat([background(cams), cams]), **options)
     return planes.numpy(), np.array([0, *(channels + 1)])
 
 
@@ -89,13 +90,20 @@ def test_labels_are_the_best_planes_after_the_walk(net, images, seeds, tmp_path,
 
 
 def test_dense_crf_of_the_labels_follows(net, images, seeds, tmp_path):
+    """It sees the padded image, whose colors have been normalized and converted back."""
     pytest.importorskip('pydensecrf', reason='needs the optional dense CRF')
     make_pseudo_labels(net, images, tmp_path, expand_short_forms(net.test_cfg, post='random-walk-crf', cams=seeds))
     crf = DenseCRF.from_preset('transcam_label')
     for index in (0, 2):
-        planes, values = walked(net, images, index, seeds, lambda cams: torch.full_like(cams[:1], .2))
+        planes, values = walked(net, images, index, seeds, lambda cams: torch.full_like(cams[:1], .2),
+                                keep_padding=True)
+        assert planes.shape[1:] == (48, 80)
         labels = label_probabilities(values[planes.argmax(0)], 3)
-        expected = crf(images[index]['data_samples'].metainfo['image'], labels).argmax(0)
+        padded = np.full((48, 80, 3), 120, np.uint8)
+        image = images[index]['data_samples'].metainfo['image']
+        table = round_trip_table((.485, .456, .406), (.229, .224, .225), double=True)
+        padded[:SIZE[0], :SIZE[1]] = np.stack([table[k][image[..., k]] for k in range(3)], axis=2)
+        expected = crf(padded, labels).argmax(0)[:SIZE[0], :SIZE[1]]
         np.testing.assert_array_equal(read_label_map(tmp_path / f'{images.image_ids[index]}.png'), expected)
 
 

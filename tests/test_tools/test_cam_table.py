@@ -77,6 +77,15 @@ def test_several_models_chosen_maps_and_a_threshold_of_ones_own(root):
     assert 'mIoU at 0.45' in text
 
 
+def test_published_sweep(root):
+    """The best threshold is one of 0, 0.01, ..., 0.59; the fixed one need not be."""
+    rows, _ = table(root, '--maps', 'attention', '--published-sweep', '--threshold', '.75')
+    assert rows[0]['curve']['thresholds'] == [*(k / 100 for k in range(60)), .75]
+    assert rows[0]['threshold'] == .75
+    assert rows[0]['oracle_threshold'] <= .59
+    assert rows[0]['oracle_mIoU'] == pytest.approx(max(rows[0]['curve']['mIoU'][:60]))
+
+
 def test_a_setting_is_swept(root):
     rows, text = table(root, '--maps', 'attention', '--sweep', 'model.cam_head.attention_layers=1,3', '--plot',
                        root / 'layers.pdf')

@@ -79,6 +79,17 @@ def test_stopping_early_where_the_curve_dips(root: Path):
     assert found[flags]['metrics']['pseudo/threshold'] == .35
 
 
+def test_published_sweep(root: Path, capsys: pytest.CaptureFixture):
+    """0, 0.01, ..., 0.59: one threshold fewer than ours."""
+    found = evaluate(root, '--cam-dir', root / 'cams', '--published-sweep')
+    assert found['thresholds'] == [k / 100 for k in range(60)]
+    own = evaluate(root, '--cam-dir', root / 'cams')
+    assert own['thresholds'] == [*found['thresholds'], .6]
+    with pytest.raises(SystemExit):
+        evaluate(root, '--cam-dir', root / 'cams', '--published-sweep', '--thresholds', '0:1:0.1')
+    assert 'not allowed with argument' in capsys.readouterr().err
+
+
 def test_a_class_that_is_in_no_mask_is_named(root: Path, capsys: pytest.CaptureFixture):
     found = evaluate(root, '--label-dir', root / 'labels', '--num-classes', '5')
     assert found['notes'] == ["In none of the masks, and left out of the means: 'class 3', 'class 4'."]

@@ -23,7 +23,15 @@ from rich.table import Table
 from mmwsss.analysis import plot_maps_over_setting, plot_maps_over_thresholds
 from mmwsss.apis import checkpoint_hash
 from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
-from mmwsss.evaluation import MEANS, CAMMetric, EvaluationResult, format_rate, without_nan
+from mmwsss.evaluation import (
+    MEANS,
+    CAMMetric,
+    EvaluationResult,
+    default_thresholds,
+    format_rate,
+    published_thresholds,
+    without_nan,
+)
 from mmwsss.registry import MODELS
 from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
@@ -53,6 +61,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--maps', type=split_names, metavar='A,B', help='which maps (default: all that differ)')
     parser.add_argument('--threshold', type=float, metavar='T',
                         help="the fixed background score (default: the config's model.test_cfg.threshold)")
+    parser.add_argument('--published-sweep', action='store_true',
+                        help='choose the best threshold from 0 to 0.59 in steps of 0.01, as the published scripts do '
+                        '(default: from 0 to 0.99)')
     parser.add_argument('--sweep', type=parse_sweep, metavar='KEY=V1,V2',
                         help='repeat with these values of a setting, such as model.cam_head.attention_layers=1,2,3')
     parser.add_argument('--out', metavar='F', help='write F.md and F.json, the latter with every number')
@@ -131,10 +142,12 @@ def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
     return chosen or found
 
 
-def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str, EvaluationResult], int]:
+def evaluate(cfg: Config, names: list[str], threshold: float,
+             grid: list[float]) -> tuple[dict[str, EvaluationResult], int]:
     """Evaluate maps in one pass over the test data; return the result of every map, and the number of images."""
     cfg.model.test_cfg['map_names'] = names
-    cfg.test_evaluator = [dict(type='CAMMetric', field=name, name=name, threshold=threshold) for name in names]
+    cfg.test_evaluator = [dict(type='CAMMetric', field=name, name=name, threshold=threshold, thresholds=grid)
+                          for name in names]
     cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
     cfg.update(dict.fromkeys(UNUSED))
     cfg.default_hooks.pop('visualization', None)
@@ -145,11 +158,11 @@ def evaluate(cfg: Config, names: list[str], threshold: float) -> tuple[dict[str,
     return {metric.field: metric.result for metric in metrics}, len(runner.test_dataloader.dataset)
 
 
-def row_of(result: EvaluationResult, threshold: float) -> dict:
-    """Return the means at the fixed threshold, ``oracle_...`` at the best one, and ``curve`` at all thresholds."""
+def row_of(result: EvaluationResult, threshold: float, grid: Optional[list[float]] = None) -> dict:
+    """Return the means at the fixed threshold, ``oracle_...`` at the best of the grid, and ``curve`` at all of them."""
     numbers = result.to_dict()
     curve = {key: numbers[key] for key in ('thresholds', *MEANS.values())}
-    means = result.metrics(threshold, oracle=result.best())
+    means = result.metrics(threshold, oracle=result.best(among=grid))
     return without_nan({**means, 'notes': result.notes, 'curve': curve})
 
 
@@ -173,14 +186,15 @@ def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, sett
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     choose_split(cfg, args.split)
     threshold = cfg.model.test_cfg.get('threshold', .5) if args.threshold is None else args.threshold
-    results, num_images = evaluate(cfg, map_names(cfg, args.maps), float(threshold))
+    grid = (published_thresholds() if args.published_sweep else default_thresholds()).tolist()
+    results, num_images = evaluate(cfg, map_names(cfg, args.maps), float(threshold), grid)
     if not is_main_process():
         return []
     about = dict(label=label, config=config, checkpoint=checkpoint, sha256=checkpoint_hash(checkpoint),
                  setting=dict([setting]) if setting else {}, split=args.split, num_images=num_images,
                  threshold=threshold, views=cfg.model.test_cfg.to_dict().get('cams'),
                  seed=cfg.get('randomness', {}).get('seed'))
-    rows = [{**about, 'map': name, **row_of(result, float(threshold))} for name, result in results.items()]
+    rows = [{**about, 'map': name, **row_of(result, float(threshold), grid)} for name, result in results.items()]
     return rows if args.maps else without_copy(rows)
 
 

@@ -4,9 +4,8 @@ data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
-    # Images smaller than the crop are at its top left. The padding has the mean color and is labeled as background.
     pad_val=0,
-    seg_pad_val=0,
+    seg_pad_val=255,
     size=(321, 321))
 model = dict(
     type='EncoderDecoder',

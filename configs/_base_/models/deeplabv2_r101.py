@@ -29,13 +29,14 @@ model = dict(
         num_classes=21,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    # The maximum of the logits over three scales, in training and testing.
     train_cfg=dict(scales=(0.75, 0.5)),
-    test_cfg=dict(mode='whole'))
-# `tools/test.py --tta`: the maximum of the logits over the scales of training, then a dense CRF.
+    test_cfg=dict(mode='whole', scales=(0.75, 0.5)))
+# `tools/test.py --tta`: with a dense CRF, which sees the image without its mean color, as in the published port. The
+# network itself fuses its scales.
 tta_model = dict(
     type='MultiScaleTTA',
-    scales=(1.0, 0.75, 0.5),
+    scales=(1.0, ),
     flip=False,
-    scale_fusion='max',
-    steps=[dict(type='DenseCRF', preset='deeplab_v2')])
+    steps=[dict(type='MeanSubtractedColors'), dict(type='DenseCRF', preset='deeplab_v2')])
 tta_evaluator = [dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg')]

@@ -34,11 +34,13 @@ class WarmupPolyLR(ClosedFormLR):
         warmup: Steps of the warm-up.
         warmup_ratio: Factor at step 0.
         power: Exponent of the decay.
+        interval: The decay changes the rate in every so many steps only, and holds it in between.
         min_ratio: Factor at step T. Being a ratio, it is the same for every group of parameters, unlike mmengine's
             ``eta_min``, which is a rate.
 
     Raises:
-        ValueError: ``total`` is not positive, or neither it nor ``end`` is given; ``warmup`` is negative.
+        ValueError: ``total`` is not positive, or neither it nor ``end`` is given; ``warmup`` is negative; ``interval``
+            is below 1.
     """
 
     def __init__(self,
@@ -52,12 +54,16 @@ class WarmupPolyLR(ClosedFormLR):
                  end: int = INF,
                  by_epoch: bool = False,
                  last_step: int = -1,
-                 verbose: bool = False) -> None:
+                 verbose: bool = False,
+                 interval: int = 1) -> None:
         total = end if total is None else total
         if not 0 < total < INF or warmup < 0:
             raise ValueError('total, or else end, must be a positive number of steps and warmup not negative, got '
                              f'total={total}, end={end}, warmup={warmup}')
+        if interval < 1:
+            raise ValueError(f'interval must be 1 or more, got {interval}')
         self.total = total
+        self.interval = interval
         self.warmup = warmup
         self.warmup_ratio = warmup_ratio
         self.power = power
@@ -66,6 +72,9 @@ class WarmupPolyLR(ClosedFormLR):
             optimizer, begin=begin, end=end, by_epoch=by_epoch, last_step=last_step, verbose=verbose)
 
     def _get_value(self) -> list[float]:
+        step = self.last_step
+        if step >= self.warmup:
+            step = max(step // self.interval * self.interval, self.warmup)
         factor = warmup_poly(
-            self.last_step, self.total, self.warmup, self.warmup_ratio, self.power, self.min_ratio)
+            step, self.total, self.warmup, self.warmup_ratio, self.power, self.min_ratio)
         return [base * factor for base in self.base_values]

@@ -50,19 +50,25 @@ class NormedLargeFOVHead(BaseDecodeHead):
         channels: Channels of both convolutions; 512 in TransCAM.
         dilation: Dilation of the first convolution; 12 in TransCAM.
         dropout_ratio: Share of values (not of channels) that are dropped before the classifier.
-        **kwargs: As in mmseg's ``BaseDecodeHead``. Weights have Kaiming initialization (``fan_out``) unless
-            ``init_cfg`` is given.
+        **kwargs: As in mmseg's ``BaseDecodeHead``. Weights have Kaiming initialization (``fan_out``), the bias of the
+            classifier PyTorch's default, unless ``init_cfg`` is given.
     """
 
     def __init__(self, in_channels: int, channels: int = 512, dilation: int = 12, dropout_ratio: float = 0.5,
                  **kwargs: Any) -> None:
-        init = dict(type='Kaiming', layer='Conv2d', mode='fan_out')
-        super().__init__(in_channels, channels, dropout_ratio=dropout_ratio, **{'init_cfg': init, **kwargs})
+        super().__init__(in_channels, channels, dropout_ratio=dropout_ratio, **{'init_cfg': None, **kwargs})
         self.dropout = nn.Dropout(dropout_ratio)
         settings = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.convs = nn.Sequential(
             ConvModule(self.in_channels, channels, 3, padding=dilation, dilation=dilation, **settings),
             ConvModule(channels, channels, 1, **settings))
+
+    def init_weights(self) -> None:
+        """Initialize the weights, and then apply ``init_cfg``."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        super().init_weights()
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Decode a list of maps, of which ``in_index`` is (B, D, h, w), into logits (B, K, h, w)."""

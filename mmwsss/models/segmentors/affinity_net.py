@@ -29,8 +29,9 @@ class AffinityNet(BaseModel):
         radius: Distance in cells below which cells form a pair.
         train_cfg: Not used.
         test_cfg: ``beta``, exponent of the affinities, 8 unless given; ``log2_steps``, logarithm of the number of
-            steps, 6 unless given. For pseudo labels, ``threshold``: score of a constant background plane; or
-            ``background_alpha``: the background is (1 - max map) to this power.
+            steps, 6 unless given; ``shrink_radius``: see :meth:`inference_radius`. For pseudo labels, ``threshold``:
+            score of a constant background plane; or ``background_alpha``: the background is (1 - max map) to this
+            power.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Attributes:
@@ -100,12 +101,25 @@ class AffinityNet(BaseModel):
         """Add ``pair_affinity`` (P, N_from) to the samples, for :class:`~mmwsss.evaluation.PairAffinityMetric`."""
         for sample, pairs in zip(data_samples, self.extract_pairs(inputs)):
             sample.set_field(pairs, 'pair_affinity')
-            sample.set_metainfo({'pair_radius': self.radius, 'pair_grid': self.grid(inputs.shape[-2:])})
+            size = inputs.shape[-2:]
+            sample.set_metainfo({'pair_radius': self.inference_radius(size), 'pair_grid': self.grid(size)})
         return data_samples
+
+    def inference_radius(self, size: Sequence[int]) -> int:
+        """Return the radius for an image of (H, W) pixels at inference.
+
+        It is that of training, unless ``test_cfg.shrink_radius`` is set: then, if the shorter side has ``n`` cells, and
+        these are fewer than ``2 * radius + 1``, it is ``(n - 1) // 2``, but at least 2, as in TransCAM's code.
+        """
+        cells = min(-(-side // self.stride) for side in size)
+        if self.test_cfg.get('shrink_radius') and cells < 2 * self.radius + 1:
+            return max((cells - 1) // 2, 2)
+        return self.radius
 
     def grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the grid (h, w) for an image of (H, W) pixels at inference, which is large enough for the radius."""
-        least = (self.radius, 2 * self.radius - 1)
+        radius = self.inference_radius(size)
+        least = (radius, 2 * radius - 1)
         return tuple(max(-(-side // self.stride), cells) for side, cells in zip(size, least))
 
     def extract_pairs(self, inputs: Tensor) -> Tensor:
@@ -119,7 +133,7 @@ class AffinityNet(BaseModel):
             (B, P, N_from) in (0, 1], see :func:`~mmwsss.models.utils.pair_affinity`.
         """
         features = self.affinity_head(self.backbone(self._padded(inputs)))
-        return pair_affinity(features, self.radius)
+        return pair_affinity(features, self.inference_radius(inputs.shape[-2:]))
 
     @torch.no_grad()
     def extract_affinity(self, inputs: Tensor) -> Tensor:
@@ -131,11 +145,12 @@ class AffinityNet(BaseModel):
         Returns:
             (B, N, N), N = h * w of :meth:`grid`: symmetric, 1 on the diagonal, 0 from the radius on.
         """
-        return dense_affinity(self.extract_pairs(inputs), self.grid(inputs.shape[-2:]), self.radius)
+        size = inputs.shape[-2:]
+        return dense_affinity(self.extract_pairs(inputs), self.grid(size), self.inference_radius(size))
 
     @torch.no_grad()
     def walk_cams(self, inputs: Tensor, scores: Tensor, beta: Optional[float] = None,
-                  log2_steps: Optional[int] = None) -> Tensor:
+                  log2_steps: Optional[int] = None, keep_padding: bool = False) -> Tensor:
         """Spread the class activation maps of an image by a random walk along its affinities.
 
         Maps are padded as the image is and averaged over cells; afterward they are enlarged and cut to their size.
@@ -146,9 +161,10 @@ class AffinityNet(BaseModel):
                 out, because maps do not influence each other.
             beta: Exponent of the affinities. Defaults to ``test_cfg.beta``.
             log2_steps: Base-2 logarithm of the number of steps. Defaults to ``test_cfg.log2_steps``.
+            keep_padding: Return what covers the padding at the right and bottom, too.
 
         Returns:
-            (K, H, W).
+            (K, H, W), or (K, H', W') with the padding.
 
         Raises:
             ValueError: The image and the maps differ in size, or there are several images.
@@ -158,12 +174,14 @@ class AffinityNet(BaseModel):
                              f'{tuple(inputs.shape)} and {tuple(scores.shape)}')
         height, width = scores.shape[-2:]
         cells = F.avg_pool2d(self._padded(scores), self.stride)
-        affinity = sparse_affinity(self.extract_pairs(inputs)[0], cells.shape[-2:], self.radius)
+        radius = self.inference_radius((height, width))
+        affinity = sparse_affinity(self.extract_pairs(inputs)[0], cells.shape[-2:], radius)
         beta = self.test_cfg.get('beta', 8) if beta is None else beta
         log2_steps = self.test_cfg.get('log2_steps', 6) if log2_steps is None else log2_steps
         cells = random_walk(cells, affinity, beta, log2_steps)
         size = [self.stride * side for side in cells.shape[-2:]]
-        return resize_maps(cells[None], size)[0, :, :height, :width]
+        walked = resize_maps(cells[None], size)[0]
+        return walked if keep_padding else walked[:, :height, :width]
 
     def _padded(self, maps: Tensor) -> Tensor:
         """Pad maps (..., H, W) with zeros to whole cells."""

@@ -1,7 +1,7 @@
 """Segmentation at test time: several scales, mirror images, and label steps such as a dense CRF."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import reduce
 from typing import Any, Optional
 
 import mmcv
@@ -15,7 +15,7 @@ from torch import Tensor
 from mmwsss.registry import MODELS
 
 from ..label_steps import LabelBatch, LabelPipeline
-from ..utils import fuse_views, resize_maps, without_padding
+from ..utils import fuse_views, resize_by_factor, resize_maps, view_sizes, without_padding
 
 __all__ = ['MultiScaleTTA']
 
@@ -25,9 +25,9 @@ class MultiScaleTTA(BaseTTAModel):
     """Fuse the predictions of scaled and mirrored views, and refine them; wraps any mmseg segmentor.
 
     With ``views='model'``, the published WSSS numbers are reproduced, which fuse logits by sum, mean or maximum, or
-    probabilities by maximum. The pipeline gives one view; the others are made in the model as float tensors, and a view
-    and its mirror image share a pass. Logits are enlarged to the image's size before anything else, with corners
-    aligned where the decode head aligns them.
+    probabilities by maximum. The pipeline gives one view; the others are made in the model from the normalized image,
+    and a view and its mirror image share a pass. Logits are enlarged to the image's size before anything else, with
+    corners aligned where the decode head aligns them.
 
     With ``views='pipeline'``, views are made by ``TestTimeAug`` in the pipeline and their probabilities averaged, as
     mmseg's ``SegTTAModel`` does.
@@ -41,7 +41,9 @@ class MultiScaleTTA(BaseTTAModel):
         probabilities (bool): Fuse the softmax of each view instead of its logits. Maxima and sums of probabilities need
             not sum to 1; they are neither normalized nor put through a softmax again.
         view_resize (dict, optional): ``mode`` and ``align_corners`` of torch's ``interpolate``, with which views are
-            made; bilinear without aligned corners unless given.
+            made, their sides rounded down; bilinear without aligned corners unless given. Or ``backend='cv2'`` and
+            ``interpolation``: see :func:`~mmwsss.models.utils.resize_by_factor`.
+        via_view_size (bool): Enlarge logits to the size of the view first, and from there to the image's size.
         steps (Sequence[dict], optional): Label steps, such as ``[dict(type='DenseCRF', preset='toco_seg')]``, on the
             softmax of the fused logits, or the fused probabilities, where class 0 is the background. The segmentation
             is their largest score. The image comes from ``KeepImage`` in the pipeline, or else is read again.
@@ -51,7 +53,7 @@ class MultiScaleTTA(BaseTTAModel):
 
     Raises:
         TypeError: An argument has been renamed, such as ``post``, which is now ``steps``.
-        ValueError: ``views`` is unknown.
+        ValueError: ``views`` or ``scale_fusion`` is unknown.
     """
 
     def __init__(self,
@@ -62,6 +64,7 @@ class MultiScaleTTA(BaseTTAModel):
                  scale_fusion: str = 'max',
                  probabilities: bool = False,
                  view_resize: Optional[dict] = None,
+                 via_view_size: bool = False,
                  steps: Optional[Sequence[dict]] = None,
                  views: str = 'model',
                  data_preprocessor: Optional[dict] = None,
@@ -71,9 +74,14 @@ class MultiScaleTTA(BaseTTAModel):
             raise TypeError(f'MultiScaleTTA has no {", ".join(old)}{hint}')
         if views not in ('model', 'pipeline'):
             raise ValueError(f"views must be 'model' or 'pipeline', got {views!r}")
+        if scale_fusion not in ('sum', 'mean', 'max'):
+            raise ValueError(f"scale_fusion must be 'sum', 'mean' or 'max', got {scale_fusion!r}")
         super().__init__(module, data_preprocessor)
-        self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion,
-                          resize=partial(resize_maps, **(view_resize or {})))
+        self.scales = tuple(scales)
+        self.scale_fusion = scale_fusion
+        self.mirror = dict(flip=flip, flip_fusion=flip_fusion)
+        self.view_resize = dict(view_resize or {})
+        self.via_view_size = via_view_size
         self.probabilities = probabilities
         self.makes_views = views == 'model'
         self.pipeline = LabelPipeline(steps, dict(type='Argmax'), ('background', ))
@@ -111,7 +119,21 @@ class MultiScaleTTA(BaseTTAModel):
     def _fused(self, image: Tensor, sample: Any) -> Tensor:
         """Return the scores (K, H, W) of one image (1, 3, H, W), after the padding is cut off."""
         image = without_padding(image, sample.metainfo)
-        return fuse_views(lambda views: {'scores': self._scores(views, sample)}, image, **self.views,
+        merge = torch.maximum if self.scale_fusion == 'max' else torch.add
+        fused = reduce(merge, (self._scores_of_pair(self._view(image, scale), sample) for scale in self.scales))
+        return fused / len(self.scales) if self.scale_fusion == 'mean' else fused
+
+    def _view(self, image: Tensor, scale: float) -> Tensor:
+        """Resize an image (1, 3, H, W) by a factor."""
+        settings = dict(self.view_resize)
+        if settings.pop('backend', None) == 'cv2':
+            return resize_by_factor(image, scale, **settings)
+        size, = view_sizes(image.shape[-2:], (scale, ))
+        return resize_maps(image, size, **settings)
+
+    def _scores_of_pair(self, view: Tensor, sample: Any) -> Tensor:
+        """Return the fused scores (K, H, W) of a view (1, 3, h, w) and its mirror image at the image's own size."""
+        return fuse_views(lambda views: {'scores': self._scores(views, sample)}, view, **self.mirror,
                           size=sample.metainfo['ori_shape'])['scores'][0]
 
     def _scores(self, views: Tensor, sample: Any) -> Tensor:
@@ -121,6 +143,8 @@ class MultiScaleTTA(BaseTTAModel):
         else:
             logits = self.module(views, mode='tensor')
         align_corners = getattr(self.module, 'align_corners', False)
+        if self.via_view_size:
+            logits = resize_maps(logits, views.shape[-2:], align_corners=align_corners)
         logits = resize_maps(logits, sample.metainfo['ori_shape'], align_corners=align_corners)
         return logits.softmax(dim=1) if self.probabilities else logits
 

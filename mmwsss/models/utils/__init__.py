@@ -19,6 +19,7 @@ from .cam import (
     normalize_cams,
     quantize_colors,
 )
+from .factor_resize import resize_by_factor
 from .head_weights import at_least_single, pool_attention, pool_pseudo_heads, stack_heads
 from .local_crops import crop_windows, sample_local_windows
 from .permutohedral import PermutohedralLattice
@@ -32,6 +33,7 @@ __all__ = [
     'crop_windows', 'dense_affinity', 'entropy_weights', 'fuse_views', 'global_divisor', 'layer_entropies',
     'mask_outside_boxes', 'normalize_cams', 'pair_affinity', 'pair_indices', 'pair_labels', 'pair_offsets',
     'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors', 'random_walk', 'reactivated_cams',
-    'reactivation_weights', 'refine_with_affinity', 'resize_maps', 'resize_photos', 'sample_local_windows',
-    'sparse_affinity', 'stack_heads', 'token_affinity_labels', 'valid_boxes', 'view_sizes', 'without_padding'
+    'reactivation_weights', 'refine_with_affinity', 'resize_by_factor', 'resize_maps', 'resize_photos',
+    'sample_local_windows', 'sparse_affinity', 'stack_heads', 'token_affinity_labels', 'valid_boxes', 'view_sizes',
+    'without_padding'
 ]

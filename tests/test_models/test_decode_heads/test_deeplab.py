@@ -71,10 +71,12 @@ def test_normed_head_drops_single_values_before_its_classifier():
 
 def test_normed_head_starts_kaiming_by_outputs():
     head = build('NormedLargeFOVHead', in_channels=16, channels=256, norm_cfg=dict(type='BN'))
+    bias = head.conv_seg.bias.clone()
     head.init_weights()
     for conv, fan_out in ((head.convs[0].conv, 9 * 256), (head.convs[1].conv, 256), (head.conv_seg, 3)):
         assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / fan_out), rel=0.08)
-    assert (head.conv_seg.bias == 0).all()
+    assert torch.equal(head.conv_seg.bias, bias), "PyTorch's"
+    assert 0 < bias.abs().max() <= 1 / math.sqrt(256)
 
 
 def test_v2_is_a_sum_of_four_classifiers():

@@ -1,6 +1,7 @@
 """Label steps one by one, and in the lists that ToCo and AReAM train with."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from mmwsss.models import (
 )
 from mmwsss.models.label_steps import (
     AffinityRefinement,
+    CutPadding,
     Downscale,
     HardLabels,
     KeepPresent,
@@ -326,3 +328,18 @@ def test_batches_travel_between_processes():
 def test_wrong_settings_are_refused(make: object, message: str):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_padding_is_cut_off_after_the_steps_that_see_it():
+    """Images and scores get the size of the boxes; images without them are refused."""
+    scores = torch.rand(2, 1, 3, 8, 16)
+    batch = LabelBatch(torch.zeros(2, 3, 8, 16, dtype=torch.uint8), scores, torch.tensor([[0, 1]] * 2),
+                       torch.ones(2, 2, dtype=torch.bool), 2, has_background=True)
+    padded = replace(batch, boxes=torch.tensor([[0, 5, 0, 11]] * 2))
+    cut = CutPadding().transform(padded)
+    assert cut.images.shape == (2, 3, 5, 11)
+    assert torch.equal(cut.scores, scores[..., :5, :11])
+    assert cut.boxes is None
+    for boxes in (None, torch.tensor([[0, 5, 0, 11], [0, 8, 0, 16]])):
+        with pytest.raises(ValueError, match='padded alike, by a RandomWalk with keep_padding'):
+            CutPadding().transform(replace(batch, boxes=boxes))

@@ -130,6 +130,33 @@ def test_walk_is_the_published_one(size):
     torch.testing.assert_close(walked, expected)
 
 
+@pytest.mark.parametrize(('size', 'radius', 'grid'), [
+    ((88, 90), 5, (11, 12)), ((80, 200), 4, (10, 25)), ((70, 64), 3, (9, 8)), ((24, 100), 2, (3, 13)),
+    ((9, 9), 2, (2, 3))])
+def test_radius_shrinks_on_small_images(size, radius, grid):
+    """With fewer than 11 cells, TransCAM's walk links cells up to (n - 1) // 2 apart, and nothing else changes."""
+    net, images = tiny_net(shrink_radius=True, beta=2, log2_steps=1), torch.randn(1, 3, *size)
+    assert net.inference_radius(size) == radius
+    assert net.grid(size) == grid
+    assert tiny_net().inference_radius(size) == 5
+    linked = net.extract_affinity(images)[0] > 0
+    cells = torch.cartesian_prod(*map(torch.arange, grid)).float()
+    distances = torch.cdist(cells, cells)
+    assert not linked[distances >= radius].any()
+    assert linked[(distances < radius) & (distances > radius - 1.5)].any()
+    assert net.walk_cams(images, torch.rand(2, *size)).shape == (2, *size)
+    sample, = net(images, samples_of(torch.zeros(1, *size).long()), mode='predict')
+    assert (sample.pair_radius, sample.pair_grid) == (radius, grid)
+
+
+def test_padding_can_be_kept():
+    net = tiny_net()
+    image, scores = torch.randn(1, 3, 45, 75), torch.rand(2, 45, 75)
+    whole = net.walk_cams(image, scores, keep_padding=True)
+    assert whole.shape == (2, 48, 80)
+    assert torch.equal(whole[:, :45, :75], net.walk_cams(image, scores))
+
+
 def test_defaults_of_the_walk():
     net = tiny_net()
     image, scores = torch.randn(1, 3, 48, 80), torch.rand(2, 48, 80)

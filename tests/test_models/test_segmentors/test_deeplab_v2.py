@@ -33,7 +33,8 @@ def naive_loss(model, images, label):
     height, width = images.shape[-2:]
     maps = []
     for scale in (1, 0.75, 0.5):
-        small = F.interpolate(images, size=(int(scale * height), int(scale * width)), mode='bilinear')
+        small = F.interpolate(images, scale_factor=scale, mode='bilinear')
+        assert small.shape[-2:] == (int(scale * height), int(scale * width))
         maps.append(model.decode_head(model.backbone(small)))
     enlarged = [F.interpolate(item, size=maps[0].shape[-2:], mode='bilinear') for item in maps]
     maps.append(torch.stack(enlarged).amax(dim=0))
@@ -75,6 +76,32 @@ def test_predicts_at_one_scale():
     images = torch.randn(1, 3, 40, 48)
     expected = F.interpolate(model.decode_head(model.backbone(images)), size=(40, 48), mode='bilinear')
     torch.testing.assert_close(model.predict(images)[0].seg_logits.data, expected[0])
+
+
+def test_predicts_the_maximum_of_its_scales():
+    """The maximum at the resolution of the network, which is then enlarged to the image."""
+    torch.manual_seed(0)
+    model = MODELS.build(config(test_cfg=dict(mode='whole', scales=(0.75, 0.5)))).eval()
+    images = torch.randn(1, 3, 41, 47)
+    views = [images, *(F.interpolate(images, scale_factor=scale, mode='bilinear') for scale in (0.75, 0.5))]
+    assert [tuple(view.shape[-2:]) for view in views] == [(41, 47), (30, 35), (20, 23)]
+    logits = [model.decode_head(model.backbone(view)) for view in views]
+    logits = [F.interpolate(maps, size=logits[0].shape[-2:], mode='bilinear') for maps in logits]
+    expected = torch.stack(logits).amax(dim=0)
+    torch.testing.assert_close(model(images, mode='tensor'), expected)
+    found = model.predict(images)[0].seg_logits.data
+    torch.testing.assert_close(found, F.interpolate(expected, size=(41, 47), mode='bilinear')[0])
+
+
+def test_views_are_taken_at_the_exact_scale():
+    """Three quarters of 321 pixels are 240, and their step is 4/3, not 321/240."""
+    seen = []
+    model = MODELS.build(config(test_cfg=dict(mode='whole', scales=(0.75, )))).eval()
+    model.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    ramp = torch.arange(321.).expand(1, 3, 321, 321)
+    model(ramp, mode='tensor')
+    assert seen[1].shape[-2:] == (240, 240)
+    torch.testing.assert_close(seen[1][0, 0, 0], (torch.arange(240.) + .5) / .75 - .5, atol=1e-3, rtol=0)
 
 
 def test_bad_arguments():

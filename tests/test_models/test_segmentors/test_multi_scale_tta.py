@@ -1,6 +1,7 @@
 import copy
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from mmwsss.models import LabelStep, MultiScaleTTA
+from mmwsss.models.utils import resize_by_factor
 from mmwsss.registry import MODELS
 from tests.helpers import tiny_segmentor
 
@@ -120,20 +122,44 @@ def test_maximum_of_probabilities_as_mctformer_segments(segmentor):
 
 
 def test_mean_of_logits_as_transcam_segments(segmentor):
-    """Six scales and mirror images; views are cubic, corners of logits are aligned."""
+    """Six scales and mirror images; views are OpenCV's, logits pass through the size of the view, corners aligned."""
     segmentor.align_corners = True
     scales = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-    image = segmentor.data_preprocessor(batch(), False)['inputs']
+    image = segmentor.data_preprocessor(batch(), False)['inputs'][..., :35, :47]
+    pixels = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
     views = []
     for scale in scales:
+        scaled = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        view = torch.from_numpy(scaled).permute(2, 0, 1)[None]
         for mirrored in (False, True):
-            shown = image.flip(-1) if mirrored else image
-            logits = logits_of(segmentor, shown, scale, (20, 24), mode='bicubic', align_corners=False)[0]
-            views.append(logits.flip(-1) if mirrored else logits)
-    model = MultiScaleTTA(segmentor, scales=scales, flip_fusion='mean', scale_fusion='mean',
-                          view_resize=dict(mode='bicubic'))
-    sample, = model.test_step(batch())
+            with torch.no_grad():
+                logits = segmentor(view.flip(-1) if mirrored else view, mode='tensor')
+            for size in (view.shape[-2:], (20, 24)):
+                logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=True)
+            views.append(logits[0].flip(-1) if mirrored else logits[0])
+    model = MultiScaleTTA(segmentor, scales=scales, flip_fusion='mean', scale_fusion='mean', via_view_size=True,
+                          view_resize=dict(backend='cv2', interpolation='bicubic'))
+    data = batch()
+    data['inputs'] = [data['inputs'][0][:, :35, :47]]
+    sample, = model.test_step(data)
     torch.testing.assert_close(sample.seg_logits.data, torch.stack(views).mean(dim=0), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(('side', 'factor', 'expected'), [
+    (375, .5, 188), (375, 1.25, 469), (333, .75, 250), (333, 1.5, 500), (333, 1.75, 583), (333, 1, 333)])
+def test_sizes_of_opencv(side, factor, expected):
+    assert resize_by_factor(torch.zeros(2, 3, side, 4), factor).shape == (2, 3, expected, round(4 * factor))
+
+
+def test_opencv_steps_by_the_factor():
+    """From 5 pixels at one half, 2 remain, which are 2 pixels apart, not 2.5."""
+    ramp = torch.arange(5.).expand(1, 3, 5, 5)
+    assert resize_by_factor(ramp, .5, 'bilinear')[0, 0, 0].tolist() == [.5, 2.5]
+    assert resize_by_factor(ramp, 1) is ramp
+    with pytest.raises(ValueError, match='factor must be positive, got 0'):
+        resize_by_factor(ramp, 0)
+    with pytest.raises(ValueError, match="got 'cubic'"):
+        resize_by_factor(ramp, 2, 'cubic')
 
 
 class _TwoScales(BaseModel):
@@ -197,3 +223,5 @@ def test_old_and_wrong_settings_name_the_way_out(segmentor):
         MultiScaleTTA(segmentor, scale=2)
     with pytest.raises(ValueError, match="'loader'"):
         MultiScaleTTA(segmentor, views='loader')
+    with pytest.raises(ValueError, match="scale_fusion must be 'sum', 'mean' or 'max', got 'min'"):
+        MultiScaleTTA(segmentor, scale_fusion='min')

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Optional
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmwsss.datasets import read_ids
 from mmwsss.utils import atomic_path
@@ -48,5 +48,6 @@ def _draw_row(image_dir: Path, label: Path, mask: Path) -> list[np.ndarray]:
         return []
     palette = np.array(Image.open(label).getpalette() or np.arange(256).repeat(3)).reshape(-1, 3)[:255]
     maps = [color_labels(np.array(Image.open(path)), palette) for path in (label, mask)]
-    cell = fit_cell(np.array(Image.open(image).convert('RGB')), CELL_SIZE)
+    photo = ImageOps.exif_transpose(Image.open(image)).convert('RGB')  # as the label shows it
+    cell = fit_cell(np.array(photo), CELL_SIZE)
     return [cell, *(fit_cell(values, CELL_SIZE, smooth=False) for values in maps)]

@@ -15,6 +15,7 @@ from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import cfg_options_arguments, relative_path
 from mmwsss.utils.results import RESULTS_FILE, read_results
 
+from .preview import count_images, describe_list, describe_training
 from .schema import STAGES, RecipeContext, RecipeError, Stage
 
 __all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train', 'data_files']
@@ -85,9 +86,16 @@ class Train(Stage):
                               'command again to test its checkpoint')
         return super().results(context)
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of validation images."""
-        return _split_file(context.config(self), 'val').stem
+    def image_list(self, context: RecipeContext) -> Optional[Path]:
+        """Return the list of validation images; None if the config has no validation."""
+        cfg = context.config(self)
+        return _split_file(cfg, 'val') if cfg.get('val_dataloader') else None
+
+    def details(self, context: RecipeContext) -> list[str]:
+        """Return lines about the images, the batches and the length of the training, and its validation images."""
+        cfg, validation = context.config(self), self.image_list(context)
+        return [*describe_training(cfg, context.tools.num_processes),
+                *([f'validation: {describe_list(validation, cfg)}'] if validation else [])]
 
     def short_cfg_options(self) -> dict:
         """Return the options for training one epoch or four iterations."""
@@ -147,9 +155,9 @@ class Test(CheckpointStage):
         return _test_command(self, context, context.input_path(self.checkpoint), context.stage_dir(self),
                              context.arguments(self))
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of test images."""
-        return _split_file(context.config(self), 'test').stem
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of test images."""
+        return _split_file(context.config(self), 'test')
 
 
 @STAGES.register_module(name='pseudo-labels')
@@ -187,9 +195,9 @@ class PseudoLabels(CheckpointStage):
         path = self.provided_path(context) / RESULTS_FILE
         return path if path.is_file() else None
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of images."""
-        return _split_file(context.config(self), context.fill(self.split or 'train', self)).stem
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images that get labels."""
+        return _split_file(context.config(self), context.fill(self.split or 'train', self))
 
 
 @STAGES.register_module(name='evaluate-labels')
@@ -209,19 +217,19 @@ class EvaluateLabels(Stage):
 
     def command(self, context: RecipeContext) -> list[str]:
         """Build the command."""
-        cfg, images = self._data_config(context), self._image_list(context)
+        cfg, images = self._data_config(context), self.image_list(context)
         flags = ['--gt-dir', relative_path(_mask_dir(cfg, images)), '--split', relative_path(images), '--label-dir',
                  context.input_path(self.labels), *_class_arguments(cfg), '--json',
                  relative_path(context.stage_dir(self) / RESULTS_FILE), *context.arguments(self)]
         return context.tools.command('eval_pseudo_labels.py', flags=flags)
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of images."""
-        return self._image_list(context).stem
+    def details(self, context: RecipeContext) -> list[str]:
+        """Return a line about the images whose labels are compared."""
+        return [f'images: {describe_list(self.image_list(context), self._data_config(context))}']
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Draw labels beside masks."""
-        cfg, images = self._data_config(context), self._image_list(context)
+        cfg, images = self._data_config(context), self.image_list(context)
         _, root, dataset, _ = next(_datasets(cfg))
         photos = root / (dataset.get('data_prefix') or {}).get('img_path', '')
         labels = context.recipe.stage(self.labels).provided_path(context)
@@ -233,7 +241,8 @@ class EvaluateLabels(Stage):
         cams = getattr(labels, 'cams', None)
         return context.config(context.recipe.stage(cams) if cams else labels)
 
-    def _image_list(self, context: RecipeContext) -> Path:
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images whose labels are compared."""
         labels = context.recipe.stage(self.labels)
         split = self.split or getattr(labels, 'split', '') or 'train'
         return _split_file(context.config(labels), context.fill(split, self))
@@ -258,6 +267,15 @@ class CamTable(CheckpointStage):
                 '--split', self.split, '--work-dir', relative_path(folder), '--out',
                 relative_path(folder / Path(RESULTS_FILE).stem), '--plot', relative_path(folder / 'plot.png'),
                 *self.flags(context)], distributed=True)
+
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images: for ``train``, the list of this name beside that of the test images."""
+        cfg = context.config(self)
+        path = _split_file(cfg, 'test')
+        if self.split == 'val':
+            return path
+        beside = path.with_name('train.txt')
+        return beside if count_images(beside, cfg)[0] is not None else _split_file(cfg, 'train')
 
     def split_name(self, context: RecipeContext) -> str:
         """Return ``train`` or ``val``."""

@@ -14,11 +14,12 @@ from mmwsss.registry import DATASETS
 from mmwsss.utils import read_text
 
 from .class_names import index_palette, is_background, read_class_names
+from .map_files import read_label_map
 
 __all__ = [
     'COCO2014Dataset', 'COCO2014SlotDataset', 'COCO_CATEGORY_IDS', 'COCO_CLASSES', 'COCO_SLOTS', 'CROWD_CHOICES',
     'CocoCategories', 'category_ids_to_classes', 'check_instances', 'classes_to_category_ids', 'paint_instances',
-    'paint_instances_like_coco2voc', 'read_instances'
+    'paint_instances_like_coco2voc', 'read_instances', 'read_mask_as_category_ids'
 ]
 
 CROWD_CHOICES = ('ignore', 'skip', 'label')
@@ -104,6 +105,25 @@ def category_ids_to_classes(mask: np.ndarray) -> np.ndarray:
         ValueError: If the mask has other values, or one of the ten ids that belong to no class.
     """
     return _renumbered(mask, (0, *COCO_CATEGORY_IDS), range(81))
+
+
+def read_mask_as_category_ids(path: Union[str, os.PathLike]) -> np.ndarray:
+    """Read a mask of the 80 classes (0..80 and 255) and renumber it to category ids (0..90 and 255).
+
+    Args:
+        path (str or PathLike): A mask of :class:`COCO2014Dataset`.
+
+    Returns:
+        ndarray: Uint8 (H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or has other values; it is named.
+    """
+    try:
+        return classes_to_category_ids(read_label_map(path))
+    except ValueError as error:
+        raise ValueError(f'mask {path}: {error}') from error
 
 
 def _renumbered(mask: np.ndarray, old: Sequence[int], new: Sequence[int]) -> np.ndarray:

@@ -22,9 +22,9 @@ from mmwsss.utils import file_hash, write_json
 from mmwsss.utils.commands import relative_path, run_command
 from mmwsss.utils.results import RESULTS_FILE
 
+from .config_data import data_files
 from .report import write_report
 from .schema import RecipeContext, RecipeError, Stage
-from .stages import data_files
 
 __all__ = ['RecipeRunner', 'StageError', 'hash_inputs', 'hash_outputs']
 

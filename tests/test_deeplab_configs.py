@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmwsss.datasets.config import override_data
+from mmwsss.datasets.published_lists import published_list_size
 from mmwsss.engine.schedulers import WarmupPolyLR, warmup_poly
 from mmwsss.models import DenseCRF
 from mmwsss.registry import MODELS
@@ -305,3 +306,13 @@ def test_trains_and_tests_with_views(tmp_path):
     run_tool('tools/test.py', config, tmp_path / 'run/iter_2.pth', '--tta', '--out', tmp_path / 'masks',
              *where, *small)
     assert sorted(path.name for path in (tmp_path / 'masks').glob('*.png')) == ['img_004.png', 'img_005.png']
+
+
+def test_length_on_coco_counts_the_images_of_its_list():
+    cfg = load('deeplabv1_wr38_coco')
+    images = published_list_size(cfg.train_dataloader.dataset.dataset)
+    assert images == 82081
+    assert cfg.train_cfg.max_iters == 15 * (images // cfg.train_dataloader.batch_size) == 307800
+    assert cfg.train_cfg.val_interval * 10 == cfg.train_cfg.max_iters
+    voc = load(V1)
+    assert voc.train_cfg.max_iters == 30 * (published_list_size(voc.train_dataloader.dataset.dataset) // 4) == 79350

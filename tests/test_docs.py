@@ -89,9 +89,11 @@ def test_links_lead_somewhere(page):
 
 
 def commands(page):
-    """Command lines of our tools in indented or fenced blocks, as lists of words."""
+    """Command lines of our tools in indented or fenced blocks and in tables, as lists of words."""
     text = page.read_text().replace('\\\n', ' ')
     lines = re.findall(r'^\s*(?:\w+=\S+ )*((?:python|bash|torchrun[^\n]*?) tools/[^\n]*)$', text, re.M)
+    rows = [line for line in text.splitlines() if line.startswith('|')]
+    lines += [command for row in rows for command in re.findall(r'`((?:python|bash) tools/[^`]*)`', row)]
     return [shlex.split(line, comments=True) for line in lines]
 
 

@@ -71,6 +71,8 @@ def test_class_maps(name, threshold, scales, crf):
 def test_second_stage(name):
     cfg = load(f'weaktr-retrain_{name}')
     assert cfg.model.decode_head.num_classes == cfg.num_classes + 1
+    assert cfg.model.decode_head.loss_decode.get('group_size') == (1 if name.endswith('coco') else None)
+    assert cfg.train_dataloader.batch_size == 4
     assert cfg.model.backbone.interpolate_mode == ('bicubic' if name.startswith('vit') else 'bilinear')
     assert cfg.model.data_preprocessor.mean[0] == (127.5 if name.startswith('vit') else 123.68)
     crf = MODELS.build(cfg.tta_model.steps[0])

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from mmwsss.analysis import plot_class_iou, plot_rates_over_thresholds
 from mmwsss.datasets import read_class_names, read_ids
+from mmwsss.datasets.coco import read_mask_as_category_ids
 from mmwsss.evaluation import (
     MAX_THRESHOLDS,
     EvaluationResult,
@@ -59,6 +60,9 @@ def parse_args() -> argparse.Namespace:
     classes.add_argument('--num-classes', type=int, metavar='K', help='number of classes with background')
     classes.add_argument('--classes', metavar='F', help='text or JSON file with the foreground classes (default: '
                          'classes.txt beside the folder of masks)')
+    parser.add_argument('--category-ids', action='store_true',
+                        help="the labels or CAMs hold COCO's category ids (1 to 90), as WeakTr's configs for COCO make "
+                        'them, and the masks the 80 classes, as coco2014.py writes them; needs --num-classes 91')
     parser.add_argument('--ignore-index', type=int, default=255, help='mask value that does not count (default: 255)')
     parser.add_argument('--undecided', choices=['wrong', 'skip'], default='wrong',
                         help='how pixels count that a label map leaves at the ignored value: as missed, or not at all')
@@ -90,6 +94,8 @@ def class_names(args: argparse.Namespace) -> list[str]:
     Raises:
         ValueError: The command line names none, and there is no ``classes.txt``.
     """
+    if args.category_ids and args.num_classes != 91:
+        raise ValueError(f'--category-ids needs --num-classes 91, got {args.num_classes}')
     if args.num_classes:
         return ['background', *(f'class {i}' for i in range(1, args.num_classes))]
     path = args.classes or Path(args.gt_dir).resolve().parent / 'classes.txt'
@@ -103,6 +109,8 @@ def evaluate(args: argparse.Namespace, classes: Sequence[str]) -> EvaluationResu
     ids = read_ids(args.split)
     ticks = iter(track(range(len(ids)), 'images', console=Console(stderr=True)))
     options = {'classes': classes, 'ignore_index': args.ignore_index, 'advance': partial(next, ticks, None)}
+    if args.category_ids:
+        options['read_mask'] = read_mask_as_category_ids
     if args.label_dir:
         result = evaluate_label_folder(args.label_dir, args.gt_dir, ids, undecided=args.undecided, **options)
     else:

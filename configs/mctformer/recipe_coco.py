@@ -5,7 +5,8 @@ title = 'MCTformer-V2 on COCO 2014'
 stages = [
     dict(name='cam', kind='train', title='MCTformer-V2', config='configs/mctformer/mctformer-v2_deit-s_coco.py'),
     dict(name='maps', kind='cam-table', title='MCTformer-V2, maps', checkpoint='cam', split='train'),
-    dict(name='seeds', kind='pseudo-labels', title='seeds', checkpoint='cam',
+    # The training has images without an object, too; they give no seeds.
+    dict(name='seeds', kind='pseudo-labels', title='seeds', checkpoint='cam', split='{data_root}/ImageSets/train.txt',
          args=['--save-cams', '--crf-alphas', 1, 12]),
     dict(name='seeds-quality', kind='evaluate-labels', title='seeds', labels='seeds'),
     dict(name='psa', kind='train', title='AffinityNet',

@@ -3,7 +3,7 @@
 _base_ = '../_base_/recipes/voc.py'
 title = 'ToCo on VOC 2012'
 stages = [
-    # Four images in all: the config says two a process, for the two GPUs of the publication.
+    # Four images in all, as published on two GPUs. Losses count in groups of two, so one GPU computes the same.
     dict(name='toco', kind='train', title='ToCo', config='configs/toco/toco_vit-b_voc.py',
          cfg_options={'train_dataloader.batch_size': 4}, report=['seg/mIoU', 'cam/mIoU']),
     dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='toco',

@@ -19,11 +19,11 @@ model = dict(
         in_channels=width,
         channels=128,
         dilation=2,
-        loss_decode=dict(across_processes=True)),
+        loss_decode=dict(group_size=None, across_processes=True)),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
     label_cfg=_base_.sample_label_cfg,
     # Several processes count pairs and pixels together: the number of processes does not change the result.
-    loss_ptc=dict(across_processes=True),
+    loss_ptc=dict(group_size=None, across_processes=True),
     # First only classification, as on COCO: its iterations cost a quarter, and maps mean something afterwards.
     train_cfg=dict(
         local_crop_size=32,

@@ -4,7 +4,8 @@ _base_ = './weaktr-retrain_deit-s_voc.py'
 data_root = 'data/coco2014'
 num_classes = 90
 pseudo_label_dir = 'work_dirs/weaktr_deit-s_coco/pseudo_labels'
-model = dict(decode_head=dict(num_classes=num_classes + 1))
+# Published with 4 GPUs of 1 image each, so clipping compares the pixels of a single image.
+model = dict(decode_head=dict(num_classes=num_classes + 1, loss_decode=dict(group_size=1)))
 train_dataloader = dict(
     dataset=dict(
         pseudo_label_dir=pseudo_label_dir,

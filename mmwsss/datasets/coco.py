@@ -14,11 +14,12 @@ from mmwsss.registry import DATASETS
 from mmwsss.utils import read_text
 
 from .class_names import index_palette, is_background, read_class_names
+from .map_files import read_label_map
 
 __all__ = [
     'COCO2014Dataset', 'COCO2014SlotDataset', 'COCO_CATEGORY_IDS', 'COCO_CLASSES', 'COCO_SLOTS', 'CROWD_CHOICES',
     'CocoCategories', 'category_ids_to_classes', 'check_instances', 'classes_to_category_ids', 'paint_instances',
-    'read_instances'
+    'paint_instances_like_coco2voc', 'read_instances', 'read_mask_as_category_ids'
 ]
 
 CROWD_CHOICES = ('ignore', 'skip', 'label')
@@ -104,6 +105,25 @@ def category_ids_to_classes(mask: np.ndarray) -> np.ndarray:
         ValueError: If the mask has other values, or one of the ten ids that belong to no class.
     """
     return _renumbered(mask, (0, *COCO_CATEGORY_IDS), range(81))
+
+
+def read_mask_as_category_ids(path: Union[str, os.PathLike]) -> np.ndarray:
+    """Read a mask of the 80 classes (0..80 and 255) and renumber it to category ids (0..90 and 255).
+
+    Args:
+        path (str or PathLike): A mask of :class:`COCO2014Dataset`.
+
+    Returns:
+        ndarray: Uint8 (H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or has other values; it is named.
+    """
+    try:
+        return classes_to_category_ids(read_label_map(path))
+    except ValueError as error:
+        raise ValueError(f'mask {path}: {error}') from error
 
 
 def _renumbered(mask: np.ndarray, old: Sequence[int], new: Sequence[int]) -> np.ndarray:
@@ -252,21 +272,57 @@ def paint_instances(height: int, width: int, annotations: Sequence[Mapping[str, 
     regions = []
     for annotation in annotations:
         is_crowd = bool(annotation.get('iscrowd'))
-        if is_crowd and crowd == 'skip':
-            continue
-        category = annotation['category_id']
-        if category not in indices:
-            raise ValueError(f'an annotation has the category id {category}, which is not one of {sorted(indices)}')
-        if indices[category] == 0:
+        if (is_crowd and crowd == 'skip') or _value_of(annotation, indices) == 0:
             continue
         region = _decode(annotation.get('segmentation'), height, width)
-        ignored = is_crowd and crowd == 'ignore'
-        value = ignore_index if ignored else indices[category]
+        value = ignore_index if is_crowd and crowd == 'ignore' else _value_of(annotation, indices)
         regions.append((not is_crowd, -int(region.sum()), region, value))
     mask = np.zeros((height, width), dtype=np.uint8)
     for _, _, region, value in sorted(regions, key=lambda item: item[:2]):
         mask[region] = value
     return mask
+
+
+def paint_instances_like_coco2voc(height: int, width: int, annotations: Sequence[Mapping[str, Any]],
+                                  indices: Mapping[int, int]) -> np.ndarray:
+    """Paint the objects of an image as coco2voc does, the tool that made the masks of ToCo's published numbers.
+
+    Regions marked ``iscrowd`` are painted with their class, and no pixel is ignored. Where regions overlap, the one
+    with the smaller ``area`` field wins, whatever it covers; of two equal ones the earlier annotation.
+
+    Args:
+        height (int): Of the image, in pixels.
+        width (int): Of the image, in pixels.
+        annotations (Sequence[Mapping]): The image's entries of an instances file: ``segmentation``, ``category_id`` and
+            ``area``.
+        indices (Mapping[int, int]): COCO's category id -> mask value. Objects of the value 0, background, are left
+            out.
+
+    Returns:
+        ndarray: Uint8 (H, W), 0 where there is no object.
+
+    Raises:
+        ImportError: pycocotools is not installed.
+        ValueError: An annotation has no ``area``, or a segmentation is of no known form.
+    """
+    for annotation in annotations:
+        if not isinstance(annotation.get('area'), (int, float)):
+            raise ValueError(f'an annotation of category {annotation["category_id"]} has the area '
+                             f'{annotation.get("area")!r}, but the style coco2voc orders objects by this number')
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for annotation in sorted(annotations, key=lambda entry: entry['area']):
+        value = _value_of(annotation, indices)
+        if value:
+            mask[_decode(annotation.get('segmentation'), height, width) & (mask == 0)] = value
+    return mask
+
+
+def _value_of(annotation: Mapping[str, Any], indices: Mapping[int, int]) -> int:
+    """Return the mask value of an annotation's category."""
+    category = annotation['category_id']
+    if category not in indices:
+        raise ValueError(f'an annotation has the category id {category}, which is not one of {sorted(indices)}')
+    return indices[category]
 
 
 def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:

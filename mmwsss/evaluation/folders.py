@@ -104,7 +104,8 @@ def evaluate_label_folder(label_dir: PathLike,
                           classes: Sequence[str],
                           ignore_index: int = 255,
                           undecided: str = 'wrong',
-                          advance: Optional[Callable[[], Any]] = None) -> EvaluationResult:
+                          advance: Optional[Callable[[], Any]] = None,
+                          read_mask: Callable[[Path], np.ndarray] = read_label_map) -> EvaluationResult:
     """Compare label maps ``<id>.png`` with masks ``<id>.png``.
 
     Args:
@@ -115,6 +116,7 @@ def evaluate_label_folder(label_dir: PathLike,
         ignore_index (int): See :class:`LabelCounts`.
         undecided (str): See :class:`LabelCounts`.
         advance (Callable, optional): Called after each image, for a progress bar.
+        read_mask (Callable): Reads a mask; may renumber its classes as the labels have them.
 
     Returns:
         EvaluationResult: See :meth:`LabelCounts.result`, with ``details['num_images']``.
@@ -126,7 +128,7 @@ def evaluate_label_folder(label_dir: PathLike,
     labels = _require(label_dir, ids, ('.png', ), 'label maps')
     masks = _require(gt_dir, ids, ('.png', ), 'masks')
     counts = LabelCounts(len(classes), ignore_index, undecided)
-    for path, mask, found, gt in _read_pairs(labels, masks, read_label_map):
+    for path, mask, found, gt in _read_pairs(labels, masks, read_label_map, read_mask):
         _named(path, mask, lambda found=found, gt=gt: counts.update(found, gt))
         if advance:
             advance()
@@ -140,7 +142,8 @@ def evaluate_cam_folder(cam_dir: PathLike,
                         thresholds: Optional[Sequence[float]] = None,
                         ignore_index: int = 255,
                         first_key: Optional[int] = None,
-                        advance: Optional[Callable[[], Any]] = None) -> EvaluationResult:
+                        advance: Optional[Callable[[], Any]] = None,
+                        read_mask: Callable[[Path], np.ndarray] = read_label_map) -> EvaluationResult:
     """Evaluate CAMs ``<id>.npz`` or ``<id>.npy`` against masks ``<id>.png`` at every threshold.
 
     Smaller maps are enlarged to the size of the mask, bilinearly.
@@ -155,6 +158,7 @@ def evaluate_cam_folder(cam_dir: PathLike,
         first_key (int, optional): Key of the first foreground class in ``.npy`` dictionaries: 0, or 1 where key 0 is
             the background. By default 0, unless the masks contradict it; then the folder is refused.
         advance (Callable, optional): Called after each image, for a progress bar.
+        read_mask (Callable): Reads a mask; may renumber its classes as the labels have them.
 
     Returns:
         EvaluationResult: See :meth:`ThresholdSweep.result`, with ``details['num_images']``.
@@ -170,7 +174,7 @@ def evaluate_cam_folder(cam_dir: PathLike,
     masks = _require(gt_dir, ids, ('.png', ), 'masks')
     sweep = ThresholdSweep(len(classes), thresholds, ignore_index)
     keys, present = [], []
-    for path, mask, (maps, channels), gt in _read_pairs(cams, masks, _read_finite_cams):
+    for path, mask, (maps, channels), gt in _read_pairs(cams, masks, _read_finite_cams, read_mask):
         if path.suffix == '.npy':
             keys.append(channels[maps.any((1, 2))].tolist())
             present.append(set(np.unique(gt).tolist()) - {0, ignore_index})
@@ -262,12 +266,12 @@ def _require(folder: PathLike, ids: Sequence[str], suffixes: Sequence[str], what
     return paths
 
 
-def _read_pairs(paths: Sequence[Path], masks: Sequence[Path], read: Callable) -> Iterator[tuple]:
+def _read_pairs(paths: Sequence[Path], masks: Sequence[Path], read: Callable, read_mask: Callable) -> Iterator[tuple]:
     """Yield (path, path of the mask, result of ``read``, mask) in order, reading ahead in threads."""
     ahead, step = [], 16
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, len(paths) + step, step):
-            chunk = [(path, mask, pool.submit(read, path), pool.submit(read_label_map, mask))
+            chunk = [(path, mask, pool.submit(read, path), pool.submit(read_mask, mask))
                      for path, mask in zip(paths[start:start + step], masks[start:start + step])]
             for path, mask, content, gt in ahead:
                 yield path, mask, content.result(), gt.result()

@@ -22,9 +22,9 @@ from mmwsss.utils import file_hash, write_json
 from mmwsss.utils.commands import relative_path, run_command
 from mmwsss.utils.results import RESULTS_FILE
 
+from .config_data import data_files
 from .report import write_report
 from .schema import RecipeContext, RecipeError, Stage
-from .stages import data_files
 
 __all__ = ['RecipeRunner', 'StageError', 'hash_inputs', 'hash_outputs']
 
@@ -77,11 +77,14 @@ class RecipeRunner:
         return records
 
     def preview(self, start: Optional[str] = None, only: Sequence[str] = ()) -> None:
-        """Print the stages, whether they are finished, and their commands; run nothing."""
+        """Print the stages, whether they are finished, their images, batches, lengths and commands; run nothing."""
         for stage, again in self._chosen(start, only):
             state = 'to do' if again or not self._is_finished(stage) else 'done'
             self.console.print(f'# {stage.name} ({stage.kind}): {state}', style='bold', soft_wrap=True)
-            self._print_command(stage.command(self.context))
+            command = stage.command(self.context)  # refuses a batch that the processes cannot share
+            for line in stage.details(self.context):
+                self.console.print(f'#   {line}', soft_wrap=True, highlight=False, markup=False)
+            self._print_command(command)
 
     def records(self) -> list[dict]:
         """Return the content of ``stage.json`` of each finished stage, in the order of the recipe."""

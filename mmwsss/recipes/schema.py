@@ -19,6 +19,8 @@ from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, relative_path
 from mmwsss.utils.results import RESULTS_FILE, read_results
 
+from .preview import describe_list
+
 __all__ = ['STAGES', 'Recipe', 'RecipeContext', 'RecipeError', 'Stage', 'read_recipe', 'shorten_recipe']
 
 STAGES = Registry('recipe stage', scope='mmwsss')
@@ -92,9 +94,19 @@ class Stage(ABC):
         metrics = read_results(path)['metrics'] if path else {}
         return {name: round(value, 2) for name, value in metrics.items() if value is not None}
 
+    def image_list(self, context: RecipeContext) -> Optional[Path]:
+        """Return the list of the images that the results are about, or None if there is none."""
+        return None
+
     def split_name(self, context: RecipeContext) -> str:
         """Return the name of the images that the results are about."""
-        return ''
+        path = self.image_list(context)
+        return path.stem if path else ''
+
+    def details(self, context: RecipeContext) -> list[str]:
+        """Return lines for the preview: the lists of images, and the batches and the length of a training."""
+        path = self.image_list(context)
+        return [f'images: {describe_list(path, context.config(self))}'] if path else []
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the image that the report shows, by default the latest of ``vis_data``, or None."""

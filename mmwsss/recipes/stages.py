@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -10,14 +10,17 @@ from typing import Optional
 from mmengine.config import Config
 
 from mmwsss.analysis import draw_label_sheet
-from mmwsss.datasets.config import dataset_configs, masks_beside
+from mmwsss.datasets.coco import read_mask_as_category_ids
+from mmwsss.datasets.map_files import read_label_map
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import cfg_options_arguments, relative_path
 from mmwsss.utils.results import RESULTS_FILE, read_results
 
+from .config_data import class_arguments, has_category_ids, label_dir_key, list_datasets, mask_dir, split_file
+from .preview import count_images, describe_list, describe_training
 from .schema import STAGES, RecipeContext, RecipeError, Stage
 
-__all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train', 'data_files']
+__all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train']
 
 
 @STAGES.register_module(name='train')
@@ -53,7 +56,7 @@ class Train(Stage):
         except ValueError as error:
             raise RecipeError(f'stage {self.name}: {error}') from error
         if self.labels:
-            options[_label_dir_key(cfg, self)] = context.input_path(self.labels)
+            options[label_dir_key(cfg, self)] = context.input_path(self.labels)
         flags = ['--work-dir', relative_path(context.stage_dir(self)), '--resume', *context.data_root_arguments(),
                  *context.arguments(self), *cfg_options_arguments(options)]
         return context.tools.command('train.py', context.config_path(self), flags=flags, distributed=True)
@@ -85,9 +88,16 @@ class Train(Stage):
                               'command again to test its checkpoint')
         return super().results(context)
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of validation images."""
-        return _split_file(context.config(self), 'val').stem
+    def image_list(self, context: RecipeContext) -> Optional[Path]:
+        """Return the list of validation images; None if the config has no validation."""
+        cfg = context.config(self)
+        return split_file(cfg, 'val') if cfg.get('val_dataloader') else None
+
+    def details(self, context: RecipeContext) -> list[str]:
+        """Return lines about the images, the batches and the length of the training, and its validation images."""
+        cfg, validation = context.config(self), self.image_list(context)
+        return [*describe_training(cfg, context.tools.num_processes),
+                *([f'validation: {describe_list(validation, cfg)}'] if validation else [])]
 
     def short_cfg_options(self) -> dict:
         """Return the options for training one epoch or four iterations."""
@@ -147,9 +157,9 @@ class Test(CheckpointStage):
         return _test_command(self, context, context.input_path(self.checkpoint), context.stage_dir(self),
                              context.arguments(self))
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of test images."""
-        return _split_file(context.config(self), 'test').stem
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of test images."""
+        return split_file(context.config(self), 'test')
 
 
 @STAGES.register_module(name='pseudo-labels')
@@ -187,9 +197,9 @@ class PseudoLabels(CheckpointStage):
         path = self.provided_path(context) / RESULTS_FILE
         return path if path.is_file() else None
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of images."""
-        return _split_file(context.config(self), context.fill(self.split or 'train', self)).stem
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images that get labels."""
+        return split_file(context.config(self), context.fill(self.split or 'train', self))
 
 
 @STAGES.register_module(name='evaluate-labels')
@@ -209,23 +219,24 @@ class EvaluateLabels(Stage):
 
     def command(self, context: RecipeContext) -> list[str]:
         """Build the command."""
-        cfg, images = self._data_config(context), self._image_list(context)
-        flags = ['--gt-dir', relative_path(_mask_dir(cfg, images)), '--split', relative_path(images), '--label-dir',
-                 context.input_path(self.labels), *_class_arguments(cfg), '--json',
+        cfg, images = self._data_config(context), self.image_list(context)
+        flags = ['--gt-dir', relative_path(mask_dir(cfg, images)), '--split', relative_path(images), '--label-dir',
+                 context.input_path(self.labels), *class_arguments(cfg), '--json',
                  relative_path(context.stage_dir(self) / RESULTS_FILE), *context.arguments(self)]
         return context.tools.command('eval_pseudo_labels.py', flags=flags)
 
-    def split_name(self, context: RecipeContext) -> str:
-        """Return the name of the list of images."""
-        return self._image_list(context).stem
+    def details(self, context: RecipeContext) -> list[str]:
+        """Return a line about the images whose labels are compared."""
+        return [f'images: {describe_list(self.image_list(context), self._data_config(context))}']
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Draw labels beside masks."""
-        cfg, images = self._data_config(context), self._image_list(context)
-        _, root, dataset, _ = next(_datasets(cfg))
+        cfg, images = self._data_config(context), self.image_list(context)
+        _, root, dataset, _ = next(list_datasets(cfg))
         photos = root / (dataset.get('data_prefix') or {}).get('img_path', '')
         labels = context.recipe.stage(self.labels).provided_path(context)
-        return draw_label_sheet(photos, labels, _mask_dir(cfg, images), images, context.stage_dir(self) / 'labels.png')
+        return draw_label_sheet(photos, labels, mask_dir(cfg, images), images, context.stage_dir(self) / 'labels.png',
+                                read_mask=read_mask_as_category_ids if has_category_ids(cfg) else read_label_map)
 
     def _data_config(self, context: RecipeContext) -> Config:
         """Return the config that knows where the masks are: not that of an AffinityNet, but of the CAMs it refines."""
@@ -233,10 +244,11 @@ class EvaluateLabels(Stage):
         cams = getattr(labels, 'cams', None)
         return context.config(context.recipe.stage(cams) if cams else labels)
 
-    def _image_list(self, context: RecipeContext) -> Path:
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images whose labels are compared."""
         labels = context.recipe.stage(self.labels)
         split = self.split or getattr(labels, 'split', '') or 'train'
-        return _split_file(context.config(labels), context.fill(split, self))
+        return split_file(context.config(labels), context.fill(split, self))
 
 
 @STAGES.register_module(name='cam-table')
@@ -258,6 +270,15 @@ class CamTable(CheckpointStage):
                 '--split', self.split, '--work-dir', relative_path(folder), '--out',
                 relative_path(folder / Path(RESULTS_FILE).stem), '--plot', relative_path(folder / 'plot.png'),
                 *self.flags(context)], distributed=True)
+
+    def image_list(self, context: RecipeContext) -> Path:
+        """Return the list of the images: for ``train``, the list of this name beside that of the test images."""
+        cfg = context.config(self)
+        path = split_file(cfg, 'test')
+        if self.split == 'val':
+            return path
+        beside = path.with_name('train.txt')
+        return beside if count_images(beside, cfg)[0] is not None else split_file(cfg, 'train')
 
     def split_name(self, context: RecipeContext) -> str:
         """Return ``train`` or ``val``."""
@@ -292,85 +313,8 @@ class Script(Stage):
         return [Path(context.fill(path, self)) for path in self.outputs]
 
 
-def data_files(cfg: Config) -> list[Path]:
-    """Return the lists of images and the files of image labels that a config names, sorted."""
-    files = []
-    for _, root, dataset, wrappers in _datasets(cfg):
-        names = [dataset.get('ann_file'), *(wrapper.get('label_file') for wrapper in wrappers)]
-        files += [root / name for name in names if isinstance(name, str) and name]
-    return sorted(set(files))
-
-
 def _test_command(stage: Stage, context: RecipeContext, checkpoint: str, work_dir: Path,
                   arguments: Sequence[str] = ()) -> list[str]:
     flags = ['--work-dir', relative_path(work_dir), *context.data_root_arguments(), *arguments,
              *cfg_options_arguments(context.cfg_options(stage))]
     return context.tools.command('test.py', context.config_path(stage), checkpoint, flags=flags, distributed=True)
-
-
-def _datasets(cfg: Config) -> Iterator[tuple]:
-    """Yield split, data root, config and wrappers of each dataset of a config."""
-    for split, dataset, wrappers in dataset_configs(cfg):
-        yield split, Path(dataset.get('data_root') or ''), dataset, wrappers
-
-
-def _label_dir_key(cfg: Config, stage: Stage) -> str:
-    """Return the key of the folder of pseudo labels in the config of a training.
-
-    Raises:
-        RecipeError: The training data take no pseudo labels.
-    """
-    node, key = cfg.train_dataloader.dataset, 'train_dataloader.dataset'
-    while node is not None:
-        if 'pseudo_label_dir' in node:
-            return f'{key}.pseudo_label_dir'
-        node, key = node.get('dataset'), f'{key}.dataset'
-    raise RecipeError(f'stage {stage.name} has labels to train on, but train_dataloader.dataset of its config is not a '
-                      'PseudoLabelDataset')
-
-
-def _split_file(cfg: Config, split: str) -> Path:
-    """Return the list of images of ``train``, ``val`` or ``test``; any other value is the path of a list.
-
-    Raises:
-        RecipeError: The config has no such list.
-    """
-    if split not in ('train', 'val', 'test'):
-        return Path(split)
-    for name, root, dataset, _ in _datasets(cfg):
-        if name == split and dataset.get('ann_file'):
-            return root / dataset.ann_file
-    raise RecipeError(f'{cfg.filename} has no list of {split} images')
-
-
-def _mask_dir(cfg: Config, images: Path) -> Path:
-    """Return the folder of the masks of a list of images.
-
-    It is the folder that the config validates with or, for training images in a folder of their own, the one beside it.
-
-    Raises:
-        RecipeError: The config names no masks.
-    """
-    datasets = list(_datasets(cfg))
-    with_masks = [(root, dataset) for split, root, dataset, _ in datasets
-                  if split != 'train' and (dataset.get('data_prefix') or {}).get('seg_map_path')]
-    if not with_masks:
-        raise RecipeError(f'{cfg.filename} names no folder of masks')
-    validated = any(root / (dataset.get('ann_file') or '') == images for root, dataset in with_masks)
-    root, dataset = with_masks[0]
-    photos = (dataset if validated else datasets[0][2]).data_prefix['img_path']
-    return root / masks_beside(dataset, photos)
-
-
-def _class_arguments(cfg: Config) -> list[str]:
-    """Return the flag of ``eval_pseudo_labels.py`` that names or counts the classes.
-
-    Raises:
-        RecipeError: The config does not say how many classes there are.
-    """
-    _, root, dataset, _ = next(_datasets(cfg))
-    if isinstance(dataset.get('classes'), str) and dataset.classes.endswith(('.txt', '.json')):
-        return ['--classes', relative_path(root / dataset.classes)]
-    if 'num_classes' not in cfg:
-        raise RecipeError(f'{cfg.filename} has no num_classes, the number of foreground classes of its data')
-    return ['--num-classes', str(cfg.num_classes + 1)]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmwsss.datasets.coco import paint_instances
+from mmwsss.datasets.coco import paint_instances, paint_instances_like_coco2voc
 
 coco_mask = pytest.importorskip('pycocotools.mask', reason='COCO annotations need pycocotools')
 
@@ -41,3 +41,33 @@ def test_wrong_input():
         paint_instances(2, 2, [dict(segmentation='x', category_id=1)], {1: 1})
     with pytest.raises(ValueError, match=r'\[5, 5\] in an image of \[2, 2\]'):
         paint_instances(2, 2, [dict(segmentation=as_runs(np.ones((5, 5))), category_id=1)], {1: 1})
+
+
+def region_of(rows, columns, size=20):
+    region = np.zeros((size, size), bool)
+    region[rows, columns] = True
+    return as_runs(region)
+
+
+def test_a_crowd_over_an_object_in_both_styles():
+    annotations = [
+        dict(segmentation=region_of(slice(0, 10), slice(0, 10)), category_id=1, iscrowd=0, area=100),
+        dict(segmentation=region_of(slice(8, 12), slice(8, 14)), category_id=2, iscrowd=1, area=24)]
+    theirs = paint_instances_like_coco2voc(20, 20, annotations, {1: 1, 2: 2})
+    assert {value: int((theirs == value).sum()) for value in (1, 2, 255)} == {1: 96, 2: 24, 255: 0}
+    ours = paint_instances(20, 20, annotations, {1: 1, 2: 2})
+    assert {value: int((ours == value).sum()) for value in (1, 2, 255)} == {1: 100, 2: 0, 255: 20}
+
+
+def test_coco2voc_orders_by_the_area_field_and_then_by_position():
+    wide, high = region_of(slice(0, 2), slice(0, 8)), region_of(slice(0, 8), slice(0, 2))
+    equal = [dict(segmentation=wide, category_id=1, area=16.), dict(segmentation=high, category_id=2, area=16.)]
+    assert (paint_instances_like_coco2voc(20, 20, equal, {1: 1, 2: 2})[:2, :2] == 1).all()
+    assert (paint_instances_like_coco2voc(20, 20, equal[::-1], {1: 1, 2: 2})[:2, :2] == 2).all()
+    # The field counts, not the pixels.
+    equal[1]['area'] = 1.5
+    assert (paint_instances_like_coco2voc(20, 20, equal, {1: 1, 2: 2})[:2, :2] == 2).all()
+    assert (paint_instances_like_coco2voc(20, 20, equal, {1: 1, 2: 0}) <= 1).all(), 'background is left out'
+    del equal[1]['area']
+    with pytest.raises(ValueError, match='category 2 has the area None'):
+        paint_instances_like_coco2voc(20, 20, equal, {1: 1, 2: 2})

@@ -43,12 +43,12 @@ def build(**train_cfg):
 
 
 def batch(seeds=(3, 4), box=(6, SIZE, 0, 50)):
-    """Return the three views of two images, and their samples."""
+    """Return the three views of an image for each seed, up to four, and their samples."""
     torch.manual_seed(1)
     # Smooth random pictures: refinement and crops then have something to follow.
-    small = torch.rand(3, 2, 3, 8, 8, dtype=torch.float64)
+    small = torch.rand(3, len(seeds), 3, 8, 8, dtype=torch.float64)
     main, second, local = (F.interpolate(x, size=SIZE, mode='bicubic') * 4 - 2 for x in small)
-    labels = torch.tensor([[1., 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0]])
+    labels = torch.tensor([[1., 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0], [0, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1]])
     samples = []
     for label, seed in zip(labels, seeds):
         sample = SegDataSample(metainfo=dict(valid_box=box, sample_seed=seed, ori_shape=(50, 70)))

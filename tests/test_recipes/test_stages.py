@@ -178,3 +178,14 @@ def holds(node, keys):
         else:
             return False
     return True
+
+
+def test_labels_with_category_ids_are_compared_with_masks_of_classes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, expected in (('weaktr', ['--num-classes', '91', '--category-ids']), ('aream', ['--num-classes', '81'])):
+        recipe = read_recipe(f'configs/{name}/recipe_coco.py')
+        context = RecipeContext(recipe, tmp_path / 'out', ToolCommands(REPO))
+        stage = next(stage for stage in recipe.stages if stage.kind == 'evaluate-labels')
+        arguments = stage.command(context)
+        place = arguments.index('--num-classes')
+        assert arguments[place:arguments.index('--json')] == expected

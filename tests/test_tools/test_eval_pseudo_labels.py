@@ -128,3 +128,17 @@ def test_masks_of_0_and_255_end_with_one_line(root: Path):
     assert 'Traceback' not in result.stdout
     assert 'The masks hold only 0 and 255' in result.stdout.strip().splitlines()[-1]
     assert not (root / 'found.json').exists()
+
+
+def test_labels_of_category_ids(root: Path):
+    """The classes 12 and 80 of the masks are COCO's categories 13 and 90."""
+    for name, mask in dict(a=[[0, 12, 80], [255, 12, 0]], b=[[80, 80, 0], [0, 0, 12]]).items():
+        mask = np.array(mask)
+        write_label_map(mask, root / f'gt/{name}.png')
+        write_label_map(np.where(mask == 12, 13, np.where(mask == 80, 90, mask)), root / f'labels/{name}.png')
+    found = evaluate(root, '--label-dir', root / 'labels', '--num-classes', 91, '--category-ids', '--undecided', 'skip')
+    assert found['metrics']['pseudo/mIoU'] == 100
+    plain = evaluate(root, '--label-dir', root / 'labels', '--num-classes', 91, '--undecided', 'skip')
+    assert plain['metrics']['pseudo/mIoU'] < 50
+    with pytest.raises(ValueError, match='--category-ids needs --num-classes 91, got 81'):
+        evaluate(root, '--label-dir', root / 'labels', '--num-classes', 81, '--category-ids')

@@ -12,6 +12,9 @@ model = dict(
         type='mmpretrain.ResNet',
         depth=50,
         strides=(1, 2, 2, 1),
+        # The stem and the first two stages stay as they are, and so do the statistics of batch norm.
+        frozen_stages=2,
+        norm_eval=True,
         # ImageNet-1k; the file name ends with the start of its SHA-256.
         init_cfg=dict(
             type='Pretrained',

@@ -5,6 +5,8 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
     size=(448, 448))
+# Published with 2 images per GPU. Pixels and pairs are counted in groups of 2 images, however a batch is divided.
+group_size = 2
 cam_views = dict(scales=(1.0, 0.5, 1.5), flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
 model = dict(
     type='ToCo',
@@ -27,7 +29,7 @@ model = dict(
         channels=512,
         dilation=5,
         num_classes=21,
-        loss_decode=dict(type='BalancedCrossEntropyLoss')),
+        loss_decode=dict(type='BalancedCrossEntropyLoss', group_size=group_size)),
     projector=dict(
         type='ProjectionHead', in_channels=768, hidden_channels=2048, bottleneck_channels=256, out_channels=1024),
     # Pseudo labels of the decoder (Sec. 4.4): the background scores are low and high of train_cfg; at half size.
@@ -39,7 +41,7 @@ model = dict(
             dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
         ],
         labeler=dict(type='MergeLevels')),
-    loss_ptc=dict(type='PatchTokenContrastLoss', similarity='abs'),
+    loss_ptc=dict(type='PatchTokenContrastLoss', similarity='abs', group_size=group_size),
     loss_ctc=dict(type='ClassTokenContrastLoss', temperature=0.5),
     loss_reg=dict(type='DenseEnergyLoss', weight=1e-7, sigma_rgb=15, sigma_xy=100, scale_factor=0.5),
     train_cfg=dict(

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..utils import global_divisor
+from ..utils import check_group_size, global_divisor, spread_groups, sum_groups
 
 __all__ = ['BalancedCrossEntropyLoss']
 
@@ -16,24 +16,32 @@ __all__ = ['BalancedCrossEntropyLoss']
 class BalancedCrossEntropyLoss(nn.Module):
     """Mean of two cross-entropies, one over background pixels and one over foreground pixels (AFA, ToCo).
 
-    Each is a mean over its own valid pixels of the batch. A half without pixels counts as 0, connected to the graph.
-    Usable as ``loss_decode`` of any mmseg decode head.
+    Each is a mean over its own valid pixels of the batch, or of each group of images. A half without pixels counts as
+    0, connected to the graph. Usable as ``loss_decode`` of any mmseg decode head.
 
     Args:
         loss_weight: Factor of the result.
         across_processes: Count the pixels of all processes' batches, so that several processes compute what one would
             with all their images. As published, each process counts its own.
         loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
+        group_size: Count the pixels of groups of this many images, and average over the groups, as several processes
+            with this many images each do. None counts the whole batch of the process.
+
+    Raises:
+        ValueError: ``group_size`` is not positive, or is combined with ``across_processes``.
     """
 
     def __init__(self,
                  loss_weight: float = 1.0,
                  loss_name: str = 'loss_balanced_ce',
-                 across_processes: bool = False) -> None:
+                 across_processes: bool = False,
+                 group_size: Optional[int] = None) -> None:
         super().__init__()
+        check_group_size(group_size, across_processes)
         self.loss_weight = loss_weight
         self.loss_name = loss_name
         self.across_processes = across_processes
+        self.group_size = group_size
 
     def forward(self,
                 seg_logits: Tensor,
@@ -56,10 +64,12 @@ class BalancedCrossEntropyLoss(nn.Module):
             cost = cost * weight
         background = seg_label == 0
         foreground = (seg_label != 0) & (seg_label != ignore_index)
-        halves = [(cost * mask).sum() / self._divisor(mask) for mask in (background, foreground)]
-        return self.loss_weight * 0.5 * (halves[0] + halves[1])
+        halves = self._mean(cost, background) + self._mean(cost, foreground)
+        return self.loss_weight * 0.5 * spread_groups(halves, len(cost)).mean()
 
-    def _divisor(self, mask: Tensor) -> Tensor:
-        """Return the number of pixels as a divisor that is never 0; without pixels the numerator is 0."""
-        count = mask.sum().float()
-        return (global_divisor(count) if self.across_processes else count).clamp(min=1e-3)
+    def _mean(self, cost: Tensor, mask: Tensor) -> Tensor:
+        """Return the mean over the pixels of each group, (n,); 0 for a group without such pixels."""
+        count = sum_groups(mask.sum(dim=(1, 2)).float(), self.group_size)
+        # The divisor is never 0; without pixels the numerator is 0.
+        divisor = (global_divisor(count) if self.across_processes else count).clamp(min=1e-3)
+        return sum_groups((cost * mask).sum(dim=(1, 2)), self.group_size) / divisor

@@ -1,6 +1,7 @@
 """The two contrastive losses of ToCo (CVPR 2023): of patch tokens, and of class tokens of views."""
 
 import math
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..utils import global_divisor
+from ..utils import check_group_size, global_divisor, spread_groups, sum_groups
 
 __all__ = ['ClassTokenContrastLoss', 'PatchTokenContrastLoss']
 
@@ -20,24 +21,32 @@ class PatchTokenContrastLoss(nn.Module):
     """Pull patch tokens of one pseudo label together and push those of different labels apart (ToCo, Eq. 3).
 
     ``0.5 * (1 - sum_P s / (|P| + 1)) + 0.5 * sum_Q s / (|Q| + 1)`` with s the similarity of two tokens, and P and Q
-    the ordered pairs of equal and of different labels in the whole batch. With no pair at all it is the constant 0.5.
+    the ordered pairs of equal and of different labels in the whole batch, or in each group of images. With no pair at
+    all it is the constant 0.5.
 
     Args:
         similarity: ``'abs'`` absolute cosine (what is published), ``'relu'`` its positive part or ``'cos'`` itself
             (ToCo, Table 6).
         across_processes: Count the pairs of all processes' batches, so that several processes compute what one would
             with all their images. As published, each process counts its own.
+        group_size: Count the pairs of groups of this many images, and average over the groups. With the number of
+            images per process of a published setting, one process computes what several would: a batch of 4 in groups
+            of 2 is the mean of 2 processes of 2 images. None counts the whole batch of the process.
 
     Raises:
-        ValueError: ``similarity`` is unknown.
+        ValueError: ``similarity`` is unknown, ``group_size`` is not positive, or it is combined with
+            ``across_processes``.
     """
 
-    def __init__(self, similarity: str = 'abs', across_processes: bool = False) -> None:
+    def __init__(self, similarity: str = 'abs', across_processes: bool = False,
+                 group_size: Optional[int] = None) -> None:
         super().__init__()
+        check_group_size(group_size, across_processes)
         if similarity not in _SIMILARITIES:
             raise ValueError(f'similarity must be one of {sorted(_SIMILARITIES)}, got {similarity!r}')
         self.similarity = similarity
         self.across_processes = across_processes
+        self.group_size = group_size
 
     def forward(self, features: Tensor, affinity_labels: Tensor) -> Tensor:
         """Compute the loss.
@@ -53,12 +62,15 @@ class PatchTokenContrastLoss(nn.Module):
         similarity = _SIMILARITIES[self.similarity](tokens.transpose(1, 2) @ tokens)
         same = (affinity_labels == 1).to(similarity)
         different = (affinity_labels == 0).to(similarity)
-        pull = 1 - (similarity * same).sum() / self._divisor(same)
-        push = (similarity * different).sum() / self._divisor(different)
-        return 0.5 * (pull + push)
+        pull = 1 - self._mean(similarity, same)
+        push = self._mean(similarity, different)
+        return 0.5 * spread_groups(pull + push, len(features)).mean()
 
-    def _divisor(self, pairs: Tensor) -> Tensor:
-        return global_divisor(pairs.sum(), 1.) if self.across_processes else pairs.sum() + 1
+    def _mean(self, similarity: Tensor, pairs: Tensor) -> Tensor:
+        """Return the sum over the pairs of each group, (n,), divided by their number plus one."""
+        count = sum_groups(pairs.sum(dim=(1, 2)), self.group_size)
+        divisor = global_divisor(count, 1.) if self.across_processes else count + 1
+        return sum_groups((similarity * pairs).sum(dim=(1, 2)), self.group_size) / divisor
 
 
 @MODELS.register_module()

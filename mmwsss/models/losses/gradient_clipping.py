@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..utils import check_group_size, number_of_groups
+
 __all__ = ['GradientClippedCrossEntropyLoss', 'clipping_thresholds']
 
 
@@ -45,36 +47,41 @@ class GradientClippedCrossEntropyLoss(nn.Module):
     """Cross-entropy whose values are clamped to a threshold for each tile (WeakTr, Eq. 9 to 13).
 
     A clamped pixel has no gradient. The gradient is the paper's masked mean; the value is larger, as clamped pixels add
-    their thresholds. It needs the whole batch at once, at the size of the labels, as a ``loss_decode`` of any mmseg
-    decode head gets it.
+    their thresholds. The loss needs the whole batch at once, at the size of the labels, as a ``loss_decode`` of any
+    mmseg decode head gets it.
 
     While training, the share of labeled pixels that were clipped is logged as ``clipped_pixels``.
 
     Args:
         patch_size: S, side of the tiles with a threshold of their own, in pixels; divides the crop's sides.
-        start_value: Clipping begins when the mean cost is no longer above this, and pauses whenever it is.
+        start_value: Clipping begins when the mean cost of a group is no longer above this, and pauses whenever it is.
         loss_weight: Factor of the result.
         loss_name: Key in the decode head's losses; starts with ``loss_`` to be part of the total.
+        group_size: Number of images that share thresholds and the start of clipping, for instance 1 as published on
+            COCO, where each of four processes had one image. None takes the whole batch of the process as one group.
 
     Attributes:
         kept: (B, H, W) bool of the latest batch: labeled pixels that were not clipped. None before.
 
     Raises:
-        ValueError: If ``patch_size`` is not positive.
+        ValueError: If ``patch_size`` or ``group_size`` is not positive.
     """
 
     def __init__(self,
                  patch_size: int = 120,
                  start_value: float = 1.2,
                  loss_weight: float = 1.0,
-                 loss_name: str = 'loss_clipped_ce') -> None:
+                 loss_name: str = 'loss_clipped_ce',
+                 group_size: Optional[int] = None) -> None:
         super().__init__()
+        check_group_size(group_size)
         if patch_size < 1:
             raise ValueError(f'patch_size must be positive, got {patch_size}')
         self.patch_size = patch_size
         self.start_value = start_value
         self.loss_weight = loss_weight
         self.loss_name = loss_name
+        self.group_size = group_size
         self.kept: Optional[Tensor] = None
 
     def forward(self,
@@ -99,7 +106,10 @@ class GradientClippedCrossEntropyLoss(nn.Module):
         cost = F.cross_entropy(seg_logits.float(), seg_label, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             cost = cost * weight
-        thresholds = clipping_thresholds(cost, self.patch_size, self.start_value)
+        count = number_of_groups(len(cost), self.group_size)
+        thresholds = torch.empty_like(cost)
+        for group in range(count):
+            thresholds[group::count] = clipping_thresholds(cost[group::count], self.patch_size, self.start_value)
         clipped = cost > thresholds
         self._note(clipped, seg_label != ignore_index)
         return self.loss_weight * torch.where(clipped, thresholds, cost).mean()

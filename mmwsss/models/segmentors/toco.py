@@ -84,9 +84,10 @@ class ToCo(CAMMixin, EncoderDecoder):
             seg, reg, and such as patch where the head has ``patch_logits`` (1 unless given); ``phases`` (see
             :class:`LossSchedule`); ``aux_map``, the head's map that serves the contrasts, ``'aux_cams'`` unless given;
             ``final_cam_begin``: iteration from which ``cams`` instead of the auxiliary map makes the pseudo label;
-            ``ema_momentum``; ``num_local_crops``, ``local_crop_size``, ``local_min_foreground``; ``ptc_box``:
-            ``'reference'`` applies the valid region in pixels to the token grid, as the published numbers did,
-            ``'scaled'`` divides it by the patch size.
+            ``ema_momentum`` of the teacher; ``accumulative_counts``, 1 unless given: that of ``optim_wrapper``, because
+            the teacher moves once for each update of the optimizer; ``num_local_crops``, ``local_crop_size``,
+            ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in pixels to the token grid,
+            as the published numbers did, ``'scaled'`` divides it by the patch size.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
 
@@ -186,7 +187,8 @@ class ToCo(CAMMixin, EncoderDecoder):
         image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(images)
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         weights = self.schedule.at(iteration)
-        self._update_teacher()
+        if iteration % self.train_cfg.get('accumulative_counts', 1) == 0:  # the optimizer has moved the projector
+            self._update_teacher()
 
         batch = TrainingBatch(images, image_labels, valid_boxes(data_samples, images))
         present = present_classes(image_labels)

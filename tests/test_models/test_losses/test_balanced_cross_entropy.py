@@ -31,3 +31,12 @@ def test_pixel_weights_and_factor():
     plain = BalancedCrossEntropyLoss()(LOGITS, target)
     weighted = BalancedCrossEntropyLoss(loss_weight=3.0)(LOGITS, target, weight=torch.full((1, 1, 4), 0.5))
     torch.testing.assert_close(weighted, 1.5 * plain)
+
+
+def test_groups_count_their_own_pixels():
+    logits = torch.cat([LOGITS, LOGITS.flip(1)])
+    target = torch.tensor([[0, 0, 0, 1], [0, 255, 2, 1]])[:, None]
+    parts = [BalancedCrossEntropyLoss()(logits[i:i + 1], target[i:i + 1]) for i in range(2)]
+    grouped = BalancedCrossEntropyLoss(group_size=1)(logits, target)
+    torch.testing.assert_close(grouped, (parts[0] + parts[1]) / 2)
+    assert (grouped - BalancedCrossEntropyLoss()(logits, target)).abs() > 1e-3

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmwsss.models import ClassTokenContrastLoss, PatchTokenContrastLoss
+from mmwsss.models import BalancedCrossEntropyLoss, ClassTokenContrastLoss, PatchTokenContrastLoss
 from mmwsss.models.utils import token_affinity_labels
 
 TOKENS = torch.tensor([[1., 0], [0, 1], [1, 1], [-1, 0]]).T.reshape(1, 2, 2, 2)
@@ -18,6 +18,36 @@ STUDENT = torch.tensor([[[1., 0], [.8, .6], [.6, .8], [0, 1]]])
 def test_patch_contrast(labels, expected):
     affinity = token_affinity_labels(torch.tensor(labels).reshape(1, 2, 2))
     assert PatchTokenContrastLoss()(TOKENS, affinity).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_patch_contrast_of_groups():
+    tokens = TOKENS.expand(2, -1, -1, -1)
+    affinity = token_affinity_labels(torch.tensor([[[0, 0], [3, 255]], [[0, 0], [0, 0]]]))
+    assert PatchTokenContrastLoss(group_size=1)(tokens, affinity).item() == pytest.approx(0.5213706, abs=1e-6)
+    for pooled in (None, 2, 5):
+        assert PatchTokenContrastLoss(group_size=pooled)(tokens, affinity).item() == pytest.approx(0.574755, abs=1e-6)
+
+
+def test_patch_contrast_of_a_batch_in_groups_is_the_mean_of_the_processes():
+    torch.manual_seed(0)
+    tokens, labels = torch.randn(5, 3, 2, 2), torch.tensor([0, 1, 255])[torch.randint(3, (5, 2, 2))]
+    affinity = token_affinity_labels(labels)
+    parts = [PatchTokenContrastLoss()(tokens[i:4:2], affinity[i:4:2]) for i in range(2)]
+    loss = PatchTokenContrastLoss(group_size=2)
+    torch.testing.assert_close(loss(tokens[:4], affinity[:4]), (parts[0] + parts[1]) / 2)
+    # Of five images, two groups have two and one group has one; every image weighs the same.
+    uneven = [PatchTokenContrastLoss()(tokens[i::3], affinity[i::3]) for i in range(3)]
+    torch.testing.assert_close(loss(tokens, affinity), (2 * uneven[0] + 2 * uneven[1] + uneven[2]) / 5)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(group_size=0), 'group_size must be 1 or more, got 0'),
+    (dict(group_size=2, across_processes=True), 'exclude each other: set group_size=None'),
+])
+def test_groups_that_cannot_be(options, message):
+    for loss in (PatchTokenContrastLoss, BalancedCrossEntropyLoss):
+        with pytest.raises(ValueError, match=message):
+            loss(**options)
 
 
 def test_patch_contrast_gradient():

@@ -46,6 +46,29 @@ def test_worked_example():
     assert kept_mean.item() == pytest.approx(.3875, abs=1e-6)
 
 
+def test_worked_example_in_groups_of_one_image():
+    logits, labels = logits_of(COSTS)
+    logits.requires_grad_()
+    value = GradientClippedCrossEntropyLoss(patch_size=2, start_value=1.2, group_size=1)(logits, labels)
+    assert value.item() == pytest.approx(.488281, abs=1e-6)
+    parts = [GradientClippedCrossEntropyLoss(2, 1.2)(logits[i:i + 1], labels[i:i + 1]) for i in range(2)]
+    assert value.item() == pytest.approx((parts[0].item() + parts[1].item()) / 2, abs=1e-6)
+    two = GradientClippedCrossEntropyLoss(patch_size=2, start_value=1.2, group_size=2)(logits, labels)
+    assert two.item() == pytest.approx(.466797, abs=1e-6)
+
+
+def test_each_group_starts_to_clip_on_its_own():
+    costs = torch.cat([COSTS[:1], 4 * COSTS[1:]])
+    logits, labels = logits_of(costs)
+    loss = GradientClippedCrossEntropyLoss(patch_size=2, start_value=1.2, group_size=1)
+    loss(logits, labels)
+    clipped = (labels == 0) & ~loss.kept
+    assert clipped[0].any()
+    assert not clipped[1].any()
+    with pytest.raises(ValueError, match='group_size must be 1 or more'):
+        GradientClippedCrossEntropyLoss(group_size=-1)
+
+
 def test_thresholds_of_the_worked_example():
     thresholds = clipping_thresholds(COSTS, 2, 1.2)
     torch.testing.assert_close(thresholds[::2, ::2], torch.tensor([[.6375, .65], [.6375, 1.25]]))

@@ -1,8 +1,12 @@
 import copy
+import os
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from bench_toco import plain_losses  # tools/analysis_tools
+from mmengine.registry import init_default_scope
 from torch.nn import functional as F
 
 from mmwsss.models import ToCo
@@ -86,6 +90,53 @@ def test_teacher_follows_the_student():
         model._update_teacher()
         for param in model.teacher_projector.parameters():
             torch.testing.assert_close(param, torch.full_like(param, expected))
+
+
+def test_teacher_moves_once_for_each_update_of_the_optimizer():
+    model = build(accumulative_counts=2)
+    moves = []
+    model._update_teacher = lambda: moves.append(model_iteration)
+    for model_iteration in range(5):
+        at_iteration(model_iteration)
+        model.loss(*batch())
+    assert moves == [0, 2, 4]
+
+
+def parameters_after_one_update(model, views, samples):
+    """Return all parameters after one step of AdamW, in one vector."""
+    optimizer = torch.optim.AdamW([param for param in model.parameters() if param.requires_grad], lr=1e-2)
+    losses = model(views, samples, mode='loss')
+    sum(value for key, value in losses.items() if key.startswith('loss')).backward()
+    optimizer.step()
+    return torch.cat([param.detach().flatten() for param in model.parameters()])
+
+
+def update_in_a_process(rank, folder):
+    torch.set_num_threads(1)
+    init_default_scope('mmwsss')
+    dist.init_process_group('gloo', f'file://{folder}/init', rank=rank, world_size=2)
+    at_iteration(10)
+    views, samples = batch(seeds=(3, 4, 5, 6))
+    # The positions of the batch that IterationSampler gives to this process.
+    own = {key: value[rank::2] for key, value in views.items()}
+    model = torch.nn.parallel.DistributedDataParallel(build())
+    torch.save(parameters_after_one_update(model, own, samples[rank::2]), folder / f'{rank}.pt')
+    dist.barrier()
+    os._exit(0)  # threads of gloo can outlive the interpreter and hold it up
+
+
+def test_one_process_with_four_images_updates_as_two_with_two_each(tmp_path):
+    mp.spawn(update_in_a_process, (tmp_path, ), nprocs=2)
+    first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
+    assert torch.equal(first, second)
+    at_iteration(10)
+    views, samples = batch(seeds=(3, 4, 5, 6))
+    grouped = build()
+    assert grouped.loss_ptc.group_size == grouped.decode_head.loss_decode.group_size == 2
+    torch.testing.assert_close(parameters_after_one_update(grouped, views, samples), first, rtol=0, atol=1e-7)
+    pooled = build()
+    pooled.loss_ptc.group_size = pooled.decode_head.loss_decode.group_size = None
+    assert (parameters_after_one_update(pooled, views, samples) - first).abs().max() > 1e-4
 
 
 def test_pseudo_label_source_switches():

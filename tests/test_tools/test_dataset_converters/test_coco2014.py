@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmwsss.datasets import ImageLabels
 from mmwsss.registry import DATASETS
 from tests.converters import run_converter
+from tests.helpers import REPO
 
 pytest.importorskip('pycocotools', reason='COCO annotations need pycocotools')
 
@@ -63,8 +65,12 @@ def test_masks_labels_and_lists(root, crowd, value, nproc):
     assert labels.classes == ('person', 'stop sign', 'toothbrush')
     shown = ('person', 'toothbrush') if crowd == 'skip' else ('person', 'stop sign', 'toothbrush')
     assert labels.labels['COCO_train2014_000000000004'] == shown
-    lists = {name: (root / f'ImageSets/{name}.txt').read_text().split() for name in ('train', 'val', 'val_part')}
+    lists = {name: (root / f'ImageSets/{name}.txt').read_text().split()
+             for name in ('train', 'train_all', 'val', 'val_part')}
     assert lists['train'] == ['COCO_train2014_000000000004']
+    assert lists['train_all'] == ['COCO_train2014_000000000004', 'COCO_train2014_000000000005']
+    assert labels.labels['COCO_train2014_000000000005'] == ()
+    assert not read_mask(root, 'train', 5).any(), 'an image without an object is background'
     assert lists['val'] == lists['val_part'] == ['COCO_val2014_000000000007', 'COCO_val2014_000000000009']
 
 
@@ -78,6 +84,57 @@ def test_finished_masks_are_kept_and_the_rest_is_made(root):
     assert (read_mask(root, 'val', 9)[:, :5] == 2).all()
     with pytest.raises(SystemExit, match='another --crowd than skip'):
         run_converter('coco2014', root, '--crowd', 'skip')
+
+
+def test_style_of_coco2voc(root):
+    path = root / 'annotations/instances_train2014.json'
+    data = json.loads(path.read_text())
+    for entry, area in zip(data['annotations'], (4., 64., 24.)):
+        entry['area'] = area
+    path.write_text(json.dumps(data))
+    path = root / 'annotations/instances_val2014.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'annotations': []}))
+    run_converter('coco2014', root, '--style', 'coco2voc', '--nproc', 1)
+    expected = np.zeros((12, 10), int)
+    expected[:8, :8] = 1
+    expected[6:, :4] = 2  # the crowd has the smaller area
+    expected[2:4, 2:4] = 3
+    assert (read_mask(root, 'train', 4) == expected).all()
+    assert ImageLabels.load(root / 'image_labels.json').source['style'] == 'coco2voc'
+    with pytest.raises(SystemExit, match='another --style than mmwsss'):
+        run_converter('coco2014', root)
+    with pytest.raises(SystemExit, match='paints crowds with their class: leave out --crowd skip'):
+        run_converter('coco2014', root, '--style', 'coco2voc', '--crowd', 'skip')
+
+
+def test_a_list_for_validation_can_be_given(root, tmp_path):
+    given = tmp_path / 'val_5000.txt'
+    given.write_text('000000000009\nCOCO_val2014_000000000007\n')
+    run_converter('coco2014', root, '--nproc', 1, '--val-part', given)
+    assert (root / 'ImageSets/val_part.txt').read_text().split() == [
+        'COCO_val2014_000000000009', 'COCO_val2014_000000000007'], 'in the order of the list'
+    given.write_text('12\n9\n')
+    with pytest.raises(SystemExit, match=r'1 of 2 images of --val-part .* not in val2014: .COCO_val2014_000000000012'):
+        run_converter('coco2014', root, '--nproc', 1, '--val-part', given)
+    with pytest.raises(SystemExit, match=r'--val-part .*lost\.txt does not exist'):
+        run_converter('coco2014', root, '--val-part', tmp_path / 'lost.txt')
+
+
+def test_images_without_an_object_are_trained_on_where_a_config_asks_for_it(root):
+    run_converter('coco2014', root, '--nproc', 1)
+    (root / 'train2014').mkdir()
+    for k in (4, 5):
+        Image.new('RGB', (10, 12)).save(root / f'train2014/COCO_train2014_{k:012d}.jpg')
+    sizes = {}
+    for name in ('mctformer/mctformer-v2_deit-s_coco', 'weaktr/weaktr_deit-s_coco', 'toco/toco_vit-b_coco'):
+        cfg = Config.fromfile(REPO / f'configs/{name}.py', format_python_code=False).train_dataloader.dataset
+        cfg.dataset.data_root = str(root)
+        dataset = DATASETS.build(cfg)
+        sizes[name.split('/')[0]] = len(dataset)
+        if len(dataset) == 2:
+            assert dataset.gt_labels.sum(1).tolist() == [3, 0]
+            assert dataset[1]['data_samples'].gt_label.eq(0).all()
+    assert sizes == dict(mctformer=2, weaktr=1, toco=1)
 
 
 def test_masks_fit_the_dataset(root):

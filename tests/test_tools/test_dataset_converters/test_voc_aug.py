@@ -1,12 +1,17 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mmwsss.datasets import ImageLabels
+from mmwsss.datasets import ImageLabels, read_ids
 from mmwsss.registry import DATASETS
 from tests.converters import load_converter, run_converter
+from tests.helpers import REPO
 
+VOC = Path(os.environ.get('VOC2012', REPO / 'data/VOCdevkit/VOC2012'))
 SBD_IDS = ('2008_000001', '2008_000002', '2008_000003')
 
 
@@ -41,9 +46,50 @@ def script(tmp_path):
     return path
 
 
-def test_masks_lists_and_labels(folders, script):
+def write_annotation(voc, image_id, *names, difficult=()):
+    """Write VOC's annotation of an image with an object of each name."""
+    objects = ''.join(f'<object><name>{name}</name><difficult>{int(name in difficult)}</difficult></object>'
+                      for name in names)
+    (voc / 'Annotations').mkdir(exist_ok=True)
+    (voc / f'Annotations/{image_id}.xml').write_text(f'<annotation>{objects}</annotation>')
+
+
+def test_labels_are_those_of_the_boxes(folders, script, capsys):
+    devkit, sbd = folders
+    voc = devkit / 'VOC2012'
+    write_annotation(voc, '2007_000005', 'aeroplane')
+    write_annotation(voc, '2008_000001', 'person', 'bicycle')  # the mask shows the bicycle alone
+    write_annotation(voc, '2008_000002', 'diningtable', 'chair', 'chair', difficult=('chair', ))
+    write_annotation(voc, '2008_000003', 'bird')
+    run_converter('voc_aug', devkit, sbd, '--nproc', 1, '--script', script)
+    labels = ImageLabels.load(voc / 'image_labels.json')
+    assert labels.labels == {'2007_000005': ('aeroplane', ), '2008_000001': ('bicycle', 'person'),
+                             '2008_000002': ('chair', 'diningtable'), '2008_000003': ('bird', )}
+    assert labels.source['kind'] == 'voc-xml'
+    assert labels.source['skip_difficult'] is False
+    printed = capsys.readouterr()
+    assert 'labels of boxes' in printed.out
+    assert 'warning' not in printed.err
+    (voc / 'Annotations/2008_000002.xml').unlink()
+    with pytest.raises(SystemExit, match=r'1 of 4 XML annotations do not exist in .*2008_000002\.xml'):
+        run_converter('voc_aug', devkit, sbd)
+
+
+@pytest.mark.skipif(not (VOC / 'Annotations').is_dir(), reason='needs VOC 2012, see docs/data.md')
+def test_labels_of_voc_are_the_published_ones():
+    ids = read_ids(VOC / 'ImageSets/Segmentation/trainaug.txt')
+    labels = load_converter('voc_aug').make_labels(VOC, ids)
+    summary = labels.summary()
+    counts = {name: summary.images_per_class[name] for name in ('person', 'sofa', 'chair')}
+    assert (summary.num_images, summary.num_labels) == (10582, 16458)
+    assert counts == dict(person=4155, sofa=649, chair=1228)
+    assert labels.labels['2008_000041'] == ('chair', 'diningtable', 'person', 'pottedplant')
+
+
+def test_masks_lists_and_labels(folders, script, capsys):
     devkit, sbd = folders
     run_converter('voc_aug', devkit, sbd, '--nproc', 1, '--script', script)
+    assert 'Annotations does not exist, so image_labels.json is made from the masks' in capsys.readouterr().err
     voc = devkit / 'VOC2012'
     masks = {path.stem: np.array(Image.open(path)) for path in (voc / 'SegmentationClassAug').iterdir()}
     assert set(masks) == {'2007_000005', *SBD_IDS}

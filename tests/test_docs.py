@@ -269,6 +269,15 @@ def trained_loss(runner):
     return {key.split('/')[1]: value.current() for key, value in history.items() if 'loss' in key}
 
 
+@pytest.mark.skipif(not (REPO / 'mmwsss/.mim/configs').exists(), reason='mmwsss is not installed, not even editable')
+def test_stock_config_block(tmp_path):
+    (tmp_path / 'stock_config.py').write_text(SNIPPETS['stock_config'])
+    cfg = Config.fromfile(tmp_path / 'stock_config.py', format_python_code=False)
+    assert cfg.model.decode_head.type == 'DepthwiseSeparableASPPHead'
+    assert cfg.train_dataloader.dataset.type == 'PseudoLabelDataset'
+    assert type(MODELS.build(dict(cfg.model, pretrained=None))).__name__ == 'EncoderDecoder'
+
+
 def test_mmseg_apis_block(tmp_path, monkeypatch):
     model = init_model('configs/mctformer/mctformer-v2_vit-micro_sample.py')
     meta = {'dataset_meta': {'classes': ['background', *'abcdefgh'], 'palette': [[10 * i] * 3 for i in range(9)]}}

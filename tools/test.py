@@ -17,7 +17,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
-from mmwsss.checkpoints import local_path, read_checkpoint
+from mmwsss.checkpoints import read_checkpoint, require_checkpoint
 from mmwsss.datasets import data_paths, foreground_classes, keep_images
 from mmwsss.datasets.class_names import is_background
 from mmwsss.datasets.config import load_config, replace_pipelines
@@ -102,9 +102,7 @@ def checkpoint_classes(path: str) -> tuple[str, ...]:
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
-    file = local_path(args.checkpoint)
-    if file is not None and not file.exists():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+    require_checkpoint(args.checkpoint)
     cfg = load_config(args, test_only=True)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

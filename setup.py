@@ -135,5 +135,6 @@ if __name__ == '__main__':
         python_requires='>=3.9',
         install_requires=read_requirements('runtime'),
         extras_require=extras(),
+        entry_points={'console_scripts': ['mmwsss = mmwsss.__main__:main']},
         cmdclass=commands(),
         zip_safe=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-__all__ = ['REQUIREMENTS', 'check_stack', 'declare_torchvision_schemas', 'installed_version']
+__all__ = ['REQUIREMENTS', 'check_stack', 'declare_torchvision_schemas', 'installed_version', 'name_config_packages']
 
 
 class Requirement(NamedTuple):
@@ -117,6 +117,31 @@ def _install_help(problems: list[str]) -> str:
         f'  maintained: pip install {onedl}',
         f'  original:   pip install {original} ftfy regex'
     ])
+
+
+def name_config_packages() -> None:
+    """Let configs inherit from ``'mmseg::...'``, ``'mmpretrain::...'`` and ``'mmwsss::...'`` in both families.
+
+    mmengine looks up which distribution provides a package, and knows the distributions of the original family only.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE['mmwsss'] = 'mmwsss'
+    for name in ('mmseg', 'mmpretrain'):
+        for line in (REQUIREMENTS[name].onedl, REQUIREMENTS[name].original):
+            distribution = re.split('[<>=]', line)[0]
+            if is_distributed(distribution):
+                MODULE2PACKAGE[name] = distribution
+                break
+
+
+def is_distributed(distribution: str) -> bool:
+    """Return whether a distribution is installed."""
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 _TORCHVISION_SCHEMAS = {

@@ -9,6 +9,7 @@ import pytest
 from .helpers import REPO
 
 FLOORS = (
+    {'__main__'},
     {'apis'},
     {'recipes', 'engine'},
     {'pseudo_labels'},

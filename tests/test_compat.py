@@ -1,10 +1,12 @@
-"""What mends torchvision's import: needed, and works."""
+"""What mends torchvision's import: needed, and works. Which distributions configs are looked up in."""
 
 import subprocess
 import sys
 import types
 
 import pytest
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
 from mmwsss import compat
 
@@ -97,3 +99,21 @@ def test_a_schema_that_does_not_help_is_not_tried_again(fake_torchvision):
     with pytest.raises(RuntimeError, match='nms does not exist'):
         compat.declare_torchvision_schemas()
     assert len(declared) == 1
+
+
+@pytest.mark.parametrize(('installed', 'expected'), [
+    ({'onedl-mmsegmentation', 'onedl-mmpretrain'}, ('onedl-mmsegmentation', 'onedl-mmpretrain')),
+    ({'mmsegmentation', 'mmpretrain'}, ('mmsegmentation', 'mmpretrain')),
+    (set(), ('mmsegmentation', 'mmpretrain')),
+])
+def test_configs_are_looked_up_in_the_installed_family(monkeypatch, installed, expected):
+    table = dict(MODULE2PACKAGE, mmseg='mmsegmentation', mmpretrain='mmpretrain')
+    monkeypatch.setattr('mmengine.config.utils.MODULE2PACKAGE', table)
+    monkeypatch.setattr(compat, 'is_distributed', installed.__contains__)
+    compat.name_config_packages()
+    assert (table['mmseg'], table['mmpretrain'], table['mmwsss']) == (*expected, 'mmwsss')
+
+
+def test_a_config_inherits_from_one_of_mmseg(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'")
+    assert Config.fromfile(tmp_path / 'mine.py').model.decode_head.type == 'FCNHead'

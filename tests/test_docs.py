@@ -271,6 +271,30 @@ def trained_loss(runner):
     return {key.split('/')[1]: value.current() for key, value in history.items() if 'loss' in key}
 
 
+@pytest.mark.skipif(not (REPO / 'mmwsss/.mim/configs').exists(), reason='mmwsss is not installed, not even editable')
+def test_stock_config_block(tmp_path):
+    (tmp_path / 'stock_config.py').write_text(SNIPPETS['stock_config'])
+    cfg = Config.fromfile(tmp_path / 'stock_config.py', format_python_code=False)
+    assert cfg.model.decode_head.type == 'DepthwiseSeparableASPPHead'
+    assert cfg.train_dataloader.dataset.type == 'PseudoLabelDataset'
+    assert type(MODELS.build(dict(cfg.model, pretrained=None))).__name__ == 'EncoderDecoder'
+
+
+def test_mmseg_apis_block(tmp_path, monkeypatch):
+    model = init_model('configs/mctformer/mctformer-v2_vit-micro_sample.py')
+    meta = {'dataset_meta': {'classes': ['background', *'abcdefgh'], 'palette': [[10 * i] * 3 for i in range(9)]}}
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': meta}, str(tmp_path / 'best.pth'))
+    (tmp_path / 'photos').mkdir()
+    Image.new('RGB', (48, 40)).save(tmp_path / 'photos/dog.jpg')
+    (tmp_path / 'configs').symlink_to(REPO / 'configs')
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(SNIPPETS['mmseg_apis'], names)
+    assert names['result']['predictions'].shape == names['labels'].shape == (40, 48)
+    assert names['cams'].shape == (8, 40, 48)
+    assert sorted(path.name for path in (tmp_path / 'results/vis').iterdir()) == ['dog.jpg']
+
+
 def test_balanced_cross_entropy_block(child_runner):
     losses = trained_loss(child_runner('balanced_cross_entropy'))
     assert {'decode.loss_balanced_ce', 'decode.loss_dice'} <= losses.keys()

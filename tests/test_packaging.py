@@ -1,6 +1,7 @@
 """What an installation carries, and what the requirement files say."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -77,6 +78,22 @@ def test_wheel_s_metadata_name_no_mm_package_but_torch(checkout):
     assert re.findall(r'^Requires-Dist: onedl-mmcv\S*; extra == "onedl"$', text, re.MULTILINE)
     assert re.findall(r'^Requires-Dist: mmcv\S*; extra == "openmmlab"$', text, re.MULTILINE)
     assert set(re.findall(r'^Provides-Extra: (\S+)$', text, re.MULTILINE)) >= {'onedl', 'openmmlab', 'tests', 'all'}
+
+
+@needs_setuptools
+def test_wheel_is_used_from_outside_the_checkout(checkout, tmp_path):
+    installed, elsewhere = tmp_path / 'installed', tmp_path / 'elsewhere'
+    with zipfile.ZipFile(build(checkout, 'wheel')) as wheel:
+        wheel.extractall(installed)
+    assert (installed / f'mmwsss-{__version__}.dist-info/entry_points.txt').read_text().split('\n')[:2] == [
+        '[console_scripts]', 'mmwsss = mmwsss.__main__:main']
+    elsewhere.mkdir()
+    (elsewhere / 'mine.py').write_text("_base_ = 'mmwsss::cam/cam_vit-micro_sample.py'\nmine = 'added'\n")
+    result = subprocess.run([sys.executable, '-m', 'mmwsss', 'print-config', 'mine.py'], cwd=elsewhere, text=True,
+                            env={**os.environ, 'PYTHONPATH': str(installed)}, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "mine = 'added'" in result.stdout
+    assert 'CAMClassifier' in result.stdout, 'the config is inherited from the wheel'
 
 
 @needs_setuptools

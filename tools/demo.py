@@ -94,7 +94,7 @@ def main() -> None:
     """Run the steps."""
     args = parse_args()
     out = Path(args.out).resolve()
-    data = Path(args.data or (out / 'sample' if args.short else REPO / 'data/sample')).resolve()
+    data = Path(args.data or (out / 'sample' if args.short else 'data/sample')).resolve()
     steps, tools = Steps(Console()), ToolCommands(REPO, default_num_processes())
     options = {**tools.batch_size_options(8), **(SHORT_TRAINING if args.short else {})}
     phases = SHORT_PHASES if args.short else {}

@@ -30,6 +30,7 @@ from mmwsss.apis import (
     make_pseudo_labels,
     read_label_cfg,
 )
+from mmwsss.checkpoints import local_path, require_checkpoint
 from mmwsss.datasets import data_paths
 from mmwsss.datasets.config import load_config
 from mmwsss.models.label_steps import CRF_PRESETS
@@ -135,7 +136,7 @@ def find_label_cfg(args: argparse.Namespace, cfg: Config) -> dict:
 
 def provenance(cfg: Config, checkpoint: str) -> dict:
     """Identify the model that makes the labels: config and weights by content, not by name."""
-    weights = checkpoint if '://' in checkpoint else checkpoint_hash(checkpoint)
+    weights = checkpoint if '://' in checkpoint else checkpoint_hash(local_path(checkpoint))
     return {'model': config_hash(cfg), 'checkpoint': weights}
 
 
@@ -188,8 +189,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     label_cfg = find_label_cfg(args, cfg)
-    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+    require_checkpoint(args.checkpoint)
     prepare_distributed(cfg, args.launcher)
     if args.launcher != 'none' and not distributed.is_initialized():
         init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))

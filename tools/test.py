@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``."""
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``.
+
+On test data without masks, it predicts, writes and draws without metrics.
+"""
 
 import argparse
 from pathlib import Path
@@ -14,9 +17,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
-from mmwsss.checkpoints import local_path
-from mmwsss.datasets import data_paths, keep_images
+from mmwsss.checkpoints import read_checkpoint, require_checkpoint
+from mmwsss.datasets import data_paths, foreground_classes, keep_images
+from mmwsss.datasets.class_names import is_background
 from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.datasets.prediction import lacks_masks, predict_only
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
@@ -87,18 +92,25 @@ def write_predictions(cfg: Config, out: str) -> None:
     cfg.test_evaluator = list(metrics)
 
 
+def checkpoint_classes(path: str) -> tuple[str, ...]:
+    """Return the foreground classes that a checkpoint was trained for; empty if it does not say."""
+    meta = read_checkpoint(path).get('meta') or {}
+    names = (meta.get('dataset_meta') or {}).get('classes')
+    return foreground_classes(names) if names and is_background(names[0]) else ()
+
+
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
-    file = local_path(args.checkpoint)
-    if file is not None and not file.exists():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
-    cfg = load_config(args)
+    require_checkpoint(args.checkpoint)
+    cfg = load_config(args, test_only=True)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         turn_on_drawing(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:
         turn_on_tta(cfg)
+    if lacks_masks(cfg):
+        predict_only(cfg, checkpoint_classes(args.checkpoint))
     if args.out:
         claim_folder(args.out, [args.checkpoint, args.config, args.classes, args.label_file, *data_paths(cfg)], '--out')
         write_predictions(cfg, args.out)

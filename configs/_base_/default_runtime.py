@@ -1,5 +1,8 @@
 # What every config shares: logging, checkpoints, pictures, randomness.
 default_scope = 'mmwsss'
+# mmseg's MMSegInferencer always begins with the scope of mmseg. Models, test pipelines and the visualizer therefore
+# state theirs: `_scope_='mmwsss'`, or `mmwsss.` before the name.
+custom_imports = dict(imports=['mmwsss'])
 randomness = dict(seed=0)
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -15,7 +18,7 @@ default_hooks = dict(
 # Model randomness is a function of seed and iteration: a resumed run equals an uninterrupted one.
 custom_hooks = [dict(type='IterationSeedHook')]
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='CAMVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='mmwsss.CAMVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None

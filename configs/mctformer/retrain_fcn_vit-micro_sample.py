@@ -9,6 +9,7 @@ pseudo_label_dir = 'work_dirs/mctformer-v2_vit-micro_sample/pseudo_labels'
 crop_size = (112, 112)
 width = _base_.sample_vit_arch.embed_dims
 model = dict(
+    _scope_='mmwsss',
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
@@ -57,13 +58,13 @@ train_dataloader = dict(
         pipeline=train_pipeline,
         # Image labels are not needed, because the pseudo labels contain the classes.
         dataset=_base_.train_dataloader.dataset.dataset))
-val_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(160, 160), keep_ratio=False),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 max_iters = 600
 optim_wrapper = dict(

@@ -19,8 +19,9 @@ model = dict(
         ]),
     test_cfg=dict(threshold=threshold))
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
+test_pipeline = _base_.toco_val_pipeline
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),
     dict(type='CAMMetric', threshold=threshold, prefix='cam'),
@@ -32,4 +33,4 @@ train_cfg = dict(max_iters=80000, val_interval=4000)
 default_hooks = dict(checkpoint=dict(interval=4000))
 # Images are resized to a square here too. Unlike on VOC, flips are fused by their maximum and scales by their sum.
 tta_model = dict(scales=(1.0, 1.25, 1.5), flip_fusion='max', scale_fusion='sum')
-tta_pipeline = _base_.toco_val_pipeline
+tta_pipeline = test_pipeline

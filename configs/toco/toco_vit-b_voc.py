@@ -4,7 +4,8 @@ _base_ = [
     '../_base_/schedules/toco_20k.py', '../_base_/default_runtime.py'
 ]
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.toco_train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.toco_val_pipeline))
+test_pipeline = _base_.toco_val_pipeline
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [

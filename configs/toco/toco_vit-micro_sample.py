@@ -47,14 +47,14 @@ views = dict(
     global2=[color_jitter, grayscale, dict(blur, prob=0.1), _base_.toco_solarize])
 train_pipeline = [dict(type='LoadImageFromFile'), views, dict(type='PackWSSSInputs')]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
-val_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(160, 160), keep_ratio=False),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [
     dict(type='CheckedIoUMetric', iou_metrics=['mIoU'], prefix='seg'),

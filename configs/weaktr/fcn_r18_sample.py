@@ -3,6 +3,7 @@ _base_ = './weaktr-retrain_vit-micro_sample.py'
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     _delete_=True,
+    _scope_='mmwsss',
     type='EncoderDecoder',
     data_preprocessor=_base_.model.data_preprocessor,
     backbone=dict(type='ResNet', depth=18, norm_cfg=norm_cfg, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),

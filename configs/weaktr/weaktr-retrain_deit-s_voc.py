@@ -19,6 +19,7 @@ train_dataloader = dict(
             data_root=_base_.data_root,
             data_prefix=dict(img_path='JPEGImages'),
             ann_file='ImageSets/Segmentation/trainaug.txt')))
-val_dataloader = dict(dataset=dict(pipeline=_base_.segmenter_val_pipeline))
+test_pipeline = _base_.segmenter_val_pipeline
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 custom_hooks = [dict(type='IterationSeedHook'), dict(type='KeptPrecisionHook')]

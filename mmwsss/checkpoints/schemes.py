@@ -17,18 +17,20 @@ from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from mmwsss.utils import first_few
+
 from .foreign_formats import is_mxnet_params, read_augreg_vit, read_mxnet_params
 from .key_mapping import KeyLayout, KeyRule, rename_weights
-from .loader import CheckpointError, MapLocation, read_checkpoint, read_checkpoint_file
+from .loader import CheckpointError, MapLocation, read_checkpoint, read_checkpoint_file, weights_of
 from .official_layouts import mxnet_resnet38_rules, resnet38_blocks, resnet38_rules, vit_rules
 
 __all__ = ['asset_path', 'cached_download', 'install_safe_loader', 'list_assets', 'local_path', 'load_augreg_vit',
-           'load_resnet38', 'load_timm_vit']
+           'load_mmpretrain_classifier', 'load_resnet38', 'load_timm_vit', 'require_checkpoint']
 
 SHIPPED = 'mmwsss://'
 _ASSETS = Path(__file__).parent / 'assets'
 _URLS = ('http://', 'https://')
-_CONVERTED = ('timm+', 'resnet38+', 'augreg+')
+_CONVERTED = ('timm+', 'resnet38+', 'augreg+', 'mmpretrain+')
 _TIMM_VIT = KeyLayout("ViT in timm's naming", vit_rules(target=''))
 _RESNET38 = KeyLayout("Wide-ResNet-38 (PSA's names)", (
     *resnet38_rules(''), KeyRule(r'fc8\.weight', None, required=False)), blocks=resnet38_blocks(''))
@@ -47,6 +49,7 @@ def install_safe_loader() -> None:
         r'timm\+': load_timm_vit,
         r'resnet38\+': load_resnet38,
         r'augreg\+': load_augreg_vit,
+        r'mmpretrain\+': load_mmpretrain_classifier,
     }
     for prefixes, loader in loaders.items():
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
@@ -101,6 +104,20 @@ def local_path(checkpoint: str) -> Optional[Path]:
     if checkpoint.startswith(SHIPPED):
         return asset_path(checkpoint)
     return None if '://' in checkpoint else Path(checkpoint).expanduser()
+
+
+def require_checkpoint(checkpoint: str) -> None:
+    """Check that the file that a checkpoint path refers to exists; other places are not looked at.
+
+    Args:
+        checkpoint: A path with or without a prefix.
+
+    Raises:
+        FileNotFoundError: There is no such file on this machine.
+    """
+    file = local_path(checkpoint)
+    if file is not None and not file.is_file():
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
 
 
 def cached_download(url: str) -> str:
@@ -266,3 +283,35 @@ def load_augreg_vit(filename: str, map_location: MapLocation = None, logger: Any
     if path.startswith(_URLS):
         path = cached_download(path)
     return dict(state_dict=read_augreg_vit(path))
+
+
+def load_mmpretrain_classifier(filename: str, map_location: MapLocation = None, logger: Any = 'current') -> dict:
+    """Load a classifier of mmpretrain as a :class:`~mmwsss.models.CAMClassifier` with a ``CAMHead``.
+
+    A linear layer on the mean of a feature map is the same as a 1x1 convolution of the map and its mean.
+
+    Args:
+        filename: ``mmpretrain+`` and any path or URL that mmengine loads.
+        map_location: As in ``torch.load``.
+        logger: Not used.
+
+    Returns:
+        ``state_dict``: the weights of the backbone and of the head, which has a bias; ``meta``: the classes, if the
+        checkpoint names them, after the background.
+
+    Raises:
+        CheckpointError: If the classifier is more than a backbone and one linear layer.
+    """
+    checkpoint = read_checkpoint(filename[len('mmpretrain+'):], map_location)
+    weights = weights_of(checkpoint)
+    others = sorted(key for key in weights if not key.startswith('backbone.'))
+    if others != ['head.fc.bias', 'head.fc.weight']:
+        raise CheckpointError(f'{filename} is not a backbone with one linear layer on its mean feature map: besides '
+                              f'backbone.*, it has {first_few(others) or "no weights"} instead of head.fc.weight and '
+                              'head.fc.bias')
+    state = {key: value for key, value in weights.items() if key.startswith('backbone.')}
+    state['cam_head.classifier.weight'] = weights['head.fc.weight'][:, :, None, None]
+    state['cam_head.classifier.bias'] = weights['head.fc.bias']
+    classes = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    meta = {'dataset_meta': {'classes': ('background', *classes)}} if classes else {}
+    return dict(state_dict=state, meta=meta)

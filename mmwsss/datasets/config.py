@@ -19,7 +19,7 @@ from .class_names import foreground_classes, read_class_names
 from .image_label_dataset import ImageLabelDataset
 from .photo_dataset import PhotoDataset
 
-__all__ = ['dataset_configs', 'load_config', 'masks_beside', 'override_data', 'replace_pipelines']
+__all__ = ['dataset_configs', 'is_a', 'load_config', 'masks_beside', 'override_data', 'replace_pipelines']
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _SPLIT_FOLDERS = ('', 'ImageSets/Segmentation', 'ImageSets/Main', 'ImageSets')
@@ -29,7 +29,7 @@ _PREFIXES = dict(
     seg_map_path=('SegmentationClass', 'masks', 'annotations', 'labels', 'SegmentationClassAug'))
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, test_only: bool = False) -> Config:
     """Load the config that a tool's command line describes.
 
     The flags for the user's own data are applied first and ``--cfg-options`` last, so that the options can refine the
@@ -38,6 +38,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Args:
         args (Namespace): What :func:`~mmwsss.utils.cli.add_config_arguments` and, in tools that run something,
             :func:`~mmwsss.utils.cli.add_run_arguments` add to a parser.
+        test_only (bool): Prepare the test data only; see :func:`override_data`. Defaults to False.
 
     Returns:
         Config: With ``launcher`` and ``work_dir`` set, where ``args`` has them.
@@ -48,7 +49,7 @@ def load_config(args: argparse.Namespace) -> Config:
     # Formatting the dumped config would cost seconds at every start.
     cfg = Config.fromfile(find_config(args.config), format_python_code=False)
     if args.data_root or args.classes or args.label_file:
-        override_data(cfg, data_root=args.data_root, classes=args.classes, label_file=args.label_file)
+        override_data(cfg, args.data_root, args.classes, args.label_file, test_only)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if hasattr(args, 'launcher'):
@@ -63,7 +64,8 @@ def load_config(args: argparse.Namespace) -> Config:
 def override_data(cfg: Config,
                   data_root: Optional[str] = None,
                   classes: Union[str, Sequence[str], None] = None,
-                  label_file: Optional[str] = None) -> Config:
+                  label_file: Optional[str] = None,
+                  test_only: bool = False) -> Config:
     """Change a config so that it trains and evaluates on other data.
 
     With ``classes``, every data set becomes a :class:`~mmwsss.datasets.PhotoDataset` with those classes, and every
@@ -80,6 +82,9 @@ def override_data(cfg: Config,
         classes (str or Sequence[str], optional): Foreground classes: names, names separated by commas, or a text or
             JSON file. Relative paths start at the working folder, or else at the data root.
         label_file (str, optional): Image-level labels, relative to the working folder, or else to the data root.
+        test_only (bool): Set ``data_root`` in the test data only, so that nothing for training or validation has to be
+            there. If it has no masks, the test data become photographs without masks, all of them where there is no
+            list (see :func:`~mmwsss.datasets.prediction.predict_only`). Defaults to False.
 
     Returns:
         Config: ``cfg`` itself.
@@ -102,7 +107,10 @@ def override_data(cfg: Config,
         _set_classes(cfg, leaves, read_class_names(_existing(classes, root, 'class list')))
     if data_root is not None:
         for split, leaf in leaves:
-            _set_root(cfg, leaf, split, data_root)
+            if not test_only:
+                _set_root(cfg, leaf, split, data_root)
+            elif split == 'test':
+                _set_test_root(leaf, data_root)
         if 'data_root' in cfg:
             cfg.data_root = data_root
     if label_file is not None:
@@ -212,8 +220,13 @@ def _class_of(node: dict, registry: Registry) -> Optional[type]:
     return registry.get(kind) if isinstance(kind, str) else kind
 
 
-def _is_a(node: dict, parent: type) -> bool:
-    """Return whether a dataset config builds a ``parent`` or a class derived from it."""
+def is_a(node: dict, parent: type) -> bool:
+    """Return whether a dataset config builds a ``parent`` or a class derived from it.
+
+    Args:
+        node (dict): The config.
+        parent (type): A dataset class.
+    """
     kind = _class_of(node, DATASETS)
     return isinstance(kind, type) and issubclass(kind, parent)
 
@@ -267,6 +280,24 @@ def _set_root(cfg: Config, leaf: ConfigDict, split: str, root: str) -> None:
         print_log(f'{split} is switched off: {error}', logger='current', level=logging.WARNING)
 
 
+def _set_test_root(leaf: ConfigDict, root: str) -> None:
+    """Point a test set at another folder, which need not have masks."""
+    leaf['data_root'] = root
+    wanted = (leaf.get('data_prefix') or {}).get('seg_map_path')
+    candidates = (wanted, *_PREFIXES['seg_map_path'])
+    has_masks = wanted is not None and _first_existing(root, candidates, os.path.isdir) is not None
+    if not has_masks and wanted is not None:
+        del leaf.data_prefix['seg_map_path']
+    _find_folders(leaf, 'test', root)
+    if has_masks or _first_existing(root, (leaf.get('ann_file') or '.', *_candidates('val')), os.path.isfile):
+        _find_list(leaf, 'test', root)
+        return
+    leaf['ann_file'] = ''
+    if not is_a(leaf, PhotoDataset):  # others need a list
+        names = getattr(_class_of(leaf, DATASETS), 'METAINFO', {}).get('classes', ())
+        _become_photos(leaf, foreground_classes((leaf.get('metainfo') or {}).get('classes') or names))
+
+
 def _find_folders(leaf: ConfigDict, split: str, root: str) -> None:
     """Find the folders of images and masks below the root."""
     prefixes = leaf.setdefault('data_prefix', ConfigDict(img_path=''))
@@ -289,7 +320,7 @@ def _find_list(leaf: ConfigDict, split: str, root: str) -> None:
     found = _first_existing(root, (wanted, *_candidates(stem)), os.path.isfile)
     if found is None:
         others = _first_existing(root, _candidates('val'), os.path.isfile)
-        if stem == 'val' or others is not None or not _is_a(leaf, PhotoDataset):
+        if stem == 'val' or others is not None or not is_a(leaf, PhotoDataset):
             raise FileNotFoundError(f'{root} has no split list {wanted!r} for the {split} data, nor {stem}.txt: write '
                                     'one, an image id per line')
         print_log(f'{root} has no split list: all its photographs are trained on', logger='current')
@@ -321,7 +352,7 @@ def _logged(wanted: str, found: str, split: str) -> str:
 def _set_label_file(cfg: Config, path: str) -> None:
     """Set the label file of every wrapper that reads one."""
     wrappers = [wrapper for _, _, around in dataset_configs(cfg) for wrapper in around
-                if _is_a(wrapper, ImageLabelDataset)]
+                if is_a(wrapper, ImageLabelDataset)]
     if not wrappers:
         raise ValueError('label_file was given, but no data set of the config is an ImageLabelDataset')
     for wrapper in wrappers:

@@ -15,7 +15,7 @@ from mmwsss.registry import DATASETS
 
 from .image_label_dataset import ImageLabelDataset
 
-__all__ = ['config_hash', 'data_paths', 'inference_pipeline', 'keep_images', 'labelled_images']
+__all__ = ['config_hash', 'data_paths', 'inference_pipeline', 'keep_images', 'labelled_images', 'without_masks']
 
 
 def inference_pipeline(cfg: Config) -> list[dict]:
@@ -34,12 +34,34 @@ def inference_pipeline(cfg: Config) -> list[dict]:
         dataset = cfg.get(key) and cfg[key].get('dataset')
         while dataset:
             if dataset.get('pipeline'):
-                return _without_masks(dataset['pipeline'])
+                return without_masks(dataset['pipeline'])
             dataset = dataset.get('dataset')
     if cfg.get('test_pipeline'):
-        return _without_masks(cfg['test_pipeline'])
+        return without_masks(cfg['test_pipeline'])
     raise ValueError('the config has no test pipeline: neither test_dataloader.dataset, '
                      'val_dataloader.dataset nor test_pipeline gives one')
+
+
+def without_masks(pipeline: Sequence[dict]) -> list[dict]:
+    """Return a pipeline without the loading of masks, also inside of ``TestTimeAug`` and similar transforms.
+
+    Args:
+        pipeline (Sequence[dict]): Configs of transforms.
+
+    Returns:
+        list[dict]: A copy. An alternative of ``TestTimeAug`` that only loads masks is left out.
+    """
+    steps = []
+    for step in pipeline:
+        if isinstance(step, dict):
+            step = copy.deepcopy(step)
+            if step.get('transforms'):
+                step['transforms'] = without_masks(step['transforms'])
+            if _bare(step) != 'LoadAnnotations':
+                steps.append(step)
+        elif rest := without_masks(step):
+            steps.append(rest)
+    return steps
 
 
 def keep_images(pipeline: Sequence[dict]) -> list[dict]:
@@ -146,10 +168,6 @@ def _paths_of(node: dict) -> Iterator[str]:
 def _bare(step: dict) -> str:
     """Return the type of a transform without its scope."""
     return str(step['type']).split('.')[-1]
-
-
-def _without_masks(pipeline: Sequence[dict]) -> list[dict]:
-    return [copy.deepcopy(t) for t in pipeline if str(t['type']).split('.')[-1] != 'LoadAnnotations']
 
 
 def _leaf(node: dict, key: str) -> dict:

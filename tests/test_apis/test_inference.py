@@ -124,7 +124,7 @@ def test_pretrained_weights_are_loaded_only_from_this_machine(cfg: Config, tmp_p
     assert init_model(cfg).cam_head.colors[0].tolist() == pytest.approx(np.array(COLORS[0]) / 255)
 
 
-@pytest.mark.parametrize('prefix', ['', 'timm+', 'resnet38+', 'augreg+'])
+@pytest.mark.parametrize('prefix', ['', 'timm+', 'resnet38+', 'augreg+', 'mmpretrain+'])
 def test_a_missing_start_is_an_error(cfg: Config, tmp_path: Path, prefix: str):
     path = save_checkpoint(tmp_path / 'a.pth', cfg)
     cfg.model.init_cfg = {'type': 'Pretrained', 'checkpoint': f'{prefix}{tmp_path}/start.pth'}

@@ -108,6 +108,7 @@ DOORS = {
     'timm+': lambda p: p.build(checkpoint=f'timm+{p.bad}'),
     'resnet38+': lambda p: p.build(checkpoint=f'resnet38+{p.bad}'),
     'augreg+': lambda p: p.build(checkpoint=f'augreg+{p.root}/bad.npz'),
+    'mmpretrain+': lambda p: init_model(p.cams, f'mmpretrain+{p.bad}'),
     'https://': from_url,
     'timm+https://': lambda p: from_url(p, f'timm+{URL}'),
     'resnet38+https://': lambda p: from_url(p, f'resnet38+{URL}'),

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmwsss.apis import init_model
+from mmwsss.datasets import index_palette
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS
 from mmwsss.utils import OutputError
@@ -154,3 +156,55 @@ def test_predictions_replace_those_of_an_earlier_call(plain):
     assert all(np.array_equal(mask, after[name]) for name, mask in before.items())
     assert set(json.loads((plain / 'plain_out/mmwsss_files.json').read_text())['files']) == {
         f'{name}.png' for name in after}
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """Write a folder of photographs, one in a subfolder, and nothing else."""
+    folder = tmp_path_factory.mktemp('photos')
+    (folder / 'more').mkdir()
+    for name in ('a.png', 'b.jpg', 'more/c.jpg'):
+        Image.new('RGB', (48, 40), (200, 60, 30)).save(folder / name)
+    return folder
+
+
+def classifier_checkpoint(path):
+    """Save random weights of a small classifier; return the name of its config."""
+    config = 'configs/mctformer/mctformer-v2_vit-micro_sample.py'
+    model = init_model(config, cfg_options={'model.backbone.init_cfg': None})
+    meta = dict(dataset_meta=dict(classes=('background', *'abcdefgh'), palette=index_palette(9)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return config
+
+
+@pytest.mark.parametrize('tta', [(), ('--tta', )])
+def test_photographs_without_masks_are_predicted(root, photos, tmp_path, tta):
+    out = run_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--data-root', photos, '--work-dir',
+                   tmp_path / 'work', '--out', tmp_path / 'out', '--show-dir', tmp_path / 'show', *tta, cwd=tmp_path)
+    assert 'the test data have no masks: they are predicted without metrics' in out.stdout + (out.stderr or '')
+    assert sorted(masks(tmp_path / 'out')) == ['a', 'b', 'c']
+    assert all(mask.shape == (40, 48) for mask in masks(tmp_path / 'out').values())
+    assert json.loads((tmp_path / 'work/results.json').read_text())['metrics'] == {}
+    assert len(list((tmp_path / 'show').rglob('test_*.png'))) == 3
+
+
+def test_a_classifier_predicts_photographs_with_the_classes_of_its_checkpoint(photos, tmp_path):
+    config = classifier_checkpoint(tmp_path / 'model.pth')
+    call_tool('tools/test.py', config, tmp_path / 'model.pth', '--data-root', photos, '--work-dir', tmp_path / 'work',
+              '--out', tmp_path / 'out')
+    assert sorted(masks(tmp_path / 'out')) == ['a', 'b', 'c']
+    assert (tmp_path / 'work/vis_data/test.png').is_file()
+
+
+def test_a_list_chooses_the_photographs(root, photos, tmp_path):
+    data = shutil.copytree(photos, tmp_path / 'data')
+    (data / 'val.txt').write_text('b\n')
+    call_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--data-root', data, '--work-dir',
+              tmp_path / 'work', '--out', tmp_path / 'out')
+    assert sorted(masks(tmp_path / 'out')) == ['b']
+
+
+def test_a_folder_without_photographs_is_refused(root, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='has no folder'):
+        call_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--data-root', tmp_path / 'empty')

@@ -4,7 +4,7 @@ data_root = 'data/coco2014'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 80
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=4,

@@ -8,7 +8,7 @@ data_root = 'data/photos'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 20  # the default of the model configs; `--classes` replaces it
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,

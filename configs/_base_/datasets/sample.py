@@ -3,7 +3,7 @@ data_root = 'data/sample'
 label_file = 'image_labels.json'  # relative to data_root
 num_classes = 8
 train_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]
 metainfo = dict(
     palette=[(0, 0, 0), (31, 119, 180), (255, 127, 14), (214, 39, 40), (23, 190, 207), (140, 86, 75), (188, 189, 34),
              (227, 119, 194), (148, 103, 189)])

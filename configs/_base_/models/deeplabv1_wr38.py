@@ -8,6 +8,7 @@ data_preprocessor = dict(
     seg_pad_val=255,
     size=(321, 321))
 model = dict(
+    _scope_='mmwsss',
     type='EncoderDecoder',
     data_preprocessor=data_preprocessor,
     backbone=dict(

@@ -8,6 +8,7 @@ data_preprocessor = dict(
     seg_pad_val=255,
     size=(321, 321))
 model = dict(
+    _scope_='mmwsss',
     type='DeepLabV2',
     data_preprocessor=data_preprocessor,
     backbone=dict(

@@ -7,6 +7,7 @@ data_preprocessor = dict(
     bgr_to_rgb=True,
     size=(224, 224))
 model = dict(
+    _scope_='mmwsss',
     type='CAMClassifier',
     data_preprocessor=data_preprocessor,
     backbone=dict(

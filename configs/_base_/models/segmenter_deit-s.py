@@ -9,6 +9,7 @@ data_preprocessor = dict(
     seg_pad_val=255,
     size=crop_size)
 model = dict(
+    _scope_='mmwsss',
     type='Segmenter',
     data_preprocessor=data_preprocessor,
     backbone=dict(

@@ -9,6 +9,7 @@ data_preprocessor = dict(
 group_size = 2
 cam_views = dict(scales=(1.0, 0.5, 1.5), flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
 model = dict(
+    _scope_='mmwsss',
     type='ToCo',
     data_preprocessor=data_preprocessor,
     backbone=dict(

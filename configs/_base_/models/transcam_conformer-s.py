@@ -6,6 +6,7 @@ data_preprocessor = dict(
     bgr_to_rgb=True,
     size=(512, 512))
 model = dict(
+    _scope_='mmwsss',
     type='CAMClassifier',
     data_preprocessor=data_preprocessor,
     backbone=dict(

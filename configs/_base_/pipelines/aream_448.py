@@ -13,4 +13,4 @@ aream_train_pipeline = [
     dict(type='PackWSSSInputs')
 ]
 # CAMs are evaluated at the original size of the images, with batch size 1.
-aream_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+aream_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]

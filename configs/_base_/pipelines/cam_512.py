@@ -9,4 +9,4 @@ cam_train_pipeline = [
     dict(type='PackWSSSInputs')
 ]
 # CAMs are evaluated at the original size of the images, with batch size 1.
-cam_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+cam_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]

@@ -26,7 +26,7 @@ deit_train_pipeline = [
     dict(type='PackWSSSInputs')
 ]
 # CAMs are evaluated at the original size of the images, with batch size 1.
-deit_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackWSSSInputs')]
+deit_val_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='mmwsss.PackWSSSInputs')]
 # Classification alone, as the published code validates: with ImageMAP and larger batches.
 deit_cls_pipeline = [
     dict(type='LoadImageFromFile'),

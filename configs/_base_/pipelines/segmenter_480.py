@@ -15,7 +15,7 @@ segmenter_val_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),

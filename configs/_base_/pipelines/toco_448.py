@@ -28,5 +28,5 @@ toco_val_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(crop_size, crop_size), keep_ratio=False),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]

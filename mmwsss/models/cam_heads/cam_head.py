@@ -30,22 +30,26 @@ class CAMHead(BaseCAMHead):
         in_channels: D, width of the backbone's last feature map.
         pool: How maps become scores: their mean (``'avg'``, as published), their maximum (``'max'``), or ``'gwrp'``,
             global weighted rank pooling (SEC, ECCV 2016).
+        bias: Whether the classifier has a bias, as the classifiers of mmpretrain have. It is part of the scores and not
+            of the maps.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
         ValueError: If ``pool`` is unknown.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, pool: str = 'avg', init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, num_classes: int, in_channels: int, pool: str = 'avg', bias: bool = False,
+                 init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, init_cfg)
         if pool not in POOLS:
             raise ValueError(f'pool must be one of {sorted(POOLS)}, got {pool!r}')
         self.pool = POOLS[pool]
-        self.classifier = nn.Conv2d(in_channels, num_classes, kernel_size=1, bias=False)
+        self.classifier = nn.Conv2d(in_channels, num_classes, kernel_size=1, bias=bias)
 
     def forward(self, features: Features) -> dict[str, Tensor]:
         """Return ``logits`` (B, C), the pooled maps."""
-        return {'logits': self.pool(features.once(self._all_maps))}
+        logits = self.pool(features.once(self._all_maps))
+        return {'logits': logits if self.classifier.bias is None else logits + self.classifier.bias}
 
     def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
         """Return ``cams`` (B, C or P, h, w), signed."""
@@ -54,4 +58,4 @@ class CAMHead(BaseCAMHead):
         return {name: F.conv2d(features.maps[-1], self.classifier.weight[classes]) for name in names}
 
     def _all_maps(self, features: Features) -> Tensor:
-        return self.classifier(features.maps[-1])
+        return F.conv2d(features.maps[-1], self.classifier.weight)

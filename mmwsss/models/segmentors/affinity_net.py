@@ -5,11 +5,13 @@ from typing import Optional, Union
 
 import torch
 from mmengine.model import BaseModel
+from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..backbones.pretrained import with_pretrained
 from ..utils import dense_affinity, pair_affinity, pair_labels, random_walk, resize_maps, sparse_affinity
 
 __all__ = ['AffinityNet']
@@ -32,6 +34,8 @@ class AffinityNet(BaseModel):
             steps, 6 unless given; ``shrink_radius``: see :meth:`inference_radius`. For pseudo labels, ``threshold``:
             score of a constant background plane; or ``background_alpha``: the background is (1 - max map) to this
             power.
+        pretrained: Checkpoint from which the backbone starts, in place of its ``init_cfg``. None in most configs; mmseg
+            sets it to None before it builds a model for inference.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Attributes:
@@ -43,15 +47,16 @@ class AffinityNet(BaseModel):
     class_agnostic = True
 
     def __init__(self,
-                 backbone: dict,
-                 affinity_head: dict,
-                 loss_affinity: Optional[dict] = None,
+                 backbone: ConfigType,
+                 affinity_head: ConfigType,
+                 loss_affinity: OptConfigType = None,
                  radius: int = 5,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
+                 train_cfg: OptConfigType = None,
+                 test_cfg: OptConfigType = None,
+                 pretrained: Optional[str] = None,
                  **kwargs) -> None:
         super().__init__(**kwargs)
-        self.backbone = MODELS.build(backbone)
+        self.backbone = MODELS.build(with_pretrained(backbone, pretrained))
         self.affinity_head = MODELS.build(affinity_head)
         self.loss_affinity = MODELS.build(loss_affinity or dict(type='PairAffinityLoss'))
         self.radius = radius
@@ -59,8 +64,8 @@ class AffinityNet(BaseModel):
 
     def forward(self,
                 inputs: Tensor,
-                data_samples: Optional[list] = None,
-                mode: str = 'tensor') -> Union[Tensor, list, dict[str, Tensor]]:
+                data_samples: OptSampleList = None,
+                mode: str = 'tensor') -> Union[Tensor, SampleList, dict[str, Tensor]]:
         """Run the network in one of mmengine's modes.
 
         Args:
@@ -80,7 +85,7 @@ class AffinityNet(BaseModel):
             return self.extract_pairs(inputs)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
-    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compare affinities with labels: ``loss_background``, ``loss_foreground`` and ``loss_negative``.
 
         Raises:
@@ -97,7 +102,7 @@ class AffinityNet(BaseModel):
         terms = self.loss_affinity.terms(affinities, pair_labels(labels.to(features.device), self.radius))
         return {f'loss_{name}': term for name, term in terms.items()}
 
-    def predict(self, inputs: Tensor, data_samples: list) -> list:
+    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
         """Add ``pair_affinity`` (P, N_from) to the samples, for :class:`~mmwsss.evaluation.PairAffinityMetric`."""
         for sample, pairs in zip(data_samples, self.extract_pairs(inputs)):
             sample.set_field(pairs, 'pair_affinity')

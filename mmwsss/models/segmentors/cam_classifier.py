@@ -5,6 +5,8 @@ from typing import Optional, Union
 
 import torch
 from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor
 
 from mmwsss.registry import MODELS
@@ -12,9 +14,10 @@ from mmwsss.utils import refuse_old_keys
 
 from ..auxiliaries import Auxiliaries, TrainingBatch
 from ..backbones.features import extract_features
+from ..backbones.pretrained import with_pretrained
 from ..data_preprocessor import denormalize
 from ..label_steps import LabelBatch, LabelPipeline
-from ..utils import quantize_colors, resize_maps, valid_boxes
+from ..utils import cams_to_labels, quantize_colors, resize_maps, valid_boxes
 from .cam_mixin import CAMMixin
 
 __all__ = ['CAMClassifier']
@@ -31,9 +34,13 @@ class CAMClassifier(CAMMixin, BaseModel):
         loss_weights: Weight of the loss by name of the score, such as ``patch_logits``; 1 unless given.
         auxiliary: Parts that train along, such as :class:`AffinityReactivation`: a list of configs, or a dict of them
             by name.
+        train_cfg: Not used.
         test_cfg: ``cams``: how views are fused (see :class:`CAMMixin`); ``threshold``: the background score of pseudo
-            labels and pictures; ``map_names``: the maps that are fused and evaluated, ``('cams', )`` unless given;
-            ``steps``: label steps that refine fused maps in :meth:`predict`; none unless given.
+            labels, predictions and pictures, 0.5 unless given; ``map_names``: the maps that are fused and evaluated,
+            ``('cams', )`` unless given; ``steps``: label steps that refine fused maps in :meth:`predict`; none unless
+            given.
+        pretrained: Checkpoint from which the backbone starts, in place of its ``init_cfg``. None in most configs; mmseg
+            sets it to None before it builds a model for inference.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Raises:
@@ -41,18 +48,19 @@ class CAMClassifier(CAMMixin, BaseModel):
     """
 
     def __init__(self,
-                 backbone: dict,
-                 cam_head: dict,
-                 loss_cls: Optional[dict] = None,
+                 backbone: ConfigType,
+                 cam_head: ConfigType,
+                 loss_cls: OptConfigType = None,
                  loss_weights: Optional[dict[str, float]] = None,
                  auxiliary: Union[Sequence[dict], Mapping[str, dict], None] = None,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
+                 train_cfg: OptConfigType = None,
+                 test_cfg: OptConfigType = None,
+                 pretrained: Optional[str] = None,
                  **kwargs) -> None:
         refuse_old_keys('CAMClassifier', kwargs,
                         {'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]"})
         super().__init__(**kwargs)
-        self.backbone = MODELS.build(backbone)
+        self.backbone = MODELS.build(with_pretrained(backbone, pretrained))
         self.cam_head = MODELS.build(cam_head)
         self.loss_cls = MODELS.build(loss_cls or dict(type='MultiLabelSoftMarginLoss'))
         self.loss_weights = loss_weights or {}
@@ -66,8 +74,8 @@ class CAMClassifier(CAMMixin, BaseModel):
 
     def forward(self,
                 inputs: Tensor,
-                data_samples: Optional[list] = None,
-                mode: str = 'tensor') -> Union[Tensor, list, dict[str, Tensor]]:
+                data_samples: OptSampleList = None,
+                mode: str = 'tensor') -> Union[Tensor, SampleList, dict[str, Tensor]]:
         """Run as mmengine's loops ask.
 
         Args:
@@ -86,7 +94,7 @@ class CAMClassifier(CAMMixin, BaseModel):
             return self.cam_head(extract_features(self.backbone, inputs, self.cam_head.request()))['logits']
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
-    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the loss of every score, ``loss_cls`` and such as ``loss_patch``, and those of the auxiliaries.
 
         The head and the auxiliaries share one pass through the backbone.
@@ -101,12 +109,23 @@ class CAMClassifier(CAMMixin, BaseModel):
         losses = {f'loss_{term}': weight * value for (term, value), weight in zip(terms.items(), weights)}
         return {**losses, **auxiliary.losses(features)}
 
-    def predict(self, inputs: Tensor, data_samples: list) -> list:
-        """Add the maps of ``map_names``, (C, H, W) in [0, 1] at their own sizes, and ``cls_logits`` to samples."""
+    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
+        """Predict the class activation maps of images and a segmentation from them; no image labels are used.
+
+        Returns:
+            The data samples with the maps of ``map_names``, (C, H, W) in [0, 1] at the images' own sizes,
+            ``cls_logits`` (C,), and ``pred_sem_seg`` (1, H, W): the class with the highest score in the first of the
+            maps, among the classes whose logit is positive, or 0 where that score is not above ``test_cfg.threshold``.
+        """
         cams = self.predict_cams(inputs)
         if self.test_steps.steps:
             cams.update({name: self._refined(inputs, cams[name]) for name in self.map_names})
-        return self.attach_cams(cams, data_samples)
+        data_samples = self.attach_cams(cams, data_samples)
+        for sample in data_samples:
+            maps, present = sample.get(self.map_names[0]).data, sample.cls_logits > 0
+            labels = cams_to_labels(maps[None], present[None], self.test_cfg.get('threshold', 0.5))
+            sample.set_data({'pred_sem_seg': PixelData(data=labels)})
+        return data_samples
 
     def _refined(self, inputs: Tensor, cams: Tensor) -> Tensor:
         """Run the label steps of ``test_cfg`` on maps (B, C, H, W) of all classes."""

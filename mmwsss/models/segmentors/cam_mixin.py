@@ -8,6 +8,7 @@ from typing import Optional, Union
 import torch
 from mmengine.dist import all_reduce_dict, get_world_size
 from mmengine.structures import PixelData
+from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..backbones.features import extract_features
@@ -103,7 +104,7 @@ class CAMMixin:
             maps = _only_present(maps, image_labels[:, select], self.map_names)
         return {**maps, **scores}
 
-    def attach_cams(self, cams: dict[str, Tensor], data_samples: list) -> list:
+    def attach_cams(self, cams: dict[str, Tensor], data_samples: SampleList) -> SampleList:
         """Resize maps to the images' own sizes and put them, with ``cls_logits`` (C,), into the data samples."""
         for i, sample in enumerate(data_samples):
             for name in self.map_names:

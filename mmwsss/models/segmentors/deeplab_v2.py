@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
-from mmseg.utils import add_prefix
+from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,20 +30,22 @@ class DeepLabV2(EncoderDecoder):
 
     Args:
         **kwargs: As in mmseg. ``train_cfg`` has ``scales``, factors of the input size besides 1; (0.75, 0.5) in the
-            paper. So may ``test_cfg``; without them, the prediction is mmseg's, at one scale.
+            paper; without ``train_cfg``, the model only predicts. ``test_cfg`` may have ``scales``, too; without them,
+            the prediction is mmseg's, at one scale.
 
     Raises:
-        ValueError: If there is an auxiliary head, which the scales leave undefined, or no ``train_cfg.scales``.
+        ValueError: If there is an auxiliary head, which the scales leave undefined, or a ``train_cfg`` without
+            ``scales``.
     """
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         if self.with_auxiliary_head:
             raise ValueError('DeepLabV2 takes no auxiliary_head')
-        if 'scales' not in (self.train_cfg or {}):
+        if self.train_cfg is not None and 'scales' not in self.train_cfg:
             raise ValueError(f'train_cfg must have scales, got {self.train_cfg}')
 
-    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute losses by name.
 
         Args:
@@ -53,7 +55,13 @@ class DeepLabV2(EncoderDecoder):
         Returns:
             The decode head's losses, with ``decode_1`` for the full size, ``decode_0.75`` and so on for the others and
             ``decode_max`` for the maximum before their names.
+
+        Raises:
+            ValueError: If the model was built without ``train_cfg``.
         """
+        if self.train_cfg is None:
+            raise ValueError('DeepLabV2 was built without train_cfg, for inference only: to train it, set '
+                             'train_cfg=dict(scales=(0.75, 0.5))')
         scales = self.train_cfg['scales']
         logits = self._pyramid(inputs, scales)
         labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples])

@@ -10,6 +10,7 @@ import torch
 from mmengine.fileio import get
 from mmengine.model import BaseTTAModel
 from mmengine.structures import PixelData
+from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor
 
 from mmwsss.registry import MODELS
@@ -57,7 +58,7 @@ class MultiScaleTTA(BaseTTAModel):
     """
 
     def __init__(self,
-                 module: dict,
+                 module: ConfigType,
                  scales: Sequence[float] = (1.0, 1.5, 1.25),
                  flip: bool = True,
                  flip_fusion: str = 'sum',
@@ -67,7 +68,7 @@ class MultiScaleTTA(BaseTTAModel):
                  via_view_size: bool = False,
                  steps: Optional[Sequence[dict]] = None,
                  views: str = 'model',
-                 data_preprocessor: Optional[dict] = None,
+                 data_preprocessor: OptConfigType = None,
                  **old: Any) -> None:
         if old:
             hint = f"; instead of post=..., give steps=[{old['post']}]" if 'post' in old else ''
@@ -87,7 +88,7 @@ class MultiScaleTTA(BaseTTAModel):
         self.pipeline = LabelPipeline(steps, dict(type='Argmax'), ('background', ))
 
     @torch.no_grad()
-    def test_step(self, data: dict) -> list:
+    def test_step(self, data: dict) -> SampleList:
         """Segment a collated batch.
 
         Args:
@@ -104,7 +105,7 @@ class MultiScaleTTA(BaseTTAModel):
         return [self._finish(self._fused(image[None], sample), sample, self.probabilities)
                 for image, sample in zip(data['inputs'], data['data_samples'])]
 
-    def merge_preds(self, data_samples_list: list[list]) -> list:
+    def merge_preds(self, data_samples_list: Sequence[SampleList]) -> SampleList:
         """Fuse the predictions of the pipeline's views.
 
         Args:

@@ -6,6 +6,7 @@ from typing import Optional, Union
 import torch
 from mmengine.logging import MessageHub
 from mmseg.models import EncoderDecoder
+from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
@@ -87,35 +88,46 @@ class ToCo(CAMMixin, EncoderDecoder):
             ``ema_momentum`` of the teacher; ``accumulative_counts``, 1 unless given: that of ``optim_wrapper``, because
             the teacher moves once for each update of the optimizer; ``num_local_crops``, ``local_crop_size``,
             ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in pixels to the token grid,
-            as the published numbers did, ``'scaled'`` divides it by the patch size.
+            as the published numbers did, ``'scaled'`` divides it by the patch size. Without
+            ``train_cfg``, the model only predicts.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
     """
 
-    def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, loss_ptc: dict,
-                 loss_ctc: dict, loss_reg: dict, train_cfg: dict, label_cfg: Optional[dict] = None,
-                 loss_cls: Optional[dict] = None,
+    def __init__(self, backbone: ConfigType, decode_head: ConfigType, cam_head: ConfigType, projector: ConfigType,
+                 loss_ptc: ConfigType, loss_ctc: ConfigType, loss_reg: ConfigType, train_cfg: OptConfigType = None,
+                 label_cfg: OptConfigType = None, loss_cls: OptConfigType = None,
                  auxiliary: Union[Sequence[dict], Mapping[str, dict], None] = None, **kwargs) -> None:
         refuse_old_keys('ToCo', kwargs, {
             'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]",
             'refiner': "label_cfg=dict(steps=[..., dict(type='PixelAdaptiveRefinement')], ...)"})
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
-        if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
-            raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
         self.cam_head = MODELS.build(cam_head)
         self.projector = MODELS.build(projector)
         self.teacher_projector = MODELS.build(projector).requires_grad_(False)
         self.teacher_projector.load_state_dict(self.projector.state_dict())
-        self.label_pipeline = LabelPipeline(**with_thresholds(label_cfg, train_cfg['low'], train_cfg['high']))
         self.loss_ptc = MODELS.build(loss_ptc)
         self.loss_ctc = MODELS.build(loss_ctc)
         self.loss_reg = MODELS.build(loss_reg)
         self.loss_cls = MODELS.build(loss_cls or dict(type='MultiLabelSoftMarginLoss'))
         self.auxiliary = Auxiliaries(auxiliary)
-        self.aux_map = train_cfg.get('aux_map', 'aux_cams')
-        self.map_names = tuple(dict.fromkeys(('cams', self.aux_map)))
+        self.aux_map = (train_cfg or {}).get('aux_map', 'aux_cams')
+        if train_cfg:
+            self._prepare_training(label_cfg, train_cfg)
+        known = self.cam_head.map_names
+        self.map_names = tuple(dict.fromkeys(name for name in ('cams', self.aux_map) if name in known))
+
+    def _prepare_training(self, label_cfg: OptConfigType, train_cfg: ConfigType) -> None:
+        """Check the settings of training and build what only training uses.
+
+        Raises:
+            ValueError: If ``ptc_box`` is unknown, or the head has no map of the name ``aux_map``.
+        """
+        if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
+            raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
         if self.aux_map not in self.cam_head.map_names:
             raise ValueError(f'train_cfg.aux_map must name one of the maps of {type(self.cam_head).__name__}, '
                              f'{", ".join(self.cam_head.map_names)}, got {self.aux_map!r}')
+        self.label_pipeline = LabelPipeline(**with_thresholds(label_cfg, train_cfg['low'], train_cfg['high']))
         self.schedule = LossSchedule(train_cfg['loss_weights'], train_cfg['phases'])
 
     def init_weights(self) -> None:
@@ -134,7 +146,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         maps = head.maps(features, names, classes)
         return {**head(features), **maps, 'seg_logits': self.decode_head(features.maps)} if scores else maps
 
-    def predict(self, inputs: Tensor, data_samples: Optional[list] = None) -> list:
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Segment a batch and, where ``test_cfg.cams`` is set, predict its CAMs, all at the images' own sizes.
 
         Returns:
@@ -170,7 +182,7 @@ class ToCo(CAMMixin, EncoderDecoder):
 
     # Training
 
-    def loss(self, inputs: Union[Tensor, dict[str, Tensor]], data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: Union[Tensor, dict[str, Tensor]], data_samples: SampleList) -> dict[str, Tensor]:
         """Compute all terms of one iteration (ToCo, Eq. 5).
 
         Args:
@@ -181,7 +193,13 @@ class ToCo(CAMMixin, EncoderDecoder):
 
         Returns:
             Weighted terms ``loss_*`` and, of those with a weight other than 1, the bare values ``raw_*``.
+
+        Raises:
+            ValueError: If the model was built without ``train_cfg``.
         """
+        if not self.train_cfg:
+            raise ValueError('ToCo was built without train_cfg, for inference only: to train it, set train_cfg as '
+                             'configs/_base_/models/toco_vit-b.py does')
         views = inputs if isinstance(inputs, dict) else {'main': inputs}
         images = views['main']
         image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(images)
@@ -248,7 +266,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         return self.loss_ptc(features.maps[-1], token_affinity_labels(token_labels))
 
     def _class_contrast(self, features: Features, views: dict, aux_cams: Tensor, labels: Tensor,
-                        data_samples: list) -> Tensor:
+                        data_samples: SampleList) -> Tensor:
         """Contrast class tokens of two global views with those of local ones (ToCo, Sec. 4.3)."""
         cfg = self.train_cfg
         roi = cams_to_roi(aux_cams, labels, cfg['low'], cfg['high'])

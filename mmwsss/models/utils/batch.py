@@ -1,6 +1,7 @@
 """Classes and valid regions of the images in a batch."""
 
 import torch
+from mmseg.utils import SampleList
 from torch import Tensor
 
 __all__ = ['present_classes', 'valid_boxes']
@@ -12,7 +13,7 @@ def present_classes(image_labels: Tensor) -> Tensor:
     return present if len(present) else present.new_zeros(1)
 
 
-def valid_boxes(data_samples: list, images: Tensor) -> Tensor:
+def valid_boxes(data_samples: SampleList, images: Tensor) -> Tensor:
     """Return the regions (B, 4) that show the image and not padding, [y0, y1, x0, x1] with exclusive ends.
 
     Args:

@@ -141,3 +141,15 @@ def test_the_loss_is_a_part_of_the_config():
     model, images = build(loss_cls=dict(type='SquaredLoss')), torch.randn(2, 3, 32, 48)
     losses = model(images, samples(LABELS3), mode='loss')
     torch.testing.assert_close(losses['loss_cls'], (model(images) - LABELS3).square().mean())
+
+
+def test_prediction_is_the_highest_map_of_the_predicted_classes():
+    model = build(test_cfg=dict(threshold=0.4))
+    found = model.predict(torch.randn(2, 3, 32, 48), samples(LABELS3, shape=(20, 30)))
+    for sample in found:
+        maps = sample.cams.data.clone()
+        maps[sample.cls_logits <= 0] = 0  # the labels of the samples are not used
+        scores, classes = maps.max(dim=0)
+        expected = torch.where(scores > 0.4, classes + 1, 0)
+        assert torch.equal(sample.pred_sem_seg.data, expected[None])
+    assert len({int(value) for sample in found for value in sample.pred_sem_seg.data.unique()}) > 1

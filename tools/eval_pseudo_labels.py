@@ -3,7 +3,6 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from mmwsss.evaluation import (
     evaluate_cam_folder,
     evaluate_label_folder,
 )
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import write_results
 
 
@@ -153,7 +153,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
-        sys.exit(f'{type(error).__name__}: {error}')
+    run_tool(main)

@@ -20,7 +20,6 @@ from rich.table import Table
 from torch import distributed
 
 from mmwsss.apis import (
-    PseudoLabelError,
     PseudoLabelSummary,
     checkpoint_hash,
     config_hash,
@@ -211,4 +210,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, (ValueError, OSError, PseudoLabelError))
+    run_tool(main)

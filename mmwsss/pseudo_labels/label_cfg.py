@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from mmengine.config import Config
 from torch import nn
 
 from mmwsss.models.label_steps import CRF_PRESETS, HARD_LABEL_CRFS, LabelPipeline
 from mmwsss.registry import TASK_UTILS
 from mmwsss.utils import OutputError, closest, path_inside
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 
 from .sources import LabelSource, default_source
 
@@ -117,7 +116,7 @@ def read_label_cfg(file: str) -> dict:
         FileNotFoundError: There is no such file.
         ValueError: It has no ``label_cfg``.
     """
-    cfg = Config.fromfile(find_config(file))
+    cfg = read_config_file(file)
     if not isinstance(cfg.get('label_cfg'), dict):
         raise ValueError(f'{file} has no label_cfg; its keys are {", ".join(cfg)}')
     return cfg.label_cfg.to_dict()

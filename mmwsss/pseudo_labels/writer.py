@@ -19,6 +19,7 @@ import torch
 from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.models.label_steps.scores import resized_scores
+from mmwsss.utils.errors import UserError
 
 from .folder import label_note
 from .label_cfg import LabelOutput
@@ -26,7 +27,7 @@ from .label_cfg import LabelOutput
 __all__ = ['LabelWriter', 'PseudoLabelError', 'TaskRunner', 'WriteTask']
 
 
-class PseudoLabelError(RuntimeError):
+class PseudoLabelError(UserError, RuntimeError):
     """An image cannot be read, a label cannot be written, or a process was killed; the message says which."""
 
 

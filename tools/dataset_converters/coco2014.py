@@ -30,6 +30,7 @@ from mmwsss.datasets import ImageLabels, image_id_of, labels_from_coco
 from mmwsss.datasets.coco import CROWD_CHOICES, CocoCategories, paint_instances, read_instances
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import write_json, write_lines
+from mmwsss.utils.errors import UserError, run_tool
 
 SPLITS = ('train', 'val')
 PUBLISHED = dict(train=82081, val=40137)
@@ -72,7 +73,7 @@ def paint(job: tuple) -> None:
     try:
         write_label_map(paint_instances(height, width, annotations, indices, crowd), path)
     except (ValueError, TypeError) as error:
-        raise ValueError(f'annotations of {path.stem}: {error}') from error
+        raise UserError(f'annotations of {path.stem}: {error}') from error
 
 
 def paint_all(jobs: list, nproc: int, title: str) -> None:
@@ -123,16 +124,13 @@ def write_lists(root: Path, labels: dict[str, ImageLabels], crowd: str) -> None:
 def main() -> None:
     """Convert both splits and print what was made."""
     args = parse_args()
-    try:
-        if not args.root.is_dir():
-            raise FileNotFoundError(f'{args.root} does not exist')
-        if args.nproc < 1:
-            raise ValueError(f'--nproc must be at least 1, got {args.nproc}')
-        require_same_settings(args.root, args.crowd)
-        labels = {split: convert(args, split) for split in SPLITS}
-        write_lists(args.root, labels, args.crowd)
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f'coco2014.py: {error}') from error
+    if not args.root.is_dir():
+        raise FileNotFoundError(f'{args.root} does not exist')
+    if args.nproc < 1:
+        raise ValueError(f'--nproc must be at least 1, got {args.nproc}')
+    require_same_settings(args.root, args.crowd)
+    labels = {split: convert(args, split) for split in SPLITS}
+    write_lists(args.root, labels, args.crowd)
     table = Table('', *SPLITS, title=str(args.root))
     table.add_row('images with a label', *(str(len(part)) for part in labels.values()))
     table.add_row('as published', *(str(count) for count in PUBLISHED.values()))
@@ -142,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -32,6 +32,7 @@ from rich.table import Table
 from mmwsss.datasets import foreground_classes, labels_from_masks, read_ids
 from mmwsss.datasets.map_files import read_label_map, write_label_map
 from mmwsss.utils import write_lines
+from mmwsss.utils.errors import run_tool
 
 SCRIPT = Path('tools', 'dataset_converters', 'voc_aug.py')
 
@@ -108,16 +109,13 @@ def main() -> None:
     """Make masks, lists and labels, and print what was made."""
     args = parse_args()
     voc = args.devkit / 'VOC2012'
-    try:
-        check_inputs(voc, args.sbd)
-        make_masks(args, voc)
-        splits = {name: read_ids(voc / 'ImageSets/Segmentation' / f'{name}.txt') for name in ('trainaug', 'val')}
-        classes = foreground_classes(PascalVOCDataset.METAINFO['classes'])
-        labels = labels_from_masks(voc / 'SegmentationClassAug', classes, [i for ids in splits.values() for i in ids],
-                                   show_progress=True)
-        labels.save(voc / 'image_labels.json')
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'voc_aug.py: {error}') from error
+    check_inputs(voc, args.sbd)
+    make_masks(args, voc)
+    splits = {name: read_ids(voc / 'ImageSets/Segmentation' / f'{name}.txt') for name in ('trainaug', 'val')}
+    classes = foreground_classes(PascalVOCDataset.METAINFO['classes'])
+    labels = labels_from_masks(voc / 'SegmentationClassAug', classes, [i for ids in splits.values() for i in ids],
+                               show_progress=True)
+    labels.save(voc / 'image_labels.json')
     table = Table('', *splits, title=str(voc))
     parts = [labels.subset(ids).summary() for ids in splits.values()]
     table.add_row('images', *(str(part.num_images) for part in parts))
@@ -127,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

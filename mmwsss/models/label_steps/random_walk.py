@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import Any, Optional
 
 import torch
-from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmwsss.checkpoints import weights_hash
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 
 from ..utils import resize_maps
 from .base import LabelStep
@@ -114,7 +113,7 @@ class RandomWalk(LabelStep):
 
 def _load(config: str, checkpoint: str) -> nn.Module:
     """Build a network from a config file and load its weights."""
-    cfg = Config.fromfile(find_config(config)).model
+    cfg = read_config_file(config).model
     cfg.backbone.init_cfg = None
     network = MODELS.build(cfg)
     load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')

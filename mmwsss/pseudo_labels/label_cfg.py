@@ -45,6 +45,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
                        cam_format: Optional[str] = None,
                        source: Optional[str] = None,
                        cams: Optional[str] = None,
+                       first_key: Optional[int] = None,
                        background_alpha: Optional[float] = None) -> dict:
     """Expand short forms, which are the flags of ``tools/make_pseudo_labels.py``, to a ``label_cfg``.
 
@@ -64,6 +65,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         cam_format (str, optional): ``format`` of these outputs.
         source (str, optional): ``'cams'`` or ``'segmentation'``; by default what the model has.
         cams (str, optional): Folder of CAMs that were saved earlier, the source of a random walk.
+        first_key (int, optional): ``first_key`` of the :class:`~mmwsss.pseudo_labels.MapFolder` of ``cams``.
         background_alpha (float, optional): An :class:`~mmwsss.models.AlphaBackground` in place of ``threshold``.
 
     Returns:
@@ -92,7 +94,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         steps = [dict(type='AlphaBackground', alpha=alpha), dict(type='DenseCRF', preset='psa_cam', **stride)]
         outputs[f'crf_{alpha:g}'] = dict(steps=steps, **saved)
     return dict(
-        **_source(source, cams),
+        **_source(source, cams, first_key),
         steps=[parts[name] for name in POSTS[post]],
         labeler=dict(type='Argmax' if high is None else 'MergeLevels'),
         outputs=outputs)
@@ -278,10 +280,13 @@ def _crf(crf: Union[str, Mapping], post: str) -> dict:
     return dict(type='DenseCRF', preset=crf)
 
 
-def _source(source: Optional[str], cams: Optional[str]) -> dict:
+def _source(source: Optional[str], cams: Optional[str], first_key: Optional[int]) -> dict:
     """Return the config of the source, if one is named."""
     if cams is not None:
-        return dict(source=dict(type='MapFolder', folder=str(cams)))
+        key = {} if first_key is None else {'first_key': first_key}
+        return dict(source=dict(type='MapFolder', folder=str(cams), **key))
+    if first_key is not None:
+        raise ValueError(f'first_key={first_key} (--first-key) is about saved CAMs: give their folder (--cams), too')
     if source is None:
         return {}
     types = dict(cams='CAMSource', segmentation='SegmentationSource')

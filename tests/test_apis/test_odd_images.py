@@ -5,12 +5,13 @@ import pytest
 
 from mmwsss.apis import inference_cams, init_model
 
-CONFIGS = ['cam/cam', 'toco/toco', 'mctformer/mctformer-v2', 'weaktr/weaktr', 'aream/aream']
+CONFIGS = ['cam/cam_vit', 'toco/toco_vit', 'mctformer/mctformer-v2_vit', 'weaktr/weaktr_vit', 'aream/aream_vit',
+           'transcam/transcam_conformer']
 
 
-@pytest.fixture(scope='module', params=[*(f'{name}_vit-micro' for name in CONFIGS), 'transcam/transcam_conformer-micro'])
+@pytest.fixture(scope='module', params=CONFIGS)
 def model(request):
-    return init_model(f'configs/{request.param}_sample.py')
+    return init_model(f'configs/{request.param}-micro_sample.py')
 
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 3), (7, 7), (4, 200), (500, 1)])

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from mmwsss.checkpoints import weights_hash
 from mmwsss.registry import MODELS
 from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.settings import SettingsTable, number
 
-from ..utils import resize_maps
+from ..utils import MAX_LOG2_STEPS, resize_maps
 from .base import LabelStep
 from .batch import LabelBatch
 from .scores import resized_scores
 
 __all__ = ['RandomWalk']
+
+_SETTINGS = SettingsTable(dict(beta=number(0, none=True), log2_steps=number(0, MAX_LOG2_STEPS, whole=True, none=True)))
 
 
 @MODELS.register_module()
@@ -30,12 +33,13 @@ class RandomWalk(LabelStep):
 
     Args:
         beta (float, optional): Exponent of the affinities; by default the network's ``test_cfg.beta``.
-        log2_steps (int, optional): Logarithm of the number of steps; by default the network's ``test_cfg.log2_steps``.
+        log2_steps (int, optional): Logarithm of the number of steps, 0 to 16; by default the network's
+            ``test_cfg.log2_steps``.
         config (str, optional): Config of an AffinityNet.
         checkpoint (str, optional): Its weights; required with ``config``.
 
     Raises:
-        ValueError: Only one of ``config`` and ``checkpoint`` is given.
+        ValueError: Only one of ``config`` and ``checkpoint`` is given, or ``beta`` or ``log2_steps`` is out of range.
     """
 
     device = 'model'
@@ -48,6 +52,7 @@ class RandomWalk(LabelStep):
         if (config is None) != (checkpoint is None):
             raise ValueError('RandomWalk takes config and checkpoint of an AffinityNet together, got '
                              f'config={config!r} and checkpoint={checkpoint!r}')
+        _SETTINGS.check('RandomWalk', dict(beta=beta, log2_steps=log2_steps))
         self.beta = beta
         self.log2_steps = log2_steps
         self.needs = ('background', 'inputs') if config is None else ('background', )

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from ..utils import dense_affinity, pair_affinity, pair_labels, random_walk, resize_maps, sparse_affinity
+from .settings import AFFINITY_TEST, NOTHING, check_settings
 
 __all__ = ['AffinityNet']
 
@@ -33,6 +34,9 @@ class AffinityNet(BaseModel):
             ``background_alpha``: the background is (1 - max map) to this power.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
+    Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value.
+
     Attributes:
         stride: Side of a cell in pixels.
         class_agnostic: True, because the network has no classes and works with those of any data.
@@ -40,6 +44,8 @@ class AffinityNet(BaseModel):
 
     stride = 8
     class_agnostic = True
+    train_settings = NOTHING
+    test_settings = AFFINITY_TEST
 
     def __init__(self,
                  backbone: dict,
@@ -49,6 +55,7 @@ class AffinityNet(BaseModel):
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  **kwargs) -> None:
+        check_settings(self, train_cfg, test_cfg)
         super().__init__(**kwargs)
         self.backbone = MODELS.build(backbone)
         self.affinity_head = MODELS.build(affinity_head)

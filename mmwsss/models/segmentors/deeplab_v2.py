@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from ..utils import resize_maps, view_sizes
+from .settings import DEEPLAB_TRAIN, SEGMENTOR_TEST, check_settings
 
 __all__ = ['DeepLabV2']
 
@@ -30,15 +31,19 @@ class DeepLabV2(EncoderDecoder):
         **kwargs: As in mmseg. ``train_cfg`` has ``scales``, factors of the input size; (0.75, 0.5) in the paper.
 
     Raises:
-        ValueError: If there is an auxiliary head, which the scales leave undefined, or no ``train_cfg.scales``.
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value, or ``train_cfg`` lacks ``scales``.
+            Without ``train_cfg``, the model cannot be trained.
+        ValueError: If there is an auxiliary head, which the scales leave undefined.
     """
 
+    train_settings = DEEPLAB_TRAIN
+    test_settings = SEGMENTOR_TEST
+
     def __init__(self, **kwargs) -> None:
+        check_settings(self, kwargs.get('train_cfg'), kwargs.get('test_cfg'))
         super().__init__(**kwargs)
         if self.with_auxiliary_head:
             raise ValueError('DeepLabV2 takes no auxiliary_head')
-        if 'scales' not in (self.train_cfg or {}):
-            raise ValueError(f'train_cfg must have scales, got {self.train_cfg}')
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Compute losses by name.

@@ -16,6 +16,7 @@ from mmwsss.registry import MODELS
 
 from ..label_steps import LabelBatch, LabelPipeline
 from ..utils import fuse_views, resize_maps, without_padding
+from .settings import FUSION
 
 __all__ = ['MultiScaleTTA']
 
@@ -51,6 +52,7 @@ class MultiScaleTTA(BaseTTAModel):
 
     Raises:
         TypeError: An argument has been renamed, such as ``post``, which is now ``steps``.
+        UserError: A scale is not positive, or a fusion is unknown.
         ValueError: ``views`` is unknown.
     """
 
@@ -71,6 +73,8 @@ class MultiScaleTTA(BaseTTAModel):
             raise TypeError(f'MultiScaleTTA has no {", ".join(old)}{hint}')
         if views not in ('model', 'pipeline'):
             raise ValueError(f"views must be 'model' or 'pipeline', got {views!r}")
+        FUSION.check('MultiScaleTTA', dict(scales=scales, flip=flip, flip_fusion=flip_fusion,
+                                           scale_fusion=scale_fusion))
         super().__init__(module, data_preprocessor)
         self.views = dict(scales=tuple(scales), flip=flip, flip_fusion=flip_fusion, scale_fusion=scale_fusion,
                           resize=partial(resize_maps, **(view_resize or {})))

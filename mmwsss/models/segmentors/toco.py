@@ -27,6 +27,7 @@ from ..utils import (
     valid_boxes,
 )
 from .cam_mixin import CAMMixin
+from .settings import TOCO_TEST, TOCO_TRAIN, check_settings
 
 __all__ = ['LossSchedule', 'ToCo']
 
@@ -88,7 +89,13 @@ class ToCo(CAMMixin, EncoderDecoder):
             ``'reference'`` applies the valid region in pixels to the token grid, as the published numbers did,
             ``'scaled'`` divides it by the patch size.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
+
+    Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value, or lacks a setting.
     """
+
+    train_settings = TOCO_TRAIN
+    test_settings = TOCO_TEST
 
     def __init__(self, backbone: dict, decode_head: dict, cam_head: dict, projector: dict, loss_ptc: dict,
                  loss_ctc: dict, loss_reg: dict, train_cfg: dict, label_cfg: Optional[dict] = None,
@@ -97,9 +104,8 @@ class ToCo(CAMMixin, EncoderDecoder):
         refuse_old_keys('ToCo', kwargs, {
             'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]",
             'refiner': "label_cfg=dict(steps=[..., dict(type='PixelAdaptiveRefinement')], ...)"})
+        check_settings(self, train_cfg, kwargs.get('test_cfg'))
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
-        if train_cfg.get('ptc_box', 'reference') not in ('reference', 'scaled'):
-            raise ValueError(f"train_cfg.ptc_box must be 'reference' or 'scaled', got {train_cfg['ptc_box']!r}")
         self.cam_head = MODELS.build(cam_head)
         self.projector = MODELS.build(projector)
         self.teacher_projector = MODELS.build(projector).requires_grad_(False)

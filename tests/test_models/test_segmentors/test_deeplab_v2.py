@@ -78,7 +78,7 @@ def test_predicts_at_one_scale():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='train_cfg must have scales, got {}'):
+    with pytest.raises(ValueError, match='train_cfg of DeepLabV2 lacks scales'):
         MODELS.build(config(train_cfg={}))
     with pytest.raises(ValueError, match='no auxiliary_head'):
         MODELS.build(config(auxiliary_head=config().decode_head))

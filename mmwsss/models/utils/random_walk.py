@@ -86,8 +86,10 @@ def _cheaper(num_maps: int, num_cells: int, entries: int, log2_steps: int) -> st
 
 
 def _column_sums(weights: Tensor) -> Tensor:
-    """Return the sums (N,) of the columns; refuse sums of 0."""
+    """Return the sums (N,) of the columns; refuse sums that are 0 or not finite."""
     sums = torch.sparse.sum(weights, dim=0).to_dense() if weights.is_sparse else weights.sum(dim=0)
+    if not torch.isfinite(sums).all():
+        raise ValueError('the affinities are NaN or infinite: are the weights of the AffinityNet damaged?')
     if not (sums > 0).all():
         raise ValueError(f'{int((sums <= 0).sum())} columns of the affinity have no entry above 0: its diagonal must '
                          'be positive, and beta not so large that it becomes 0')

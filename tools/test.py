@@ -17,6 +17,7 @@ from mmseg.evaluation import IoUMetric
 from mmwsss.checkpoints import local_path
 from mmwsss.datasets import data_paths, keep_images
 from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.engine.hooks import RunCheckHook
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
@@ -104,6 +105,7 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(RunCheckHook())
     try:
         metrics = runner.test()
     finally:

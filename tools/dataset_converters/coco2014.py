@@ -102,7 +102,10 @@ def convert(args: argparse.Namespace, split: str) -> ImageLabels:
     name = f'{split}2014'
     path = (args.annotations or args.root / 'annotations') / f'instances_{name}.json'
     data = read_instances(path)
-    jobs = list(mask_jobs(data, args.root / 'SegmentationClass' / name, args.crowd))
+    try:
+        jobs = list(mask_jobs(data, args.root / 'SegmentationClass' / name, args.crowd))
+    except ValueError as error:
+        raise UserError(f'{path}: {error}') from error
     paint_all(jobs, args.nproc, f'{name} masks')
     labels = labels_from_coco(data, skip_crowd=args.crowd == 'skip')
     return labels.subset(sorted(image_id for image_id, names in labels.labels.items() if names))

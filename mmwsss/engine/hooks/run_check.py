@@ -50,10 +50,10 @@ def _check_batches(loader: DataLoader, split: str) -> None:
             continue
         shapes = [_input_shape(loader.dataset[index]) for index in pair]
         if shapes[0] != shapes[1]:
-            names = ' and '.join(str(loader.dataset.get_data_info(index)['img_path']) for index in pair)
+            names = ' and '.join(loader.dataset.get_data_info(index)['img_path'] for index in pair)
             raise UserError(f'{split}_dataloader.batch_size is {loader.batch_size}, but images of a batch differ in '
-                            f'size: {names}. Set {split}_dataloader.batch_size=1, or let the pipeline resize all images '
-                            'to one size')
+                            f'size: {names}. Set {split}_dataloader.batch_size=1, or let the pipeline resize all '
+                            'images to one size')
         return  # The pipeline makes the sizes equal.
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from mmwsss.datasets import read_ids
-from mmwsss.utils import atomic_path
+from mmwsss.utils import atomic_path, read_photo
 
 from .sheet import color_labels, compose_sheet, fit_cell
 
@@ -48,5 +48,5 @@ def _draw_row(image_dir: Path, label: Path, mask: Path) -> list[np.ndarray]:
         return []
     palette = np.array(Image.open(label).getpalette() or np.arange(256).repeat(3)).reshape(-1, 3)[:255]
     maps = [color_labels(np.array(Image.open(path)), palette) for path in (label, mask)]
-    cell = fit_cell(np.array(Image.open(image).convert('RGB')), CELL_SIZE)
+    cell = fit_cell(read_photo(image), CELL_SIZE)
     return [cell, *(fit_cell(values, CELL_SIZE, smooth=False) for values in maps)]

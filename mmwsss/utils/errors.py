@@ -2,6 +2,7 @@
 
 import linecache
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,9 +17,11 @@ DEBUG_VARIABLE = 'MMWSSS_DEBUG'
 """str: Environment variable; tools show the traceback of every error if it is 1."""
 
 _KINDS = (ValueError, TypeError, LookupError, RuntimeError, ImportError)
-_RAISED_BY = ('mmwsss', 'mmengine', '__main__')
+_OWN = ('mmwsss', '__main__')
+_CONFIGURED = ('mmengine', 'mmcv', 'mmseg', 'mmpretrain')
 _REGISTRY = 'mmengine.registry.build_functions'
 _WORKER_TRACEBACK = 'Original Traceback (most recent call last)'
+_WORKER_FRAME = re.compile(r'File "([^"]+)", line \d+, in .*\n\s*(.*)')
 
 
 class UserError(ValueError):
@@ -54,9 +57,9 @@ def can_be_fixed(error: BaseException) -> bool:
     """Return whether the user can fix the cause of an error.
 
     These are errors of the operating system (a missing file, a full disk), too little memory, a config with a syntax
-    error or with an argument that a class does not take, and errors that mmwsss or mmengine raise on purpose, by a
-    ``raise`` statement of their own. What a library raises because the program uses it wrongly is a fault of the
-    program.
+    error or with an argument that a class does not take, and errors that mmwsss or the OpenMMLab libraries, which carry
+    out what configs say, raise on purpose. What another library raises because the program uses it wrongly is a fault
+    of the program, and so is a failed assertion of its own or without a message.
 
     Args:
         error (BaseException): An error that was raised and caught.
@@ -66,14 +69,28 @@ def can_be_fixed(error: BaseException) -> bool:
     """
     if isinstance(error, (UserError, OSError, SyntaxError, MemoryError, OutOfMemoryError)):
         return True
-    frames = list(traceback.walk_tb(error.__traceback__))
-    if not isinstance(error, _KINDS) or not frames:
-        return False
-    frame, line = frames[-1]
-    module = frame.f_globals.get('__name__') or ''
-    on_purpose = linecache.getline(frame.f_code.co_filename, line).strip().startswith('raise')
+    module, statement = _origin(error)
+    package = module.split('.')[0]
+    if isinstance(error, AssertionError):
+        return package in _CONFIGURED and bool(str(error))
     unknown_argument = module == _REGISTRY and isinstance(error, TypeError)
-    return module.split('.')[0] in _RAISED_BY and (on_purpose or unknown_argument)
+    on_purpose = package in (*_OWN, *_CONFIGURED) and statement.startswith('raise')
+    return isinstance(error, _KINDS) and (on_purpose or unknown_argument)
+
+
+def _origin(error: BaseException) -> tuple[str, str]:
+    """Return the module in which an error was raised and the first line of the statement there."""
+    in_worker = _WORKER_FRAME.findall(str(error)) if _WORKER_TRACEBACK in str(error) else []
+    if in_worker:
+        path, statement = in_worker[-1]
+        parts = Path(path).with_suffix('').parts
+        start = next((k for k, part in enumerate(parts) if part in (*_OWN, *_CONFIGURED)), len(parts))
+        return '.'.join(parts[start:]), statement
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
+        return '', ''
+    frame, line = frames[-1]
+    return frame.f_globals.get('__name__') or '', linecache.getline(frame.f_code.co_filename, line).strip()
 
 
 def one_line(error: BaseException) -> str:

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmseg.models import SegDataPreProcessor
 from torch.utils.data import DataLoader
 
 from mmwsss.models.utils import normalize_cams
@@ -48,6 +50,11 @@ REFUSALS = {
     'config with an absent base': (
         lambda folder: read_config_file(write_broken_config(folder, "_base_ = 'gone.py'")), 'gone.py'),
     'unknown option': (lambda folder: Config(dict(a=[1])).merge_from_dict({'a.7': 2}), '7'),
+    'assertion of a library that configs use': (
+        lambda folder: SegDataPreProcessor()(dict(inputs=[torch.ones(3, 4, 4), torch.ones(3, 4, 5)])),
+        'image size in a batch should be the same'),
+    'damaged image of a data set of mmseg in another process': (
+        lambda folder: next(iter(DataLoader(Loaded(folder), num_workers=1))), 'damaged.jpg'),
     'image in another process': (lambda folder: next(iter(DataLoader(Images(), num_workers=1))), 'a.jpg is damaged'),
 }
 FAULTS = {
@@ -56,6 +63,8 @@ FAULTS = {
     'key that is not there': lambda folder: {}['cat'],
     'attribute that is not there': lambda folder: throw(AttributeError('no such attribute')),
     'assertion': lambda folder: throw(AssertionError('must not happen')),
+    'assertion without a message': lambda folder: MODELS.build(dict(
+        type='mmseg.FCNHead', in_channels=8, channels=8, num_convs=-1, num_classes=2)),
     'wrong call': lambda folder: check_image_id(),
     'module of the program that is not there': lambda folder: importlib.import_module('mmwsss.nowhere'),
 }
@@ -69,6 +78,17 @@ class Images:
 
     def __getitem__(self, index):
         raise ImageError('image a.jpg is damaged:\nit ends early')
+
+
+class Loaded(Images):
+    """A data set whose only image is damaged, read by mmcv."""
+
+    def __init__(self, folder):
+        (folder / 'damaged.jpg').write_bytes(b'no picture')
+        self.path = folder / 'damaged.jpg'
+
+    def __getitem__(self, index):
+        return LoadImageFromFile()(dict(img_path=str(self.path)))
 
 
 def caught(action, folder):

@@ -29,13 +29,14 @@ def test_odd_sizes(model, size):
 def test_pseudo_labels_of_odd_sizes(tmp_path):
     model = init_model('configs/cam/cam_vit-micro_sample.py')
     sizes = {'a': (1, 1), 'b': (3, 2), 'c': (600, 3), 'd': (2, 600)}
+    (tmp_path / 'images').mkdir()
     for name, size in sizes.items():
-        Image.new('RGB', size, (200, 30, 90)).save(tmp_path / f'{name}.png')
+        Image.new('RGB', size, (200, 30, 90)).save(tmp_path / f'images/{name}.png')
     classes = tuple(f'class {k}' for k in range(8))
     ImageLabels(classes, dict.fromkeys(sizes, classes[:2])).save(tmp_path / 'labels.json')
     images = labelled_images(model.cfg, dataset=dict(
         type='ImageLabelDataset', label_file=str(tmp_path / 'labels.json'),
-        dataset=dict(type='PhotoDataset', classes=classes, data_root=str(tmp_path))))
+        dataset=dict(type='PhotoDataset', classes=classes, data_root=str(tmp_path / 'images'))))
     make_pseudo_labels(model, images, tmp_path / 'out', expand_short_forms(threshold=.4, post='par'))
     found = {name: read_label_map(tmp_path / f'out/{name}.png').shape[::-1] for name in sizes}
     assert found == sizes

@@ -105,7 +105,7 @@ CASES = [
     (TABLE, [CAM, 'empty.pth', 'extra.py'], 'extra.py has no checkpoint'),
     (TABLE, [CAM, 'empty.pth', '--labels', 'a,b'], '--labels names 2 models, there are 1'),
     (TABLE, ['cam.py', 'empty.pth', '--maps', 'heat'], "--maps has ['heat'], the model gives"),
-    (TABLE, ['cam.py', 'empty.pth', '--cfg-options', 'model.test_cfg.treshold=.4'], "did you mean 'threshold'?"),
+    (TABLE, ['cam.py', 'empty.pth', '--cfg-options', 'model.test_cfg.thresh=.4'], "did you mean 'threshold'?"),
     (PRINT, ['configs/toco/toco_vitb_voc.py'], 'did you mean configs/toco/toco_vit-b_voc.py'),
     (PRINT, ['broken.py'], 'config broken.py cannot be read: SyntaxError'),
     (PRINT, [CAM, '--save-path', 'config.txt'], '--save-path must end in .py'),

@@ -43,7 +43,7 @@ REFUSALS = {
     'unknown type in a config': (lambda folder: MODELS.build(dict(type='CAMHaed')), 'CAMHaed is not in'),
     'no type in a config': (lambda folder: MODELS.build(dict(num_classes=3)), 'must contain the key "type"'),
     'unknown argument in a config': (
-        lambda folder: MODELS.build(dict(type='CAMHead', num_classes=3, chanels=8)), "argument 'chanels'"),
+        lambda folder: MODELS.build(dict(type='CAMHead', num_classes=3, channel=8)), "argument 'channel'"),
     'config with a syntax error': (
         lambda folder: read_config_file(write_broken_config(folder, 'a = (')), 'broken.py cannot be read: '),
     'config that fails': (lambda folder: read_config_file(write_broken_config(folder, 'a = 1 / 0')), 'ZeroDivision'),

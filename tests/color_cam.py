@@ -88,7 +88,7 @@ def color_cam_config(data_root: Path, colors: Sequence = COLORS, size: Optional[
             'type': 'ColorCAM', 'colors': [list(color) for color in colors],
             'data_preprocessor': {'type': 'SegDataPreProcessor', 'mean': [0, 0, 0], 'std': [255, 255, 255],
                                   'bgr_to_rgb': True},
-            'test_cfg': {'mode': 'whole', 'threshold': .5,
+            'test_cfg': {'threshold': .5,
                          'cams': {'scales': (1., .5), 'flip': True, 'flip_fusion': 'max', 'scale_fusion': 'sum',
                                   'normalize': 'minmax'}}
         },

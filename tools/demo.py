@@ -19,6 +19,7 @@ from rich.table import Table
 
 from mmwsss.utils import atomic_path
 from mmwsss.utils.commands import ToolCommands, cfg_options_arguments, default_num_processes, run_command
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, read_results, write_results
 
 REPO = Path(__file__).resolve().parents[1]
@@ -120,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,7 +3,6 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from mmwsss.evaluation import (
     evaluate_label_folder,
     published_thresholds,
 )
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import write_results
 
 
@@ -167,7 +167,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
-        sys.exit(f'{type(error).__name__}: {error}')
+    run_tool(main)

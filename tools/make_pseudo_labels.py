@@ -20,7 +20,6 @@ from rich.table import Table
 from torch import distributed
 
 from mmwsss.apis import (
-    PseudoLabelError,
     PseudoLabelSummary,
     checkpoint_hash,
     config_hash,
@@ -41,7 +40,7 @@ from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
 
 SHORT_FORMS = ('threshold', 'high', 'source', 'post', 'cams', 'crf_preset', 'crf_stride', 'save_cams', 'crf_alphas',
-               'cam_stride', 'cam_format')
+               'cam_stride', 'cam_format', 'first_key')
 """tuple: Flags that stand for parts of ``label_cfg``."""
 
 
@@ -92,6 +91,9 @@ def _add_short_forms(parser: argparse.ArgumentParser) -> None:
                        help='label CAMs that were saved earlier: the folder of labels made with --save-cams, or '
                        'one of CAMs of another code base. For a random walk, config and checkpoint are those of '
                        'the AffinityNet')
+    short.add_argument('--first-key', type=int, choices=[0, 1],
+                       help='key of the first class in the .npy files of --cams: 1 if key 0 is the background '
+                       '(default: 0, unless the image labels contradict it)')
     short.add_argument('--crf-preset', choices=sorted(CRF_PRESETS), metavar='NAME',
                        help="published setting of the CRF (default: the config's model.test_cfg."
                        'pseudo_label_crf, or else mctformer_cam, of label-crf weaktr_label_voc, of '
@@ -211,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, (ValueError, OSError, PseudoLabelError))
+    run_tool(main)

@@ -221,4 +221,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, (ValueError, TypeError))
+    run_tool(main)

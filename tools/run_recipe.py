@@ -19,7 +19,6 @@ from rich.console import Console
 
 from mmwsss.recipes import (
     RecipeContext,
-    RecipeError,
     RecipeRunner,
     StageError,
     read_recipe,
@@ -27,6 +26,7 @@ from mmwsss.recipes import (
     shorten_recipe,
 )
 from mmwsss.utils.commands import ToolCommands, default_num_processes
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,13 +76,13 @@ def main() -> int:
     args = parse_args()
     try:
         run(args)
-    except (RecipeError, ValueError, FileNotFoundError) as error:  # anything else keeps its traceback
+    except StageError as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 1 if isinstance(error, StageError) else 2
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

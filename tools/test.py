@@ -22,6 +22,7 @@ from mmwsss.datasets import data_paths, foreground_classes, keep_images
 from mmwsss.datasets.class_names import is_background
 from mmwsss.datasets.config import load_config, replace_pipelines
 from mmwsss.datasets.prediction import lacks_masks, predict_only
+from mmwsss.engine.hooks import RunCheckHook
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
@@ -116,6 +117,7 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(RunCheckHook())
     try:
         metrics = runner.test()
     finally:

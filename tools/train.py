@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmwsss.datasets.config import load_config
-from mmwsss.engine.hooks import ResultsHook
+from mmwsss.engine.hooks import ResultsHook, RunCheckHook
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
@@ -108,6 +108,7 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(ResultsHook(args.config))
+    runner.register_hook(RunCheckHook())
     runner.train()
 
 

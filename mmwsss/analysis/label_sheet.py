@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmwsss.datasets import read_ids
 from mmwsss.datasets.map_files import read_label_map
-from mmwsss.utils import atomic_path
+from mmwsss.utils import atomic_path, read_photo
 
 from .sheet import color_labels, compose_sheet, fit_cell
 
@@ -51,6 +51,5 @@ def _draw_row(image_dir: Path, label: Path, mask: Path, read_mask: Callable) -> 
         return []
     palette = np.array(Image.open(label).getpalette() or np.arange(256).repeat(3)).reshape(-1, 3)[:255]
     maps = [color_labels(values, palette) for values in (read_label_map(label), read_mask(mask))]
-    photo = ImageOps.exif_transpose(Image.open(image)).convert('RGB')  # as the label shows it
-    cell = fit_cell(np.array(photo), CELL_SIZE)
+    cell = fit_cell(read_photo(image), CELL_SIZE)
     return [cell, *(fit_cell(values, CELL_SIZE, smooth=False) for values in maps)]

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmwsss.checkpoints import CheckpointError, local_path
 from mmwsss.datasets import config_hash, inference_pipeline, labelled_images
 from mmwsss.registry import DATASETS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 
 __all__ = ['config_hash', 'config_meta', 'inference_pipeline', 'labelled_images', 'read_config', 'strip_pretrained']
 
@@ -32,7 +32,7 @@ def read_config(config: Union[str, os.PathLike, Config]) -> tuple[Config, str]:
     if isinstance(config, Config):
         return copy.deepcopy(config), f'config {config.filename or "given"}'
     if isinstance(config, (str, os.PathLike)):
-        return Config.fromfile(find_config(config)), f'config {config}'
+        return read_config_file(config), f'config {config}'
     raise TypeError(f'config must be a path or a mmengine Config, got {type(config).__name__}')
 
 

@@ -16,6 +16,7 @@ from mmwsss.checkpoints import load_weights
 from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import MODELS
 from mmwsss.utils import closest
+from mmwsss.utils.errors import UserError
 
 from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
 
@@ -93,6 +94,7 @@ def inference_cams(model: nn.Module,
     Raises:
         FileNotFoundError: There is no such image file.
         TypeError: The model gives no CAMs, or the image is no uint8 array.
+        UserError: The CAMs are NaN or infinite.
         ValueError: The image cannot be decoded, or the labels do not fit the model's classes.
     """
     if not hasattr(model, 'predict_cams'):
@@ -104,6 +106,10 @@ def inference_cams(model: nn.Module,
     labels = None if labels is None else labels[None].to(inputs)
     found = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)
     cams = found['cams']
+    if not torch.isfinite(cams).all():
+        name = 'the image' if isinstance(image, np.ndarray) else f'image {image}'
+        raise UserError(f'the CAMs of {name} are NaN or infinite: has the training diverged, or are the weights '
+                        'damaged?')
     if labels is None and not keep_all:
         absent = torch.ones(cams.shape[1], dtype=torch.bool)
         absent[select_classes(found['logits'][0].float().sigmoid().cpu(), score_threshold)] = False

@@ -13,7 +13,7 @@ from mmengine.registry import Registry
 
 from mmwsss.registry import DATASETS, MODELS
 from mmwsss.utils import IMAGE_SUFFIXES
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 
 from .class_names import foreground_classes, read_class_names
 from .image_label_dataset import ImageLabelDataset
@@ -46,8 +46,7 @@ def load_config(args: argparse.Namespace, test_only: bool = False) -> Config:
     Raises:
         FileNotFoundError: There is no such config, data root, class or label file.
     """
-    # Formatting the dumped config would cost seconds at every start.
-    cfg = Config.fromfile(find_config(args.config), format_python_code=False)
+    cfg = read_config_file(args.config)
     if args.data_root or args.classes or args.label_file:
         override_data(cfg, args.data_root, args.classes, args.label_file, test_only)
     if args.cfg_options:

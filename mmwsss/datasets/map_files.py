@@ -14,10 +14,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import atomic_path
+from mmwsss.utils.errors import UserError
 
 from .class_names import index_palette
 
-__all__ = ['is_picture', 'read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams', 'write_label_map']
+__all__ = ['as_label_map', 'is_picture', 'read_cams', 'read_label_map', 'read_note', 'read_scores', 'write_cams',
+           'write_label_map']
 
 PathLike = Union[str, os.PathLike]
 _PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
@@ -37,16 +39,46 @@ def write_label_map(labels: np.ndarray,
         path (str or PathLike): The PNG; its folder is made.
         palette (Sequence, optional): RGB in 0..255 of the first values; the others get VOC's colors.
         note (str, optional): Text that goes into the file; see :func:`read_note`.
+
+    Raises:
+        UserError: The labels are not of this form; see :func:`as_label_map`.
     """
+    labels = as_label_map(labels, path)
     colors = index_palette(256)
     colors[:len(palette or ())] = palette or ()
-    image = Image.fromarray(labels.astype(np.uint8)).convert('P')
+    image = Image.fromarray(labels).convert('P')
     image.putpalette([int(value) for color in colors for value in color])
     info = PngInfo()
     if note is not None:
         info.add_text(_NOTE, note)
     with atomic_path(path) as tmp:
         image.save(tmp, pnginfo=info)
+
+
+def as_label_map(labels: np.ndarray, origin: Any) -> np.ndarray:
+    """Return labels as 8-bit integers, and refuse those that would become other values.
+
+    Args:
+        labels (np.ndarray): (H, W) whole numbers.
+        origin (Any): What the labels are of, such as the path of the file; named in the error.
+
+    Returns:
+        np.ndarray: (H, W) uint8 with the same values.
+
+    Raises:
+        UserError: The labels have several channels, or a value is not a whole number of 0 to 255.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.dtype.kind not in 'iubf':
+        raise UserError(f'{origin}: a label map has the shape (H, W) and whole numbers, got {labels.shape} of type '
+                        f'{labels.dtype}')
+    with np.errstate(invalid='ignore'):
+        found = labels.astype(np.uint8)
+    if (found != labels).any():
+        wrong = np.unique(labels[found != labels])[:5].tolist()
+        raise UserError(f'{origin}: labels hold {", ".join(map(str, wrong))}, but a label map has 8 bits: 0 to 254 for '
+                        'the classes, and 255 for ignored pixels')
+    return found
 
 
 def read_note(path: PathLike) -> Optional[str]:
@@ -169,7 +201,7 @@ def read_cams(path: PathLike, first_key: int = 0) -> tuple[np.ndarray, np.ndarra
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or of none of these layouts.
+        ValueError: The file is damaged, of none of these layouts, or holds NaN or infinite values.
     """
     cams, channels = _read_planes(path, first_key)
     if first_key == 0 and Path(path).suffix != '.npz' and (channels < 0).any():
@@ -191,7 +223,8 @@ def read_scores(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, of none of these layouts, or has no background plane.
+        ValueError: The file is damaged, of none of these layouts, holds NaN or infinite values, or has no background
+            plane.
     """
     planes, channels = _read_planes(path, first_key=1)
     if not len(channels) or channels[0] != BACKGROUND:
@@ -205,6 +238,10 @@ def _read_planes(path: PathLike, first_key: int) -> tuple[np.ndarray, np.ndarray
     own = Path(path).suffix == '.npz'
     keys, cams = _keys_and_maps(_read_npz(path) if own else load_pickled_npy(path), path)
     channels = keys if own else keys - first_key
+    if not np.isfinite(cams).all():
+        count = int(np.count_nonzero(~np.isfinite(cams)))
+        raise ValueError(f'{path}: the CAMs of image {Path(path).stem!r} hold {count} NaN or infinite values; make '
+                         'them again, or leave the image out of the list')
     order = np.argsort(channels, kind='stable')
     return cams[order], channels[order]
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from mmwsss.registry import DATASETS, TRANSFORMS
 from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, image_size, mask_size, missing_files
+from mmwsss.utils.errors import ImageError
 
 from .class_names import foreground_classes
 from .sampling import derive_seed, seeded_sample
@@ -197,7 +198,7 @@ class SegDatasetWrapper(Dataset):
             index (int): Index, or a :class:`~mmwsss.datasets.SampleIndex`.
 
         Raises:
-            RuntimeError: The pipeline failed; the image is named.
+            ImageError: The pipeline failed; the image is named. The class is a ``RuntimeError``.
         """
         draw = getattr(index, 'draw', None)
         if self.seed is None or draw is None:
@@ -214,13 +215,13 @@ class SegDatasetWrapper(Dataset):
                 self._check_mask(info)
                 sample = self.pipeline(info)
             except Exception as error:
-                raise RuntimeError(f'image {info["img_path"]} (number {index} of {self.origin}) cannot be processed: '
-                                   f'{type(error).__name__}: {error}{_hint_for(error)}') from error
+                raise ImageError(f'image {info["img_path"]} (number {index} of {self.origin}) cannot be processed: '
+                                 f'{type(error).__name__}: {error}{_hint_for(error)}') from error
             if sample is not None:
                 return sample
             index = np.random.randint(len(self))
-        raise RuntimeError(f'the pipeline gave no sample for {info["img_path"]} of {self.origin}'
-                           + ('' if self.test_mode else f' nor for {self.max_refetch} others'))
+        raise ImageError(f'the pipeline gave no sample for {info["img_path"]} of {self.origin}'
+                         + ('' if self.test_mode else f' nor for {self.max_refetch} others'))
 
 
 def _hint_for(error: Exception) -> str:

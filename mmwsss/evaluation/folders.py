@@ -174,7 +174,7 @@ def evaluate_cam_folder(cam_dir: PathLike,
     masks = _require(gt_dir, ids, ('.png', ), 'masks')
     sweep = ThresholdSweep(len(classes), thresholds, ignore_index)
     keys, present = [], []
-    for path, mask, (maps, channels), gt in _read_pairs(cams, masks, _read_finite_cams, read_mask):
+    for path, mask, (maps, channels), gt in _read_pairs(cams, masks, read_cams, read_mask):
         if path.suffix == '.npy':
             keys.append(channels[maps.any((1, 2))].tolist())
             present.append(set(np.unique(gt).tolist()) - {0, ignore_index})
@@ -222,16 +222,6 @@ def first_key_contradiction(keys: Sequence[Collection[int]], present: Sequence[C
     return (f'key 0 is in all {len(keys)} files and looks like a background plane: the keys fit the classes of '
             f'{as_background} of {len(pairs)} images if it is the background, and of {as_class} if it is the first '
             'class. Say which it is: first_key=1 (--first-key 1) for a background plane, 0 for a class')
-
-
-def _read_finite_cams(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read CAMs and their keys, which are channels in our own files."""
-    maps, keys = read_cams(path)
-    if not np.isfinite(maps).all():
-        count = int(np.count_nonzero(~np.isfinite(maps)))
-        raise ValueError(f'{path}: the CAMs of image {path.stem!r} hold {count} NaN or infinite values; make '
-                         'them again, or leave the image out of the list')
-    return maps, keys
 
 
 def _check_last_key(path: Path, channels: np.ndarray, num_foreground: int, first_key: Optional[int]) -> None:

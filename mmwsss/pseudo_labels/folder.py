@@ -96,14 +96,15 @@ class LabelFolder:
             raise ValueError(f'{self.path} holds labels made with other settings: '
                              f'{_differences(found["settings"], self.settings)}. Choose another folder, or give '
                              '--overwrite to remove them')
-        added = {name: suffix for name, suffix in self.outputs.items() if found['outputs'].get(name) != suffix}
+        added = dict(set(self.outputs.items()).difference(_all_outputs(found)))
         self._require_free([*self._files(set(image_ids) - known, self.outputs), *self._named(added, known)])
         self._drop_leftovers(known)
         if differs and not refresh:
             self._remove(found)
             self._write_manifest(self.settings, self.outputs, image_ids)
         elif differs or not known.issuperset(image_ids):
-            self._write_manifest(found['settings'], {**found['outputs'], **self.outputs}, known.union(image_ids))
+            self._write_manifest(found['settings'], {**found['outputs'], **self.outputs}, known.union(image_ids),
+                                 _all_outputs(found))
         self._image_ids = known.union(image_ids)
 
     def finish(self) -> None:
@@ -111,8 +112,8 @@ class LabelFolder:
         found = self._read_manifest()
         if found is None or found['settings'] == self.settings:
             return
-        for name, suffix in found['outputs'].items():
-            if name not in self.outputs:
+        for name, suffix in _all_outputs(found):
+            if self.outputs.get(name) != suffix:
                 for path in self._named({name: suffix}, found['images']):
                     path.unlink(missing_ok=True)
         self._write_manifest(self.settings, self.outputs, found['images'])
@@ -151,6 +152,8 @@ class LabelFolder:
     def _read_manifest(self) -> Optional[dict[str, Any]]:
         """Return settings, outputs and images in the manifest; None without one.
 
+        ``former`` are names and suffixes of outputs that a refresh replaces by others of the same name.
+
         Raises:
             OutputError: It is damaged or from an earlier version.
         """
@@ -160,13 +163,17 @@ class LabelFolder:
         try:
             content = json.loads(manifest.read_text(encoding='utf-8'))
             return {'settings': dict(content['settings']), 'outputs': dict(content['outputs']),
-                    'images': [str(image_id) for image_id in content['images']]}
+                    'images': [str(image_id) for image_id in content['images']],
+                    'former': [(str(name), str(suffix)) for name, suffix in content.get('former', ())]}
         except (ValueError, KeyError, TypeError) as error:
             raise OutputError(f'{manifest} is damaged, or from an earlier version of mmwsss, and does not prove which '
                               'files are ours: choose another folder, or remove this one yourself') from error
 
-    def _write_manifest(self, settings: dict, outputs: Mapping[str, str], image_ids: Iterable[str]) -> None:
-        write_json({'settings': settings, 'outputs': dict(outputs), 'images': sorted(image_ids)}, self.path / MANIFEST)
+    def _write_manifest(self, settings: dict, outputs: Mapping[str, str], image_ids: Iterable[str],
+                        former: Iterable[tuple[str, str]] = ()) -> None:
+        former = [pair for pair in former if outputs.get(pair[0]) != pair[1]]
+        write_json({'settings': settings, 'outputs': dict(outputs), 'images': sorted(image_ids),
+                    **({'former': former} if former else {})}, self.path / MANIFEST)
 
     def _require_free(self, paths: Iterable[Path]) -> None:
         """Refuse paths at which something exists already although the manifest does not name it."""
@@ -182,7 +189,8 @@ class LabelFolder:
         if foreign:
             raise OutputError(f'{len(foreign)} files in {self.path} were changed since mmwsss has written them, and '
                               f'are not removed: {first_few(foreign, 3)}. Move them away, or choose another folder')
-        for path in self._files(found['images'], found['outputs']):
+        former = [path for name, suffix in found['former'] for path in self._named({name: suffix}, found['images'])]
+        for path in [*former, *self._files(found['images'], found['outputs'])]:
             path.unlink(missing_ok=True)
 
     def _changed(self, image_id: str, outputs: Mapping[str, str]) -> Iterator[Path]:
@@ -217,6 +225,11 @@ class LabelFolder:
             match = _LEFTOVER.match(path.name)
             if match and match[1] in stems and path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _all_outputs(found: dict) -> list[tuple[str, str]]:
+    """Return the names and suffixes of all outputs in a manifest, also of those that a refresh replaces."""
+    return list(dict.fromkeys([*found['outputs'].items(), *found['former']]))
 
 
 def _output_paths(folder: Path, outputs: Mapping[str, str], image_id: str) -> dict[str, Path]:

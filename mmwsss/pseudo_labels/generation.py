@@ -16,12 +16,13 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_info, get_rank
 from mmengine.logging import print_log
-from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from mmwsss.datasets import ImageLabelDataset
-from mmwsss.utils import check_output
+from mmwsss.models.label_steps import LabelBatch
+from mmwsss.utils import check_output, image_size
+from mmwsss.utils.errors import UserError
 
 from .folder import MANIFEST, LabelFolder
 from .label_cfg import LabelOutput, LabelPlan
@@ -30,6 +31,8 @@ from .writer import LabelWriter, PseudoLabelError, WriteTask
 __all__ = ['PseudoLabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
 
 PathLike = Union[str, os.PathLike]
+_MAX_CLASSES = 254
+_LARGE = 4 * 2**30
 
 
 @dataclass
@@ -124,7 +127,8 @@ def make_pseudo_labels(model: nn.Module,
     plan = LabelPlan(label_cfg, model, len(dataset.classes))
     _check_classes(model, dataset, plan)
     image_ids, (rank, world_size) = dataset.image_ids, get_dist_info()
-    plan.source.check(dataset.classes, [image_ids[k] for k in np.flatnonzero(dataset.gt_labels.any(1))])
+    labeled = np.flatnonzero(dataset.gt_labels.any(1))
+    plan.source.check(dataset.classes, [image_ids[k] for k in labeled], dataset.gt_labels[labeled])
     decisive = {'label_cfg': plan.identity(), 'classes': list(dataset.classes), **(provenance or {})}
     folder = LabelFolder(out_dir, decisive, plan.map_formats)
 
@@ -173,8 +177,7 @@ def estimate_map_bytes(dataset: ImageLabelDataset, indices: Sequence[int], outpu
         path = dataset.get_data_info(index)['img_path']
         if not os.path.isfile(path):
             return None
-        with Image.open(path) as image:
-            width, height = image.size
+        height, width = image_size(path)
         for output in stored:
             planes = int(classes[index]) + any('background' in step.gives for step in output.pipeline.steps)
             bytes_each = 2 if output.format == 'npz' else 4
@@ -186,6 +189,9 @@ def _check_data(dataset: Any) -> None:
     if not isinstance(dataset, ImageLabelDataset):
         raise TypeError('pseudo labels need image labels: wrap the data set into an ImageLabelDataset, got '
                         f'{type(dataset).__name__}')
+    if len(dataset.classes) > _MAX_CLASSES:
+        raise UserError(f'the data set has {len(dataset.classes)} classes; label maps have 8 bits and hold at most '
+                        f'{_MAX_CLASSES} classes beside the background (0) and ignored pixels (255)')
 
 
 def _check_classes(model: nn.Module, dataset: ImageLabelDataset, plan: LabelPlan) -> None:
@@ -242,7 +248,7 @@ def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
 
 def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: Mapping[str, LabelOutput],
                    world_size: int, folder: LabelFolder) -> None:
-    """Log the estimated size of the class activation maps, and warn if the disk is too small."""
+    """Log the estimated size of the CAMs, as a warning if the disk is too small or the size is above 4 GiB."""
     size = estimate_map_bytes(dataset, pending, outputs)
     if size is None:
         return
@@ -252,7 +258,7 @@ def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: 
     form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'
     print_log(f'the CAMs take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are '
               'free; --cam-stride makes them smaller', logger='current',
-              level=logging.WARNING if size > free else logging.INFO)
+              level=logging.WARNING if size > min(free, _LARGE) else logging.INFO)
 
 
 def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], folder: LabelFolder,
@@ -261,12 +267,22 @@ def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], 
     image_labels = dataset.gt_labels
     for index, data in _prefetched(dataset, pending):
         image_id = image_ids[index]
-        batch = plan.source(data, np.flatnonzero(image_labels[index]), image_id)
+        batch = _scores(plan, data, np.flatnonzero(image_labels[index]), image_id)
         if not torch.isfinite(batch.scores).all():
             raise PseudoLabelError(f'the CAMs of image {image_id} are NaN or infinite: has the training '
                                    'diverged, or is the checkpoint damaged?')
         paths = {'labels': folder.label_path(image_id), **folder.output_paths(image_id)}
         yield WriteTask.from_maps(image_id, batch, plan.outputs, paths, folder.origin)
+
+
+def _scores(plan: LabelPlan, data: dict, channels: np.ndarray, image_id: str) -> LabelBatch:
+    """Compute the maps of an image; name it if the network fails on it."""
+    try:
+        return plan.source(data, channels, image_id)
+    except RuntimeError as error:
+        shape = tuple(data['data_samples'][0].metainfo.get('ori_shape', ()))
+        raise PseudoLabelError(f'image {image_id} of {" x ".join(map(str, shape[:2]))} pixels cannot be processed: '
+                               f'{error}') from error
 
 
 def _prefetched(dataset: ImageLabelDataset, indices: Sequence[int], depth: int = 4) -> Iterator[tuple[int, dict]]:

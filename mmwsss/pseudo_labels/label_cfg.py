@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from mmengine.config import Config
 from torch import nn
 
 from mmwsss.models.label_steps import CRF_PRESETS, HARD_LABEL_CRFS, LabelPipeline
 from mmwsss.registry import TASK_UTILS
 from mmwsss.utils import OutputError, closest, path_inside
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 
 from .sources import LabelSource, default_source
 
@@ -46,6 +45,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
                        cam_format: Optional[str] = None,
                        source: Optional[str] = None,
                        cams: Optional[str] = None,
+                       first_key: Optional[int] = None,
                        background_alpha: Optional[float] = None) -> dict:
     """Expand short forms, which are the flags of ``tools/make_pseudo_labels.py``, to a ``label_cfg``.
 
@@ -65,6 +65,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         cam_format (str, optional): ``format`` of these outputs.
         source (str, optional): ``'cams'`` or ``'segmentation'``; by default what the model has.
         cams (str, optional): Folder of CAMs that were saved earlier, the source of a random walk.
+        first_key (int, optional): ``first_key`` of the :class:`~mmwsss.pseudo_labels.MapFolder` of ``cams``.
         background_alpha (float, optional): An :class:`~mmwsss.models.AlphaBackground` in place of ``threshold``.
 
     Returns:
@@ -96,7 +97,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         steps = [dict(type='AlphaBackground', alpha=alpha), dict(type='DenseCRF', preset='psa_cam', **stride)]
         outputs[f'crf_{alpha:g}'] = dict(steps=steps, **saved)
     return dict(
-        **_source(source, cams),
+        **_source(source, cams, first_key),
         steps=[parts[name] for name in POSTS[post]],
         labeler=dict(type='Argmax' if high is None else 'MergeLevels'),
         outputs=outputs)
@@ -120,7 +121,7 @@ def read_label_cfg(file: str) -> dict:
         FileNotFoundError: There is no such file.
         ValueError: It has no ``label_cfg``.
     """
-    cfg = Config.fromfile(find_config(file))
+    cfg = read_config_file(file)
     if not isinstance(cfg.get('label_cfg'), dict):
         raise ValueError(f'{file} has no label_cfg; its keys are {", ".join(cfg)}')
     return cfg.label_cfg.to_dict()
@@ -282,10 +283,13 @@ def _crf(crf: Union[str, Mapping], post: str) -> dict:
     return dict(type='DenseCRF', preset=crf)
 
 
-def _source(source: Optional[str], cams: Optional[str]) -> dict:
+def _source(source: Optional[str], cams: Optional[str], first_key: Optional[int]) -> dict:
     """Return the config of the source, if one is named."""
     if cams is not None:
-        return dict(source=dict(type='MapFolder', folder=str(cams)))
+        key = {} if first_key is None else {'first_key': first_key}
+        return dict(source=dict(type='MapFolder', folder=str(cams), **key))
+    if first_key is not None:
+        raise ValueError(f'first_key={first_key} (--first-key) is about saved CAMs: give their folder (--cams), too')
     if source is None:
         return {}
     types = dict(cams='CAMSource', segmentation='SegmentationSource')

@@ -15,16 +15,19 @@ from mmseg.models import BaseSegmentor
 from torch import Tensor, nn
 
 from mmwsss.datasets.map_files import read_cams
+from mmwsss.evaluation import first_key_contradiction
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import TASK_UTILS
 from mmwsss.utils import OutputError, first_few, path_inside
+from mmwsss.utils.errors import UserError
 
 from .folder import MANIFEST
 
 __all__ = ['CAMSource', 'LabelSource', 'MapFolder', 'SegmentationSource', 'default_source']
 
 _SUFFIXES = ('.npz', '.npy')
+_SAMPLE = 200
 
 
 class LabelSource(ABC):
@@ -47,8 +50,9 @@ class LabelSource(ABC):
         """
         self.model, self.num_classes = model, num_classes
 
-    def check(self, classes: Sequence[str], image_ids: Sequence[str]) -> None:  # noqa: B027
-        """Check before the run that the source has these classes and images."""
+    def check(self, classes: Sequence[str], image_ids: Sequence[str],  # noqa: B027
+              image_labels: Optional[np.ndarray] = None) -> None:
+        """Check before the run that the source has these classes and images; ``image_labels`` is (N, C) multi-hot."""
 
     def identity(self) -> dict[str, Any]:
         """Return all settings besides config and weights that determine the maps, as JSON values."""
@@ -154,20 +158,29 @@ class MapFolder(LabelSource):
         folder (str or PathLike): Where ``tools/make_pseudo_labels.py --save-cams`` has written, or a folder with
             ``<image id>.npz`` or ``.npy`` themselves, also of other code bases
             (see :func:`~mmwsss.datasets.map_files.read_cams`).
+        first_key (int, optional): Key of the first foreground class in ``.npy`` dictionaries: 0, or 1 where key 0 is
+            the background. By default 0, unless the image labels contradict it; then the folder is refused.
 
     Raises:
         FileNotFoundError: There is no such folder.
+        ValueError: ``first_key`` is neither 0 nor 1.
     """
 
     uses_model = False
 
-    def __init__(self, folder: Union[str, os.PathLike]) -> None:
+    def __init__(self, folder: Union[str, os.PathLike], first_key: Optional[int] = None) -> None:
+        if first_key not in (0, 1, None):
+            raise ValueError(f'first_key must be 0 or 1, got {first_key}')
+        self.first_key = first_key
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(f'folder of CAMs {folder} does not exist; tools/make_pseudo_labels.py '
                                     '--save-cams makes one')
         self.directory = self.folder / 'cams' if (self.folder / 'cams').is_dir() else self.folder
         self.paths = (self.folder, )
+        # A folder whose format was changed may still hold files of the former one.
+        own = (self._manifest().get('outputs') or {}).get(self.directory.name)
+        self._suffixes = sorted(_SUFFIXES, key=lambda suffix: suffix != f'.{own}')
 
     def identity(self) -> dict[str, Any]:
         """Return how the maps were made, where a manifest says so, or else the hash of all files."""
@@ -180,17 +193,22 @@ class MapFolder(LabelSource):
                 if path.suffix in _SUFFIXES:
                     name = path.relative_to(self.directory)
                     digest.update(f'{name} {zlib.crc32(path.read_bytes())}'.encode())
-        return {'type': type(self).__name__, 'maps': digest.hexdigest()}
+        first_key = {'first_key': 1} if self.first_key else {}
+        return {'type': type(self).__name__, 'maps': digest.hexdigest(), **first_key}
 
-    def check(self, classes: Sequence[str], image_ids: Sequence[str]) -> None:
+    def check(self, classes: Sequence[str], image_ids: Sequence[str],
+              image_labels: Optional[np.ndarray] = None) -> None:
         """Check that the maps are of these data.
 
         Args:
             classes (Sequence[str]): Foreground classes of the data; compared where a manifest names those of the maps.
             image_ids (Sequence[str]): Images that need a file.
+            image_labels (np.ndarray, optional): (N, C) multi-hot labels of these images; compared with the keys of the
+                files of other code bases.
 
         Raises:
             FileNotFoundError: Some images have no file; the first few are listed.
+            UserError: Key 0 looks like a background plane, and ``first_key`` is not given.
             ValueError: The classes differ.
         """
         made_for = self._settings().get('classes', list(classes))
@@ -203,6 +221,21 @@ class MapFolder(LabelSource):
                 f'{len(missing)} of {len(image_ids)} images have no CAMs in {self.directory}: '
                 f'{first_few([f"{image_id}.npz" for image_id in missing])}. Make them with tools/make_pseudo_labels.py '
                 'and the model of the maps: --save-cams, and the --split of this run')
+        if image_labels is not None and self.first_key is None and not self._settings():
+            self._check_first_key(image_ids, image_labels)
+
+    def _check_first_key(self, image_ids: Sequence[str], image_labels: np.ndarray) -> None:
+        """Compare keys with image labels in some files, spread evenly."""
+        keys, present = [], []
+        for index in np.unique(np.linspace(0, len(image_ids) - 1, min(_SAMPLE, len(image_ids))).astype(int)):
+            path = self._find(image_ids[index])
+            if path.suffix == '.npy':
+                maps, channels = read_cams(path)
+                keys.append(channels[maps.any((1, 2))].tolist())
+                present.append((np.flatnonzero(image_labels[index]) + 1).tolist())
+        contradiction = first_key_contradiction(keys, present)
+        if contradiction:
+            raise UserError(f'{self.directory}: {contradiction}')
 
     def maps(self, inputs: Tensor, sample: Any, classes: Tensor, image_id: str) -> Tensor:
         """See the base class."""
@@ -227,7 +260,7 @@ class MapFolder(LabelSource):
             ValueError: It is damaged, lacks one of these maps, or has maps of classes that the data do not have.
         """
         path = self._find(image_id) or self.directory / f'{image_id}{_SUFFIXES[0]}'
-        cams, found = read_cams(path)
+        cams, found = read_cams(path, self.first_key or 0)
         if len(found) and found[-1] >= num_classes:
             raise ValueError(f'{path} has a map of class {found[-1] + 1}, the data have {num_classes} classes: were '
                              'the maps made for other data?')
@@ -239,16 +272,21 @@ class MapFolder(LabelSource):
 
     def _settings(self) -> dict:
         """Return what the manifest of the folder says about the maps; nothing without one."""
+        settings = self._manifest().get('settings')
+        return settings if isinstance(settings, dict) else {}
+
+    def _manifest(self) -> dict:
+        """Return the manifest of the folder; nothing if there is none."""
         folder = self.directory.parent if self.directory.name == 'cams' else self.directory
         try:
-            return dict(json.loads((folder / MANIFEST).read_text(encoding='utf-8'))['settings'])
-        except (OSError, ValueError, KeyError, TypeError):
+            return dict(json.loads((folder / MANIFEST).read_text(encoding='utf-8')))
+        except (OSError, ValueError, TypeError):
             return {}
 
     def _find(self, image_id: str) -> Optional[Path]:
         """Return the file of an image, if there is one."""
         try:
-            paths = [path_inside(self.directory, image_id, suffix) for suffix in _SUFFIXES]
+            paths = [path_inside(self.directory, image_id, suffix) for suffix in self._suffixes]
         except OutputError:
             return None
         return next((path for path in paths if path.is_file()), None)

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import torch
 
-from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
-from mmwsss.models.label_steps import LabelBatch
+from mmwsss.datasets.map_files import BACKGROUND, as_label_map, write_cams, write_label_map
+from mmwsss.models.label_steps import LabelBatch, LabelPipeline
 from mmwsss.models.label_steps.scores import resized_scores
+from mmwsss.utils.errors import UserError
 
 from .folder import label_note
 from .label_cfg import LabelOutput
@@ -26,7 +27,7 @@ from .label_cfg import LabelOutput
 __all__ = ['LabelWriter', 'PseudoLabelError', 'TaskRunner', 'WriteTask']
 
 
-class PseudoLabelError(RuntimeError):
+class PseudoLabelError(UserError, RuntimeError):
     """An image cannot be read, a label cannot be written, or a process was killed; the message says which."""
 
 
@@ -72,7 +73,7 @@ class WriteTask:
                 continue
             found = pipeline.run(batch, 0, count)
             if pipeline.labeler is not None and count == len(pipeline.steps):
-                labels[name] = pipeline.label(found)[0].byte().cpu().numpy()
+                labels[name] = _label_map(pipeline, found, image_id)
             else:
                 batches[name] = replace(found, inputs=None).to('cpu')
         return cls(image_id, batches, paths, origin, labels)
@@ -129,7 +130,7 @@ class TaskRunner:
         batch, pipeline = task.batches[name], self.outputs[name].pipeline
         if not batch.present.any():
             return np.zeros(batch.size, np.uint8)
-        return pipeline.label(pipeline.run(batch, pipeline.num_model_steps))[0].byte().cpu().numpy()
+        return _label_map(pipeline, pipeline.run(batch, pipeline.num_model_steps), task.image_id)
 
     def _write(self, name: str, result: Any, size: Sequence[int], path: Path) -> int:
         """Write one file beside the label map.
@@ -213,6 +214,11 @@ class LabelWriter:
             raise _worker_died() from error
 
 
+def _label_map(pipeline: LabelPipeline, batch: LabelBatch, image_id: str) -> np.ndarray:
+    """Run the labeler on an image; return the labels (H, W) uint8."""
+    return as_label_map(pipeline.label(batch)[0].cpu().numpy(), f'image {image_id}')
+
+
 def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:
     """Return the planes (P or 1 + P, H, W) to save, and their channels.
 
@@ -220,8 +226,8 @@ def _planes(name: str, batch: LabelBatch) -> tuple[np.ndarray, list[int]]:
         ValueError: There are several background levels.
     """
     if batch.scores.shape[1] != 1:
-        raise ValueError(f'output {name!r} has {batch.scores.shape[1]} background levels, its file takes one: give '
-                         'ConstantBackground a threshold, or the output a labeler')
+        raise UserError(f'output {name!r} has {batch.scores.shape[1]} background levels, its file takes one: give '
+                        'ConstantBackground a threshold, or the output a labeler')
     first = 0 if batch.has_background else 1
     planes = resized_scores(batch, batch.size)[0, 0, first:].float().cpu().numpy()
     return planes, [BACKGROUND, *batch.classes[0].tolist()][first:]

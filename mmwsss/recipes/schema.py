@@ -15,8 +15,9 @@ from mmengine.registry import Registry
 
 from mmwsss.datasets.config import dataset_configs, load_config
 from mmwsss.utils import closest
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import find_config, read_config_file
 from mmwsss.utils.commands import ToolCommands, relative_path
+from mmwsss.utils.errors import UserError
 from mmwsss.utils.results import RESULTS_FILE, read_results
 
 from .preview import describe_list
@@ -35,7 +36,7 @@ LIST_KEYS = ('args', 'report', 'outputs')
 DICT_KEYS = ('cfg_options', 'short')
 
 
-class RecipeError(Exception):
+class RecipeError(UserError):
     """A recipe is wrong or cannot be run; the message is meant for the user."""
 
 
@@ -249,7 +250,7 @@ def read_recipe(path: Union[str, os.PathLike]) -> Recipe:
         FileNotFoundError: There is no such file.
         RecipeError: A key or a value is wrong.
     """
-    cfg = Config.fromfile(find_config(path), format_python_code=False)
+    cfg = read_config_file(path)
     _check_keys(cfg, RECIPE_KEYS, f'recipe {path}')
     if not cfg.get('title') or not cfg.get('stages'):
         raise RecipeError(f'recipe {path} needs a title and a list of stages')

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmwsss.analysis import draw_label_sheet
 from mmwsss.datasets.coco import read_mask_as_category_ids
 from mmwsss.datasets.map_files import read_label_map
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 from mmwsss.utils.commands import cfg_options_arguments, relative_path
 from mmwsss.utils.results import RESULTS_FILE, read_results
 
@@ -101,7 +101,7 @@ class Train(Stage):
 
     def short_cfg_options(self) -> dict:
         """Return the options for training one epoch or four iterations."""
-        cfg = Config.fromfile(find_config(self.config), format_python_code=False)
+        cfg = read_config_file(self.config)
         key, length = ('max_epochs', 1) if 'max_epochs' in cfg.train_cfg else ('max_iters', 4)
         return {f'train_cfg.{key}': length, 'train_cfg.val_interval': length,
                 'default_hooks.checkpoint.interval': length, 'default_hooks.logger.interval': 1}

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import Union
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
-__all__ = ['add_config_arguments', 'add_run_arguments', 'find_config']
+from .errors import UserError
+
+__all__ = ['add_config_arguments', 'add_run_arguments', 'find_config', 'read_config_file']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -57,6 +59,28 @@ def find_config(path: Union[str, os.PathLike]) -> str:
             return str(place)
     raise FileNotFoundError(f'no config {path}: looked for {", ".join(map(str, places))}'
                             f'{_similar_configs(Path(path).name)}')
+
+
+def read_config_file(path: Union[str, os.PathLike]) -> Config:
+    """Read a config file.
+
+    Args:
+        path (str or PathLike): See :func:`find_config`.
+
+    Returns:
+        Config: Its text is not formatted, which would cost seconds at every start.
+
+    Raises:
+        FileNotFoundError: The config or a config that it inherits from does not exist.
+        UserError: It cannot be read; the message names the config and the reason.
+    """
+    file = find_config(path)
+    try:
+        return Config.fromfile(file, format_python_code=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # A config is a program, which can fail in any way.
+        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def _similar_configs(name: str) -> str:

@@ -1,33 +1,110 @@
 """Errors that the user can fix, and how a tool reports them."""
 
+import linecache
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
 
-__all__ = ['UserError', 'run_tool']
+from torch.cuda import OutOfMemoryError
+
+__all__ = ['DEBUG_VARIABLE', 'ImageError', 'UserError', 'can_be_fixed', 'one_line', 'run_tool']
+
+DEBUG_VARIABLE = 'MMWSSS_DEBUG'
+"""str: Environment variable; tools show the traceback of every error if it is 1."""
+
+_KINDS = (ValueError, TypeError, LookupError, RuntimeError, ImportError)
+_OWN = ('mmwsss', '__main__')
+_CONFIGURED = ('mmengine', 'mmcv', 'mmseg', 'mmpretrain')
+_REGISTRY = 'mmengine.registry.build_functions'
+_WORKER_TRACEBACK = 'Original Traceback (most recent call last)'
+_WORKER_FRAME = re.compile(r'File "([^"]+)", line \d+, in .*\n\s*(.*)')
 
 
 class UserError(ValueError):
     """An error in the user's input; its message names the cause and the remedy in one line."""
 
 
-def run_tool(main: Callable[[], None], also: tuple[type[Exception], ...] = ()) -> None:
-    """Run the main function of a tool and report errors of the user without a traceback.
+class ImageError(UserError, RuntimeError):
+    """An image or its mask cannot be processed; the message names the file and the reason."""
 
-    A :class:`UserError`, a missing file or a file in the place of a folder ends with one line on the error output and
-    exit code 2, without a traceback. With ``MMWSSS_DEBUG=1`` in the environment the traceback is shown. Other errors
-    are raised unchanged.
+
+def run_tool(main: Callable[[], Optional[int]]) -> None:
+    """Run the main function of a tool and report errors that the user can fix without a traceback.
+
+    Every tool starts here. An error that the user can fix (see :func:`can_be_fixed`) ends the tool with one line on the
+    error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
+    traceback is shown instead. Other errors are faults of the program and are raised unchanged.
 
     Args:
-        main (Callable): Takes no arguments.
-        also (tuple[type]): Further errors of this tool that the user can mend.
+        main (Callable): Takes no arguments. May return an exit code; None means 0.
     """
     try:
-        main()
-    except (UserError, FileNotFoundError, NotADirectoryError, *also) as error:
-        if os.environ.get('MMWSSS_DEBUG') == '1':
+        code = main()
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == '1' or not can_be_fixed(error):
             raise
-        message = ' '.join(str(error).split())
-        print(f'{Path(sys.argv[0]).name}: {message}', file=sys.stderr)
+        print(f'{Path(sys.argv[0]).name}: {one_line(error)}', file=sys.stderr)
         sys.exit(2)
+    if code:
+        sys.exit(code)
+
+
+def can_be_fixed(error: BaseException) -> bool:
+    """Return whether the user can fix the cause of an error.
+
+    These are errors of the operating system (a missing file, a full disk), too little memory, a config with a syntax
+    error or with an argument that a class does not take, and errors that mmwsss or the OpenMMLab libraries, which carry
+    out what configs say, raise on purpose. What another library raises because the program uses it wrongly is a fault
+    of the program, and so is a failed assertion of its own or without a message.
+
+    Args:
+        error (BaseException): An error that was raised and caught.
+
+    Returns:
+        bool: True for such errors.
+    """
+    if isinstance(error, (UserError, OSError, SyntaxError, MemoryError, OutOfMemoryError)):
+        return True
+    module, statement = _origin(error)
+    package = module.split('.')[0]
+    if isinstance(error, AssertionError):
+        return package in _CONFIGURED and bool(str(error))
+    unknown_argument = module == _REGISTRY and isinstance(error, TypeError)
+    on_purpose = package in (*_OWN, *_CONFIGURED) and statement.startswith('raise')
+    return isinstance(error, _KINDS) and (on_purpose or unknown_argument)
+
+
+def _origin(error: BaseException) -> tuple[str, str]:
+    """Return the module in which an error was raised and the first line of the statement there."""
+    in_worker = _WORKER_FRAME.findall(str(error)) if _WORKER_TRACEBACK in str(error) else []
+    if in_worker:
+        path, statement = in_worker[-1]
+        parts = Path(path).with_suffix('').parts
+        start = next((k for k, part in enumerate(parts) if part in (*_OWN, *_CONFIGURED)), len(parts))
+        return '.'.join(parts[start:]), statement
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
+        return '', ''
+    frame, line = frames[-1]
+    return frame.f_globals.get('__name__') or '', linecache.getline(frame.f_code.co_filename, line).strip()
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line.
+
+    Args:
+        error (BaseException): The error. If it comes from a worker process of a dataloader, its message contains a
+            traceback, which is left out.
+
+    Returns:
+        str: The message, with single blanks in place of line breaks; the name of the class if there is none.
+    """
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if _WORKER_TRACEBACK in text:
+        name = f'{type(error).__qualname__}: '
+        text = text.rpartition(name)[2]
+    return ' '.join(text.split()) or type(error).__name__

@@ -8,9 +8,10 @@ have no orientation of their own.
 import os
 from typing import Optional, Union
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
-__all__ = ['MASK_MODES', 'image_size', 'mask_size', 'require_mask_mode', 'why_unreadable']
+__all__ = ['MASK_MODES', 'image_size', 'mask_size', 'read_photo', 'require_mask_mode', 'why_unreadable']
 
 MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 """tuple[str, ...]: Pillow's modes of pictures with one channel of whole numbers, as index masks have."""
@@ -43,6 +44,28 @@ def image_size(path: Union[str, os.PathLike]) -> tuple[int, int]:
     except _ERRORS as error:
         raise ValueError(f'image {path} cannot be read: {_explain(error)}') from error
     return (width, height) if orientation in _TURNED_BY_90_DEGREES else (height, width)
+
+
+def read_photo(path: Union[str, os.PathLike]) -> np.ndarray:
+    """Read a photograph as it is displayed.
+
+    Args:
+        path (str or PathLike): The picture.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 in RGB order; the size is that of :func:`image_size`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a regular file or not a picture that can be read.
+    """
+    _require_file(path, 'image')
+    try:
+        with Image.open(path) as image:
+            image.load()  # Pillow rotates TIFF images itself.
+            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+    except _ERRORS as error:
+        raise ValueError(f'image {path} cannot be read: {_explain(error)}') from error
 
 
 def mask_size(path: Union[str, os.PathLike]) -> tuple[int, int]:

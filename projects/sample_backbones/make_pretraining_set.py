@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from mmwsss.utils.errors import run_tool
+
 from .pretraining_set import PRETRAINING_CLASSES, write_pretraining_set
 
 
@@ -37,14 +39,11 @@ def main() -> None:
     """Make the set and print its content."""
     args = parse_args()
     console = Console()
-    try:
-        made = write_pretraining_set(args.out_dir, args.train_per_class, args.val_per_class, args.side, args.seed,
-                                  args.nproc, show_progress, tuple(args.fill))
-    except (ValueError, FileExistsError) as error:
-        raise SystemExit(f'make_pretraining_set.py: {error}') from error
+    made = write_pretraining_set(args.out_dir, args.train_per_class, args.val_per_class, args.side, args.seed,
+                              args.nproc, show_progress, tuple(args.fill))
     console.print(f'{args.out_dir}: {"made" if made else "already there"}; {len(PRETRAINING_CLASSES)} classes, '
                   f'{args.train_per_class} train and {args.val_per_class} val images each', soft_wrap=True)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

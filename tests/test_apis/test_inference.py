@@ -10,6 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmwsss.apis import inference_cams, init_model
 from mmwsss.checkpoints import write_checkpoint
 from mmwsss.registry import MODELS
+from mmwsss.utils.errors import UserError
 from tests.color_cam import ColorCAM, color_cam_config
 from tests.helpers import COLORS, write_config, write_voc_folder
 
@@ -52,6 +53,16 @@ def test_model_from_a_path_or_a_config(cfg: Config, tmp_path: Path):
         assert model.dataset_meta['classes'] == ('background', 'disc', 'bar')
         assert len(model.dataset_meta['palette']) == 3
     assert cfg.pretty_text == text
+
+
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_cams_that_are_not_finite_are_refused_naming_the_image(cfg: Config, root: Path, value: float):
+    model = init_model(cfg)
+    model.predict_cams = lambda inputs, **_: {'cams': torch.full((1, 2, *inputs.shape[-2:]), value)}
+    with pytest.raises(UserError, match=r'the CAMs of image .*img_000\.jpg are NaN or infinite'):
+        inference_cams(model, root / 'JPEGImages/img_000.jpg')
+    with pytest.raises(UserError, match='the CAMs of the image are NaN'):
+        inference_cams(model, np.zeros((8, 9, 3), np.uint8))
 
 
 def test_checkpoint_of_a_runner_is_loaded(cfg: Config, tmp_path: Path):

@@ -49,6 +49,6 @@ def test_both_ways(tmp_path):
     call_tool('tools/dataset_converters/coco_category_ids.py', tmp_path / 'slots', tmp_path / 'out', '--to', 'classes')
     with Image.open(tmp_path / 'out/a.png') as found:
         assert np.asarray(found).tolist() == [[80, 1]]
-    with pytest.raises(SystemExit, match='has no PNG'):
+    with pytest.raises(FileNotFoundError, match='has no PNG'):
         call_tool('tools/dataset_converters/coco_category_ids.py', tmp_path / 'images', tmp_path / 'out',
                   '--to', 'category-ids')

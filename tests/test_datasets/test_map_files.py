@@ -14,6 +14,7 @@ from mmwsss.datasets.map_files import (
     write_cams,
     write_label_map,
 )
+from mmwsss.utils.errors import UserError
 
 MAPS = np.random.default_rng(0).random((2, 5, 7), np.float32)
 
@@ -34,6 +35,42 @@ def test_label_map_and_its_colors(tmp_path: Path):
 def test_label_map_of_sixteen_bits(tmp_path: Path):
     Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / 'a.png')
     assert read_label_map(tmp_path / 'a.png').tolist() == [[0, 300]]
+
+
+@pytest.mark.parametrize(('labels', 'message'), [
+    (np.array([[0, 300]]), 'labels hold 300, but a label map has 8 bits'),
+    (np.array([[0, -1]]), 'labels hold -1'),
+    (np.array([[256, 511, -256, 3]]), 'labels hold -256, 256, 511'),
+    (np.array([[70000]], np.int32), 'labels hold 70000'),
+    (np.array([[0.5, 1]]), r'labels hold 0\.5'),
+    (np.array([[np.nan, 1]]), 'labels hold nan'),
+    (np.zeros((4, 5, 3), np.uint8), r'shape \(H, W\) and whole numbers, got \(4, 5, 3\) of type uint8'),
+    (np.zeros(4, np.uint8), r'got \(4,\)'),
+    (np.array([['a']]), 'of type <U1'),
+    (np.array([[1j]]), 'of type complex128'),
+])
+def test_labels_are_never_cast_to_other_values(tmp_path: Path, labels: np.ndarray, message: str):
+    with pytest.raises(UserError, match=f'a.png: .*{message}'):
+        write_label_map(labels, tmp_path / 'a.png')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.int64, np.uint16, np.int32, np.float32, bool])
+def test_labels_of_any_type_keep_their_values(tmp_path: Path, kind: type):
+    values = [[0, 1], [1, 0]] if kind is bool else [[0, 1], [254, 255]]
+    write_label_map(np.array(values, kind), tmp_path / 'a.png')
+    assert read_label_map(tmp_path / 'a.png').tolist() == values
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('suffix', ['npz', 'npy'])
+def test_maps_that_are_not_finite_are_refused_by_every_reader(tmp_path: Path, suffix: str, value: float):
+    cams = np.zeros((2, 3, 3))
+    cams[1, 1, 1] = value
+    write_cams(cams, [-1, 0], (3, 3), tmp_path / f'photo.{suffix}')
+    for read in (read_cams, read_scores):
+        with pytest.raises(ValueError, match=f"photo.{suffix}: the CAMs of image 'photo' hold 1 NaN or infinite"):
+            read(tmp_path / f'photo.{suffix}')
 
 
 def test_damaged_label_maps_are_refused(tmp_path: Path):

@@ -44,7 +44,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
 
     call(tmp_path / 'set', '--train-per-class', 1, '--val-per-class', 1, '--side', 32, '--nproc', 1)
     assert '94 classes' in capsys.readouterr().out
-    with pytest.raises(SystemExit, match='31'):
+    with pytest.raises(ValueError, match='31'):
         call(tmp_path / 'other', '--side', 31)
 
 

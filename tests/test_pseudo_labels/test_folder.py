@@ -80,6 +80,45 @@ def test_labels_are_replaced_one_by_one(tmp_path: Path):
     assert files == {'a.png', 'sub/b.png', 'pseudo_labels.json'}
 
 
+def files_of(folder: Path) -> set:
+    return {str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize('killed', [False, True])
+@pytest.mark.parametrize('back', [False, True])
+def test_a_refresh_with_another_format_leaves_no_files_of_the_former(tmp_path: Path, killed: bool, back: bool):
+    first = LabelFolder(tmp_path, {'format': 'npz'}, {'cams': 'npz'})
+    first.prepare(IDS)
+    write_images(first, IDS)
+    newer = LabelFolder(tmp_path, {'format': 'npy'}, {'cams': 'npy'})
+    newer.prepare(IDS, refresh=True)
+    write_images(newer, ('a', ))
+    assert {'cams/a.npz', 'cams/a.npy', 'cams/c.npz'} <= files_of(tmp_path)
+    if killed:
+        newer = LabelFolder(tmp_path, {'format': 'npy'}, {'cams': 'npy'})
+        newer.prepare(IDS, refresh=True)
+    if back:
+        newer = LabelFolder(tmp_path, {'format': 'other npz'}, {'cams': 'npz'})
+        newer.prepare(IDS, refresh=True)
+    write_images(newer, IDS)
+    newer.finish()
+    suffix = 'npz' if back else 'npy'
+    assert files_of(tmp_path) == {'a.png', 'sub/b.png', 'c.png', 'pseudo_labels.json', f'cams/a.{suffix}',
+                                  f'cams/sub/b.{suffix}', f'cams/c.{suffix}'}
+    assert all(newer.pixel_counts(image_id) is not None for image_id in IDS)
+
+
+def test_files_of_a_killed_refresh_are_removed_with_the_others(tmp_path: Path):
+    first = LabelFolder(tmp_path, {'format': 'npz'}, {'cams': 'npz'})
+    first.prepare(IDS)
+    write_images(first, IDS)
+    newer = LabelFolder(tmp_path, {'format': 'npy'}, {'cams': 'npy'})
+    newer.prepare(IDS, refresh=True)
+    write_images(newer, ('a', ))
+    LabelFolder(tmp_path, {'format': 'none'}).prepare(IDS, overwrite=True)
+    assert files_of(tmp_path) == {'pseudo_labels.json'}
+
+
 def test_the_same_settings_go_on_and_leftovers_go(tmp_path: Path):
     folder = make_folder(tmp_path)
     (tmp_path / 'sub/.b.0123456789ab.png').write_bytes(b'half')

@@ -1,8 +1,11 @@
+import copy
 import json
+import logging
 import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import mmcv
@@ -28,9 +31,11 @@ from mmwsss.datasets import ImageLabelDataset
 from mmwsss.datasets.map_files import read_cams, read_label_map
 from mmwsss.models import PixelAdaptiveRefinement
 from mmwsss.models.label_steps import ConstantBackground, Downscale, LabelBatch, LabelPipeline, MergeLevels, Softmax
+from mmwsss.pseudo_labels import generation
 from mmwsss.pseudo_labels.generation import estimate_map_bytes
 from mmwsss.pseudo_labels.label_cfg import build_outputs
 from mmwsss.utils import OutputError
+from mmwsss.utils.errors import UserError
 from tests.color_cam import ColorCAM, color_cam_config
 from tests.helpers import CLASSES, COLORS, PALETTE, write_voc_folder
 
@@ -317,6 +322,40 @@ def test_maps_that_are_not_numbers_are_named(cfg: Config, images: ImageLabelData
     broken.predict_cams = lambda inputs, classes, scored_view: {
         'cams': torch.full((1, len(classes), *inputs.shape[-2:]), torch.nan)}
     with pytest.raises(PseudoLabelError, match='CAMs of image img_000 are NaN or infinite'):
+        make_pseudo_labels(broken, images, tmp_path, HALF)
+
+
+def test_more_classes_than_a_label_map_holds_are_refused_at_the_start(model: ColorCAM, images: ImageLabelDataset,
+                                                                      tmp_path: Path):
+    many = copy.copy(images)
+    many.classes = tuple(f'class {k}' for k in range(255))
+    with pytest.raises(UserError, match='the data set has 255 classes; label maps have 8 bits and hold at most 254'):
+        make_pseudo_labels(model, many, tmp_path / 'out', HALF)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('size', 'free', 'level'), [
+    (2**20, 2**40, logging.INFO), (5 * 2**30, 2**40, logging.WARNING), (2**20, 2**19, logging.WARNING)])
+def test_large_maps_are_announced_before_they_are_made(model: ColorCAM, images: ImageLabelDataset, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch, size: int, free: int,
+                                                       level: int):
+    found = []
+    monkeypatch.setattr(generation, 'print_log', lambda text, logger, level: found.append((text, level)))
+    monkeypatch.setattr(generation, 'estimate_map_bytes', lambda *_: size)
+    monkeypatch.setattr(generation.shutil, 'disk_usage', lambda _: SimpleNamespace(free=free))
+    make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5, save_cams=True, cam_stride=8))
+    assert [(text.split(' in ')[0], one) for text, one in found] == [
+        (f'the CAMs take up to {size / 2**20:,.1f} MiB before compression,', level)]
+
+
+def test_an_image_on_which_the_network_fails_is_named(cfg: Config, images: ImageLabelDataset, tmp_path: Path):
+    broken = init_model(cfg)
+
+    def fail(inputs, **_):
+        raise RuntimeError("Kernel size can't be greater than actual input size")
+
+    broken.extract_cams = fail
+    with pytest.raises(PseudoLabelError, match="img_000 of 40 x 56 pixels cannot be processed: Kernel size"):
         make_pseudo_labels(broken, images, tmp_path, HALF)
 
 

@@ -1,5 +1,6 @@
 """Maps that were saved, walking along an AffinityNet's affinities into pseudo labels."""
 
+import copy
 import json
 import shutil
 
@@ -16,6 +17,7 @@ from mmwsss.models.label_steps.colors import round_trip_table
 from mmwsss.pseudo_labels import MapFolder
 from mmwsss.registry import MODELS
 from mmwsss.utils import OutputError
+from mmwsss.utils.errors import UserError
 from tests.color_cam import color_cam_config
 from tests.helpers import write_config, write_voc_folder
 
@@ -158,6 +160,60 @@ def test_maps_without_manifest_are_told_apart_by_content(seeds, tmp_path):
     assert before != MapFolder(seeds).identity()
     write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'maps/img_000.npz')
     assert maps.identity() != before
+
+
+def copy_as_dictionaries(seeds, folder, first_key):
+    """Write saved maps as dictionaries of other code bases, with a background plane if their keys start at 1."""
+    folder.mkdir()
+    for path in sorted((seeds / 'cams').glob('*.npz')):
+        cams, channels = read_cams(path)
+        maps = {int(channel) + first_key: plane.astype(np.float32) for channel, plane in zip(channels, cams)}
+        np.save(folder / path.stem, {**({0: np.full(SIZE, .5, np.float32)} if first_key else {}), **maps})
+    return folder
+
+
+def test_a_background_plane_is_not_taken_for_the_first_class(cfg, images, seeds, tmp_path):
+    plain, shifted = (copy_as_dictionaries(seeds, tmp_path / f'from_{key}', key) for key in (0, 1))
+    model = init_model(cfg)
+    for folder, options in ((plain, {}), (plain, {'first_key': 0}), (shifted, {'first_key': 1})):
+        out = tmp_path / f'{folder.name}{len(options)}'
+        make_pseudo_labels(model, images, out, expand_short_forms(threshold=.5, cams=folder, **options))
+        for image_id in images.image_ids:
+            np.testing.assert_array_equal(read_label_map(out / f'{image_id}.png'),
+                                          read_label_map(seeds / f'{image_id}.png'))
+    with pytest.raises(UserError, match=r'from_1: key 0 is in all 6 files and looks like a background.*--first-key 1'):
+        make_pseudo_labels(model, images, tmp_path / 'no', expand_short_forms(threshold=.5, cams=shifted))
+    assert not (tmp_path / 'no').exists()
+
+
+def test_the_first_key_is_about_saved_maps(tmp_path):
+    with pytest.raises(ValueError, match=r'first_key=1 .*--cams'):
+        expand_short_forms(threshold=.5, first_key=1)
+    with pytest.raises(ValueError, match='first_key must be 0 or 1, got 2'):
+        MapFolder(tmp_path, first_key=2)
+    assert MapFolder(tmp_path, first_key=1).identity() != MapFolder(tmp_path).identity()
+
+
+def test_files_of_a_former_format_are_not_read(images, cfg, tmp_path):
+    make_pseudo_labels(init_model(cfg), images, tmp_path,
+                       expand_short_forms(threshold=.5, save_cams=True, cam_format='npy'))
+    expected = MapFolder(tmp_path).read('img_000', np.array([0]), 2)
+    write_cams(np.zeros((1, *SIZE)), [0], SIZE, tmp_path / 'cams/img_000.npz')
+    np.testing.assert_array_equal(MapFolder(tmp_path).read('img_000', np.array([0]), 2), expected)
+    np.testing.assert_array_equal(MapFolder(tmp_path / 'cams').read('img_000', np.array([0]), 2), expected)
+
+
+@pytest.mark.parametrize('where', ['weights', 'maps'])
+def test_a_walk_that_is_not_finite_names_the_image(net, images, seeds, tmp_path, where):
+    folder = shutil.copytree(seeds, tmp_path / 'seeds')
+    broken = copy.deepcopy(net)
+    if where == 'weights':
+        torch.nn.init.constant_(next(broken.affinity_head.parameters()), float('nan'))
+    else:
+        write_cams(np.full((1, *SIZE), np.nan), [0], SIZE, folder / 'cams/img_000.npz')
+    with pytest.raises(UserError if where == 'weights' else ValueError, match="image '?img_000'?.* NaN or infinite"):
+        make_pseudo_labels(broken, images, tmp_path / 'out', walk(folder))
+    assert not list((tmp_path / 'out').rglob('*.png'))
 
 
 def test_models_and_maps_that_do_not_go_together(net, cfg, images, seeds, tmp_path):

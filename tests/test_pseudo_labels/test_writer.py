@@ -182,7 +182,7 @@ def test_a_failure_names_the_image_and_leaves_nothing(tmp_path: Path, pixels: np
     (tmp_path / 'file').write_text('in the way of a folder')
     with pytest.raises(PseudoLabelError, match='label of image a could not be written to .*file/a.png.*resumes'):
         write(tmp_path / 'file', pixels, cams, workers)
-    with pytest.raises(ValueError, match='image a: the dense CRF got scores that are NaN or infinite'):
+    with pytest.raises(ValueError, match='image a: the CAMs are NaN or infinite'):
         write(tmp_path, pixels, np.where(cams > .4, np.nan, cams).astype(np.float32), workers, post='crf')
     assert {path.name for path in tmp_path.iterdir()} == {'file'}
 

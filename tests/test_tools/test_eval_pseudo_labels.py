@@ -124,7 +124,7 @@ def test_masks_of_0_and_255_end_with_one_line(root: Path):
         write_label_map(np.where(np.array(GT[name]) == 0, 0, 255), root / f'gt/{name}.png')
     result = run_tool(SCRIPT, '--gt-dir', root / 'gt', '--split', root / 'ids.txt', '--label-dir', root / 'labels',
                       '--json', root / 'found.json', check=False)
-    assert result.returncode
+    assert result.returncode == 2
     assert 'Traceback' not in result.stdout
     assert 'The masks hold only 0 and 255' in result.stdout.strip().splitlines()[-1]
     assert not (root / 'found.json').exists()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmwsss.checkpoints import read_checkpoint
+from mmwsss.utils.errors import UserError
 
 from ..helpers import call_tool, load_tool
 
@@ -53,9 +54,9 @@ def test_safetensors_on_demand(checkpoint, tmp_path):
 
 
 def test_wrong_prefix_and_meta_are_explained(checkpoint, tmp_path):
-    with pytest.raises(SystemExit, match=r"'encoder\.'.*backbone.*head"):
+    with pytest.raises(UserError, match=r"'encoder\.'.*backbone.*head"):
         call_tool(SCRIPT, checkpoint[0], tmp_path / 'vit', '--prefix', 'encoder.')
-    with pytest.raises(SystemExit, match='KEY=VALUE'):
+    with pytest.raises(UserError, match='KEY=VALUE'):
         call_tool(SCRIPT, checkpoint[0], tmp_path / 'vit', '--meta', 'top1')
 
 

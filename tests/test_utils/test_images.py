@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.utils import image_size, mask_size, missing_files, why_unreadable
+from mmwsss.utils import image_size, mask_size, missing_files, read_photo, why_unreadable
 
 ORIENTATION = 0x0112
 
@@ -27,6 +27,20 @@ def test_size_is_that_of_the_decoded_picture(tmp_path, suffix, orientation, back
     save_turned(path, orientation)
     expected = mmcv.imfrombytes(path.read_bytes(), backend=backend).shape[:2]
     assert image_size(path) == expected == ((40, 20) if orientation >= 5 else (20, 40))
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_a_photo_is_read_as_mmcv_reads_it(tmp_path, suffix, orientation):
+    colors = np.zeros((20, 40, 3), np.uint8)
+    colors[:10, :20] = 255, 30, 90
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(colors).save(tmp_path / f'a.{suffix}', exif=exif)
+    expected = mmcv.imread(tmp_path / f'a.{suffix}', channel_order='rgb').astype(int)
+    found = read_photo(tmp_path / f'a.{suffix}')
+    assert found.shape[:2] == image_size(tmp_path / f'a.{suffix}')
+    assert np.abs(found - expected).mean() < 5
 
 
 @pytest.mark.parametrize(('mode', 'suffix'), [

@@ -22,6 +22,7 @@ from mmwsss.models.utils import (
     random_walk,
     sparse_affinity,
 )
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 RADIUS = 5
@@ -143,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 from all_attention import pass_with_all_attention
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
@@ -31,6 +30,8 @@ from mmwsss.models.utils import (
     valid_boxes,
 )
 from mmwsss.registry import MODELS
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 
@@ -130,7 +131,7 @@ def main() -> None:
     """Print peak memory, time and their ratios, and the largest differences."""
     args = parse_args()
     init_default_scope('mmwsss')
-    cfg = Config.fromfile(args.config).model
+    cfg = read_config_file(args.config).model
     cfg.backbone.update(init_cfg=None, drop_path_rate=0.)  # so that both compute the same
     torch.manual_seed(0)
     model = MODELS.build(cfg).to(args.device).train()
@@ -156,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from all_attention import pass_with_all_attention
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +23,8 @@ from torch.nn import functional as F
 from mmwsss.apis import cams_at_image_size
 from mmwsss.models import CAMClassifier
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 CASES = {
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
 def example(config: str, size: tuple[int, int], present: int) -> tuple[CAMClassifier, Tensor, Tensor]:
     """Make a model with random weights, an image (1, 3, H, W) and image labels (C,)."""
     init_default_scope('mmwsss')
-    cfg = Config.fromfile(find_config(config)).model
+    cfg = read_config_file(config).model
     cfg.backbone.init_cfg = None
     cfg.cam_head.affinity_layers = None  # of all layers, as published
     torch.manual_seed(0)
@@ -180,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

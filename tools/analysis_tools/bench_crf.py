@@ -20,6 +20,7 @@ from mmwsss.apis import expand_short_forms
 from mmwsss.models.label_steps import CRF_PRESETS, LabelBatch
 from mmwsss.pseudo_labels.label_cfg import LabelOutput, build_outputs
 from mmwsss.pseudo_labels.writer import LabelWriter, WriteTask
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,6 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from mmwsss.models import PixelAdaptiveRefinement
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
@@ -135,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.evaluation import ThresholdSweep, class_rates
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -121,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -13,7 +13,6 @@ from typing import Optional
 
 import torch
 from bench_par import refine_copies, stack_slices
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
@@ -35,6 +34,8 @@ from mmwsss.models.utils import (
     token_affinity_labels,
 )
 from mmwsss.registry import MODELS
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.errors import run_tool
 
 PASSES = ('main', 'global2')
 
@@ -179,7 +180,7 @@ def main() -> None:
     """Print times, their ratio and the largest differences."""
     args = parse_args()
     init_default_scope('mmwsss')
-    cfg = Config.fromfile(args.config).model
+    cfg = read_config_file(args.config).model
     cfg.backbone.init_cfg = None
     device = torch.device(args.device)
     torch.manual_seed(0)
@@ -214,4 +215,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

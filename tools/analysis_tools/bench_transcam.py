@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 from all_attention import pass_with_all_attention
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,8 @@ from torch import Tensor
 from mmwsss.models import CAMClassifier
 from mmwsss.models.utils import normalize_cams, resize_maps, resize_photos
 from mmwsss.registry import MODELS
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 
@@ -85,7 +86,7 @@ def main() -> None:
     """Print times and memory, their ratios, and the largest difference."""
     args = parse_args()
     init_default_scope('mmwsss')
-    cfg = Config.fromfile(args.config).model
+    cfg = read_config_file(args.config).model
     cfg.backbone.init_cfg = None
     device = torch.device(args.device)
     torch.manual_seed(0)
@@ -112,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

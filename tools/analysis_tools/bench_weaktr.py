@@ -16,7 +16,6 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 
 import torch
 from all_attention import pass_with_all_attention
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -26,7 +25,8 @@ from torch import Tensor
 from mmwsss.apis.configs import strip_pretrained
 from mmwsss.models import CAMClassifier, extract_features
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 
@@ -124,7 +124,7 @@ def row(name: str, plain: Sequence[float], ours: Sequence[float], difference: st
 
 def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
     """Compare both ways of a training iteration and of giving fine maps; results may differ by rounding."""
-    cfg = Config.fromfile(find_config(path))
+    cfg = read_config_file(path)
     init_default_scope('mmwsss')
     strip_pretrained(cfg.model, keep_local=False)
     cfg.model.backbone.drop_path_rate = 0.
@@ -159,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -41,6 +41,7 @@ from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsss.utils import write_json
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
 
 
@@ -283,4 +284,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,7 +3,6 @@
 
 import argparse
 import ast
-import sys
 import time
 from pathlib import Path
 from typing import Optional
@@ -36,6 +35,7 @@ from mmwsss.registry import MODELS
 from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import write_results
 
 COLUMNS = ('mIoU', 'oracle_mIoU', 'oracle_threshold', 'oracle_FP', 'oracle_FN', 'oracle_precision', 'oracle_recall')
@@ -289,7 +289,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:  # of the command line; anything else keeps its traceback
-        sys.exit(f'{type(error).__name__}: {error}')
+    run_tool(main)

@@ -26,6 +26,7 @@ from mmwsss.models import CAMClassifier, Request, extract_features
 from mmwsss.models.backbones import PatchAttention
 from mmwsss.models.utils import entropy_weights, layer_entropies
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

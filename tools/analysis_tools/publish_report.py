@@ -7,13 +7,13 @@ Example:
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
 
 from mmwsss.utils import atomic_path
+from mmwsss.utils.errors import run_tool
 
 FIGURE = re.compile(r'\]\((figures/[^)]+)\)')
 
@@ -76,7 +76,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except FileNotFoundError as error:
-        sys.exit(str(error))
+    run_tool(main)

@@ -40,6 +40,7 @@ from mmwsss.datasets.coco import (
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.datasets.published_lists import PUBLISHED_LIST_SIZES
 from mmwsss.utils import first_few, write_json, write_lines
+from mmwsss.utils.errors import UserError, run_tool
 
 SPLITS = ('train', 'val')
 STYLES = ('mmwsss', 'coco2voc')
@@ -93,7 +94,7 @@ def paint(job: tuple) -> None:
             mask = paint_instances(height, width, annotations, indices, crowd)
         write_label_map(mask, path)
     except (ValueError, TypeError) as error:
-        raise ValueError(f'annotations of {path.stem}: {error}') from error
+        raise UserError(f'annotations of {path.stem}: {error}') from error
 
 
 def paint_all(jobs: list, nproc: int, title: str) -> None:
@@ -125,7 +126,10 @@ def convert(args: argparse.Namespace, split: str) -> ImageLabels:
     name = f'{split}2014'
     path = (args.annotations or args.root / 'annotations') / f'instances_{name}.json'
     data = read_instances(path)
-    jobs = list(mask_jobs(data, args.root / 'SegmentationClass' / name, args.style, args.crowd))
+    try:
+        jobs = list(mask_jobs(data, args.root / 'SegmentationClass' / name, args.style, args.crowd))
+    except ValueError as error:
+        raise UserError(f'{path}: {error}') from error
     paint_all(jobs, args.nproc, f'{name} masks')
     labels = labels_from_coco(data, skip_crowd=args.crowd == 'skip')
     return labels.subset(sorted(labels.labels))
@@ -201,22 +205,19 @@ def summary_table(root: Path, labels: dict[str, ImageLabels]) -> Table:
 def main() -> None:
     """Convert both splits and print what was made."""
     args = parse_args()
-    try:
-        if not args.root.is_dir():
-            raise FileNotFoundError(f'{args.root} does not exist')
-        if args.nproc < 1:
-            raise ValueError(f'--nproc must be at least 1, got {args.nproc}')
-        if args.val_part and not args.val_part.is_file():
-            raise FileNotFoundError(f'--val-part {args.val_part} does not exist')
-        args.crowd = resolve_crowd(args.style, args.crowd)
-        require_same_settings(args.root, args.style, args.crowd)
-        labels = {split: convert(args, split) for split in SPLITS}
-        write_lists(args.root, labels, read_val_part(args.val_part, labels['val']),
-                    dict(style=args.style, crowd=args.crowd))
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f'coco2014.py: {error}') from error
+    if not args.root.is_dir():
+        raise FileNotFoundError(f'{args.root} does not exist')
+    if args.nproc < 1:
+        raise ValueError(f'--nproc must be at least 1, got {args.nproc}')
+    if args.val_part and not args.val_part.is_file():
+        raise FileNotFoundError(f'--val-part {args.val_part} does not exist')
+    args.crowd = resolve_crowd(args.style, args.crowd)
+    require_same_settings(args.root, args.style, args.crowd)
+    labels = {split: convert(args, split) for split in SPLITS}
+    write_lists(args.root, labels, read_val_part(args.val_part, labels['val']),
+                dict(style=args.style, crowd=args.crowd))
     Console().print(summary_table(args.root, labels))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -17,6 +17,7 @@ from rich.progress import track
 
 from mmwsss.datasets.coco import category_ids_to_classes, classes_to_category_ids
 from mmwsss.datasets.map_files import read_label_map, write_label_map
+from mmwsss.utils.errors import run_tool
 
 DIRECTIONS = {'classes': category_ids_to_classes, 'category-ids': classes_to_category_ids}
 
@@ -34,10 +35,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Renumber all files."""
     args = parse_args()
-    try:
-        renumber(Path(args.src), Path(args.dst), DIRECTIONS[args.to])
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'coco_category_ids.py: {error}') from error
+    renumber(Path(args.src), Path(args.dst), DIRECTIONS[args.to])
 
 
 def renumber(src: Path, dst: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -55,4 +53,4 @@ def renumber(src: Path, dst: Path, change: Callable[[np.ndarray], np.ndarray]) -
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

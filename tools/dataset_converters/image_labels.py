@@ -34,6 +34,7 @@ from mmwsss.datasets import (
 )
 from mmwsss.datasets.coco import COCO_CLASSES
 from mmwsss.utils import first_few, why_unreadable
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -146,24 +147,21 @@ def main() -> None:
     """Read, check, write, and print what is in it."""
     args = parse_args()
     console = Console()
-    try:
-        if args.out.suffix != '.json':
-            raise ValueError(f'--out must end with .json, got {args.out}')
-        if args.out.resolve() in {path.resolve() for path in args.inputs}:
-            raise ValueError(f'--out {args.out} would replace an input: write to another file')
-        if args.verify and args.images is None:
-            raise ValueError('--verify decodes the images of --images: give the folder')
-        classes = read_classes(args.classes)
-        ids = None if args.split is None else list(dict.fromkeys(i for path in args.split for i in read_ids(path)))
-        parts = [read_source(path, args, classes, ids) for path in args.inputs]
-        labels = join(parts, ids)
-        if args.images is not None:
-            compare_with_images(labels, args.images, args.verify, console)
-        labels.save(args.out)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'image_labels.py: {error}') from error
+    if args.out.suffix != '.json':
+        raise ValueError(f'--out must end with .json, got {args.out}')
+    if args.out.resolve() in {path.resolve() for path in args.inputs}:
+        raise ValueError(f'--out {args.out} would replace an input: write to another file')
+    if args.verify and args.images is None:
+        raise ValueError('--verify decodes the images of --images: give the folder')
+    classes = read_classes(args.classes)
+    ids = None if args.split is None else list(dict.fromkeys(i for path in args.split for i in read_ids(path)))
+    parts = [read_source(path, args, classes, ids) for path in args.inputs]
+    labels = join(parts, ids)
+    if args.images is not None:
+        compare_with_images(labels, args.images, args.verify, console)
+    labels.save(args.out)
     show_summary(labels, args.out, console)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mmwsss.sample_set import SAMPLE_CLASSES, summarize_labels, write_sample_set
 from mmwsss.sample_set.sheet import contact_sheet
+from mmwsss.utils.errors import run_tool
 from mmwsss.utils.files import atomic_path
 
 
@@ -52,11 +53,8 @@ def main() -> None:
     """Make the set and print what is in it."""
     args = parse_args()
     console = Console()
-    try:
-        made = write_sample_set(args.out_dir, args.num_train, args.num_val, args.seed, args.nproc, show_progress)
-        sheet = contact_sheet(args.out_dir) if args.sheet else None
-    except (ValueError, FileExistsError) as error:
-        raise SystemExit(f'make_sample.py: {error}') from error
+    made = write_sample_set(args.out_dir, args.num_train, args.num_val, args.seed, args.nproc, show_progress)
+    sheet = contact_sheet(args.out_dir) if args.sheet else None
     console.print('made' if made else 'already there, nothing to do')
     console.print(summary_table(args.out_dir))
     if args.sheet:
@@ -65,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

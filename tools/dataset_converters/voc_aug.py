@@ -34,6 +34,7 @@ from rich.table import Table
 from mmwsss.datasets import ImageLabels, foreground_classes, labels_from_masks, labels_from_voc_xml, read_ids
 from mmwsss.datasets.map_files import read_label_map, write_label_map
 from mmwsss.utils import write_lines
+from mmwsss.utils.errors import run_tool
 
 PUBLISHED_LABELS = dict(trainaug=16458, val=2147)
 SCRIPT = Path('tools', 'dataset_converters', 'voc_aug.py')
@@ -146,16 +147,13 @@ def main() -> None:
     """Make masks, lists and labels, and print what was made."""
     args = parse_args()
     voc = args.devkit / 'VOC2012'
-    try:
-        check_inputs(voc, args.sbd)
-        make_masks(args, voc)
-        splits = {name: read_ids(voc / 'ImageSets/Segmentation' / f'{name}.txt') for name in ('trainaug', 'val')}
-        labels = make_labels(voc, [image_id for ids in splits.values() for image_id in ids])
-        labels.save(voc / 'image_labels.json')
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'voc_aug.py: {error}') from error
+    check_inputs(voc, args.sbd)
+    make_masks(args, voc)
+    splits = {name: read_ids(voc / 'ImageSets/Segmentation' / f'{name}.txt') for name in ('trainaug', 'val')}
+    labels = make_labels(voc, [image_id for ids in splits.values() for image_id in ids])
+    labels.save(voc / 'image_labels.json')
     Console().print(summary_table(voc, labels, splits))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

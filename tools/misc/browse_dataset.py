@@ -28,6 +28,7 @@ from mmwsss.datasets.config import load_config
 from mmwsss.registry import DATASETS
 from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -154,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

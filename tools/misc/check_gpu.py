@@ -19,7 +19,6 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 import torch
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
@@ -32,7 +31,7 @@ from torch.nn import functional as F
 from mmwsss.apis.configs import strip_pretrained
 from mmwsss.models import ToCo
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
 from mmwsss.utils.errors import run_tool
 
 SMALL = ('cam/cam_vit-micro_sample', 'toco/toco_vit-micro_sample', 'mctformer/mctformer-v1_vit-micro_sample',
@@ -57,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 
 def build_model(path: str) -> tuple[nn.Module, tuple[int, int]]:
     """Build the model of a config with random weights, and return it with the size (H, W) of its training images."""
-    cfg = Config.fromfile(find_config(path)).model
+    cfg = read_config_file(path).model
     init_default_scope('mmwsss')
     strip_pretrained(cfg, keep_local=False)
     if 'drop_path_rate' in cfg.backbone:

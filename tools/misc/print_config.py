@@ -13,6 +13,7 @@ from rich.syntax import Syntax
 from mmwsss.datasets.config import load_config
 from mmwsss.utils import atomic_path
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

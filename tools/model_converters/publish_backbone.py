@@ -18,7 +18,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 from rich.console import Console
 
 from mmwsss.checkpoints import checkpoint_hash, read_checkpoint, write_checkpoint
-from mmwsss.utils.errors import run_tool
+from mmwsss.utils.errors import UserError, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,12 +85,12 @@ def main() -> None:
     try:
         meta = dict(item.split('=', 1) for item in args.meta)
     except ValueError as error:
-        raise SystemExit(f'publish_backbone.py: --meta takes KEY=VALUE, got {args.meta}') from error
+        raise UserError(f'--meta takes KEY=VALUE, got {args.meta}') from error
     checkpoint = read_checkpoint(args.checkpoint)
     try:
         weights = cut_backbone(checkpoint.get('state_dict', checkpoint), args.prefix, not args.float32)
     except ValueError as error:
-        raise SystemExit(f'publish_backbone.py: {args.checkpoint}: {error}') from error
+        raise UserError(f'{args.checkpoint}: {error}') from error
     suffix = '.safetensors' if args.safetensors else '.pth'
     path = save_hashed(weights, meta, args.out, suffix)
     count = sum(value.numel() for value in weights.values())

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Optional, Union
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .attention import (
     HeadMaps,
@@ -185,7 +186,8 @@ def extract_features(backbone: nn.Module, images: Tensor, request: Optional[Requ
     Args:
         backbone: An :class:`ObservableBackbone`, or any backbone of mmpretrain or mmseg that gives feature maps, of
             which neither hidden layers nor observations can be requested.
-        images: (B, 3, H, W) normalized images.
+        images: (B, 3, H, W) normalized images. If the backbone cuts images into patches, a side that is shorter than a
+            patch is padded with zeros to one patch, so that its grid has one cell.
         request: What is needed; by default the feature maps and class tokens.
 
     Returns:
@@ -196,6 +198,7 @@ def extract_features(backbone: nn.Module, images: Tensor, request: Optional[Requ
         TypeError: If the backbone cannot give what is requested.
     """
     request = request or Request()
+    images = _padded_to_patch(backbone, images)
     if isinstance(backbone, ObservableBackbone):
         return backbone.encode(images, request)
     name = type(backbone).__name__
@@ -209,6 +212,16 @@ def extract_features(backbone: nn.Module, images: Tensor, request: Optional[Requ
         raise TypeError(f"{name} gives no feature maps (B, D, h, w): set out_type='featmap' where it is a transformer "
                         'of mmpretrain')
     return Features(maps, tuple(maps[-1].shape[-2:]))
+
+
+def _padded_to_patch(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Pad images (B, 3, H, W) with zeros at the right and bottom to at least one patch."""
+    patch = getattr(backbone, 'patch_size', None)
+    if patch is None:
+        return images
+    rows, cols = patch if isinstance(patch, Sequence) else (patch, patch)
+    missing = max(rows - images.shape[-2], 0), max(cols - images.shape[-1], 0)
+    return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
 
 def to_map(tokens: Tensor, grid: Sequence[int]) -> Tensor:

@@ -110,18 +110,14 @@ class DenseCRF(LabelStep):
         The kernels of an image are prepared once for all background levels and for all steps of the same settings.
 
         Raises:
-            ValueError: Images are not in the expected range, or scores are not finite; the message names the image.
+            ValueError: Images are not in the expected range, or scores are not finite.
         """
         scores = resized_scores(batch, batch.size)
         found = torch.zeros_like(scores)
         images = _as_uint8(batch.images).permute(0, 2, 3, 1).cpu().numpy()
         for k, image in enumerate(images):  # pydensecrf processes one image at a time.
             planes = batch.filled[k].nonzero().flatten()
-            try:
-                refined = self._refine_levels(image, scores[k][:, planes].float().cpu().numpy(), batch, k)
-            except ValueError as error:
-                name = f'image {batch.image_ids[k]}: ' if len(batch.image_ids) else ''
-                raise ValueError(f'{name}{error}') from error
+            refined = self._refine_levels(image, scores[k][:, planes].float().cpu().numpy(), batch, k)
             found[k][:, planes] = torch.from_numpy(refined).to(scores)
         return replace(batch, scores=found)
 

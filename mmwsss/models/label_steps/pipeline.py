@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
+from mmwsss.utils.errors import UserError
 
 from ..utils import mask_outside_boxes
 from .base import Labeler, LabelStep
@@ -83,9 +84,15 @@ class LabelPipeline:
 
     @torch.no_grad()
     def run(self, batch: LabelBatch, start: int = 0, stop: Optional[int] = None) -> LabelBatch:
-        """Run the steps ``start`` to ``stop`` (exclusive; by default all)."""
+        """Run the steps ``start`` to ``stop`` (exclusive; by default all).
+
+        Raises:
+            UserError: A step fails on images that have ids, or their scores are NaN or infinite; the message names the
+                images and the step.
+        """
+        _require_finite(batch, 'CAMs')
         for step in self.steps[start:stop]:
-            batch = step.transform(batch)
+            batch = _checked(step, batch) if batch.image_ids else step.transform(batch)
         return batch
 
     @torch.no_grad()
@@ -106,6 +113,28 @@ class LabelPipeline:
     def __call__(self, batch: LabelBatch) -> Tensor:
         """Run all steps and the labeler; see :meth:`label`."""
         return self.label(self.run(batch))
+
+
+def _checked(step: LabelStep, batch: LabelBatch) -> LabelBatch:
+    """Run a step on images that have ids, and name these in errors."""
+    name = type(step).__name__
+    try:
+        found = step.transform(batch)
+    except ValueError as error:
+        raise UserError(f'image {", ".join(map(str, batch.image_ids))}: {error} (label step {name})') from error
+    _require_finite(found, f'scores after the label step {name}')
+    return found
+
+
+def _require_finite(batch: LabelBatch, what: str) -> None:
+    """Refuse scores of images with ids that are NaN or infinite; nothing is checked in training."""
+    if not batch.image_ids:
+        return
+    finite = torch.isfinite(batch.scores).flatten(1).all(dim=1)
+    if not finite.all():
+        images = ', '.join(str(image_id) for image_id, good in zip(batch.image_ids, finite) if not good)
+        raise UserError(f'image {images}: the {what} are NaN or infinite: has the training diverged, or are the '
+                        'weights damaged?')
 
 
 def with_thresholds(label_cfg: Optional[Mapping], low: float, high: float) -> dict[str, Any]:

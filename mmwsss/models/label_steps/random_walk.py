@@ -5,21 +5,23 @@ from dataclasses import replace
 from typing import Any, Optional
 
 import torch
-from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmwsss.checkpoints import weights_hash
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.settings import SettingsTable, number
 
-from ..utils import resize_maps
+from ..utils import MAX_LOG2_STEPS, resize_maps
 from .base import LabelStep
 from .batch import LabelBatch
 from .scores import resized_scores
 
 __all__ = ['CutPadding', 'RandomWalk']
+
+_SETTINGS = SettingsTable(dict(beta=number(0, none=True), log2_steps=number(0, MAX_LOG2_STEPS, whole=True, none=True)))
 
 
 @MODELS.register_module()
@@ -32,7 +34,8 @@ class RandomWalk(LabelStep):
 
     Args:
         beta (float, optional): Exponent of the affinities; by default the network's ``test_cfg.beta``.
-        log2_steps (int, optional): Logarithm of the number of steps; by default the network's ``test_cfg.log2_steps``.
+        log2_steps (int, optional): Logarithm of the number of steps, 0 to 16; by default the network's
+            ``test_cfg.log2_steps``.
         config (str, optional): Config of an AffinityNet.
         checkpoint (str, optional): Its weights; required with ``config``.
         keep_padding (bool): Let the following steps see the images padded to the whole cells of the walk, with the mean
@@ -40,7 +43,7 @@ class RandomWalk(LabelStep):
             cut off right after the walk.
 
     Raises:
-        ValueError: Only one of ``config`` and ``checkpoint`` is given.
+        ValueError: Only one of ``config`` and ``checkpoint`` is given, or ``beta`` or ``log2_steps`` is out of range.
     """
 
     device = 'model'
@@ -54,6 +57,7 @@ class RandomWalk(LabelStep):
         if (config is None) != (checkpoint is None):
             raise ValueError('RandomWalk takes config and checkpoint of an AffinityNet together, got '
                              f'config={config!r} and checkpoint={checkpoint!r}')
+        _SETTINGS.check('RandomWalk', dict(beta=beta, log2_steps=log2_steps))
         self.beta = beta
         self.log2_steps = log2_steps
         self.keep_padding = keep_padding
@@ -162,7 +166,7 @@ def _padded(batch: LabelBatch, size: Sequence[int], input_size: Sequence[int], c
 
 def _load(config: str, checkpoint: str) -> nn.Module:
     """Build a network from a config file and load its weights."""
-    cfg = Config.fromfile(find_config(config)).model
+    cfg = read_config_file(config).model
     cfg.backbone.init_cfg = None
     network = MODELS.build(cfg)
     load_checkpoint(network, checkpoint, map_location='cpu', strict=True, logger='silent')

@@ -13,6 +13,7 @@ from mmwsss.registry import MODELS
 
 from ..backbones.pretrained import with_pretrained
 from ..utils import dense_affinity, pair_affinity, pair_labels, random_walk, resize_maps, sparse_affinity
+from .settings import AFFINITY_TEST, NOTHING, check_settings
 
 __all__ = ['AffinityNet']
 
@@ -38,6 +39,9 @@ class AffinityNet(BaseModel):
             sets it to None before it builds a model for inference.
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
+    Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value.
+
     Attributes:
         stride: Side of a cell in pixels.
         class_agnostic: True, because the network has no classes and works with those of any data.
@@ -45,6 +49,8 @@ class AffinityNet(BaseModel):
 
     stride = 8
     class_agnostic = True
+    train_settings = NOTHING
+    test_settings = AFFINITY_TEST
 
     def __init__(self,
                  backbone: ConfigType,
@@ -55,6 +61,7 @@ class AffinityNet(BaseModel):
                  test_cfg: OptConfigType = None,
                  pretrained: Optional[str] = None,
                  **kwargs) -> None:
+        check_settings(self, train_cfg, test_cfg)
         super().__init__(**kwargs)
         self.backbone = MODELS.build(with_pretrained(backbone, pretrained))
         self.affinity_head = MODELS.build(affinity_head)

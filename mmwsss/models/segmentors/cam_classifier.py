@@ -19,6 +19,7 @@ from ..data_preprocessor import denormalize
 from ..label_steps import LabelBatch, LabelPipeline
 from ..utils import cams_to_labels, quantize_colors, resize_maps, valid_boxes
 from .cam_mixin import CAMMixin
+from .settings import CAM_TEST, NOTHING, check_settings
 
 __all__ = ['CAMClassifier']
 
@@ -44,8 +45,12 @@ class CAMClassifier(CAMMixin, BaseModel):
         **kwargs: ``data_preprocessor`` and ``init_cfg``, as in mmengine's ``BaseModel``.
 
     Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value.
         ValueError: If ``test_cfg.map_names`` has a map that the head does not have.
     """
+
+    train_settings = NOTHING
+    test_settings = CAM_TEST
 
     def __init__(self,
                  backbone: ConfigType,
@@ -59,6 +64,7 @@ class CAMClassifier(CAMMixin, BaseModel):
                  **kwargs) -> None:
         refuse_old_keys('CAMClassifier', kwargs,
                         {'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]"})
+        check_settings(self, train_cfg, test_cfg)
         super().__init__(**kwargs)
         self.backbone = MODELS.build(with_pretrained(backbone, pretrained))
         self.cam_head = MODELS.build(cam_head)
@@ -66,8 +72,6 @@ class CAMClassifier(CAMMixin, BaseModel):
         self.loss_weights = loss_weights or {}
         self.auxiliary = Auxiliaries(auxiliary)
         self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
-        refuse_old_keys('test_cfg of CAMClassifier', self.test_cfg, {
-            'refiner': "steps=[dict(type='Downscale'), dict(type='PixelAdaptiveRefinement', keep_scale=True)]"})
         self.test_steps = LabelPipeline(self.test_cfg.get('steps'))
         self.map_names = tuple(self.test_cfg.get('map_names', ('cams', )))
         self.cam_head.check_maps(self.map_names)

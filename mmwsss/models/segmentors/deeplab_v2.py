@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from ..utils import resize_maps
+from .settings import DEEPLAB_TEST, DEEPLAB_TRAIN, check_settings
 
 __all__ = ['DeepLabV2']
 
@@ -34,16 +35,18 @@ class DeepLabV2(EncoderDecoder):
             the prediction is mmseg's, at one scale.
 
     Raises:
-        ValueError: If there is an auxiliary head, which the scales leave undefined, or a ``train_cfg`` without
-            ``scales``.
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value, or ``train_cfg`` lacks ``scales``.
+        ValueError: If there is an auxiliary head, which the scales leave undefined.
     """
 
+    train_settings = DEEPLAB_TRAIN
+    test_settings = DEEPLAB_TEST
+
     def __init__(self, **kwargs) -> None:
+        check_settings(self, kwargs.get('train_cfg'), kwargs.get('test_cfg'))
         super().__init__(**kwargs)
         if self.with_auxiliary_head:
             raise ValueError('DeepLabV2 takes no auxiliary_head')
-        if self.train_cfg is not None and 'scales' not in self.train_cfg:
-            raise ValueError(f'train_cfg must have scales, got {self.train_cfg}')
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute losses by name.

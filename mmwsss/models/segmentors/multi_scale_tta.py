@@ -17,6 +17,7 @@ from mmwsss.registry import MODELS
 
 from ..label_steps import LabelBatch, LabelPipeline
 from ..utils import fuse_views, resize_by_factor, resize_maps, view_sizes, without_padding
+from .settings import FUSION
 
 __all__ = ['MultiScaleTTA']
 
@@ -54,7 +55,8 @@ class MultiScaleTTA(BaseTTAModel):
 
     Raises:
         TypeError: An argument has been renamed, such as ``post``, which is now ``steps``.
-        ValueError: ``views`` or ``scale_fusion`` is unknown.
+        UserError: A scale is not positive, or a fusion is unknown.
+        ValueError: ``views`` is unknown.
     """
 
     def __init__(self,
@@ -75,8 +77,8 @@ class MultiScaleTTA(BaseTTAModel):
             raise TypeError(f'MultiScaleTTA has no {", ".join(old)}{hint}')
         if views not in ('model', 'pipeline'):
             raise ValueError(f"views must be 'model' or 'pipeline', got {views!r}")
-        if scale_fusion not in ('sum', 'mean', 'max'):
-            raise ValueError(f"scale_fusion must be 'sum', 'mean' or 'max', got {scale_fusion!r}")
+        FUSION.check('MultiScaleTTA', dict(scales=scales, flip=flip, flip_fusion=flip_fusion,
+                                           scale_fusion=scale_fusion))
         super().__init__(module, data_preprocessor)
         self.scales = tuple(scales)
         self.scale_fusion = scale_fusion

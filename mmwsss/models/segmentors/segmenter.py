@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from ..utils import resize_maps
+from .settings import NOTHING, SEGMENTOR_TEST, check_settings
 
 __all__ = ['Segmenter']
 
@@ -21,7 +22,17 @@ class Segmenter(EncoderDecoder):
 
     Args:
         **kwargs: As in mmseg. The backbone has a ``patch_size``.
+
+    Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value.
     """
+
+    train_settings = NOTHING
+    test_settings = SEGMENTOR_TEST
+
+    def __init__(self, **kwargs) -> None:
+        check_settings(self, kwargs.get('train_cfg'), kwargs.get('test_cfg'))
+        super().__init__(**kwargs)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Segment (B, 3, H, W) normalized images into logits (B, K, H, W)."""

@@ -28,6 +28,7 @@ from ..utils import (
     valid_boxes,
 )
 from .cam_mixin import CAMMixin
+from .settings import TOCO_TEST, TOCO_TRAIN, check_settings
 
 __all__ = ['LossSchedule', 'ToCo']
 
@@ -91,7 +92,13 @@ class ToCo(CAMMixin, EncoderDecoder):
             as the published numbers did, ``'scaled'`` divides it by the patch size. Without
             ``train_cfg``, the model only predicts.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
+
+    Raises:
+        UserError: ``train_cfg`` or ``test_cfg`` has an unknown key or a wrong value, or lacks a setting.
     """
+
+    train_settings = TOCO_TRAIN
+    test_settings = TOCO_TEST
 
     def __init__(self, backbone: ConfigType, decode_head: ConfigType, cam_head: ConfigType, projector: ConfigType,
                  loss_ptc: ConfigType, loss_ctc: ConfigType, loss_reg: ConfigType, train_cfg: OptConfigType = None,
@@ -100,6 +107,7 @@ class ToCo(CAMMixin, EncoderDecoder):
         refuse_old_keys('ToCo', kwargs, {
             'reactivation': "auxiliary=[dict(type='AffinityReactivation', ...)]",
             'refiner': "label_cfg=dict(steps=[..., dict(type='PixelAdaptiveRefinement')], ...)"})
+        check_settings(self, train_cfg, kwargs.get('test_cfg'))
         super().__init__(backbone, decode_head, train_cfg=train_cfg, **kwargs)
         self.cam_head = MODELS.build(cam_head)
         self.projector = MODELS.build(projector)

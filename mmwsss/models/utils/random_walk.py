@@ -6,7 +6,10 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-__all__ = ['random_walk']
+__all__ = ['MAX_LOG2_STEPS', 'random_walk']
+
+MAX_LOG2_STEPS = 16
+"""int: The most steps of a walk, as a logarithm; publications use 4 to 8."""
 
 _SPARSE_COST = 8
 """int: What an entry of a sparse product costs, in multiply-adds of a product of dense matrices."""
@@ -32,28 +35,32 @@ def random_walk(cams: Tensor,
         affinity: (N, N), N = h * w row-major, no entry below 0, the diagonal above 0; dense, or sparse by coordinates
             or rows (CSR).
         beta: Exponent; with larger values, scores spread less.
-        log2_steps: Logarithm of the number of steps, 0 or more.
+        log2_steps: Logarithm of the number of steps, 0 to :data:`MAX_LOG2_STEPS`.
         method: ``'squaring'`` or ``'products'``. Defaults to the cheaper one; both agree up to rounding.
 
     Returns:
         (K, h, w), of the kind and on the device of ``cams``.
 
     Raises:
-        ValueError: Shapes do not fit, ``log2_steps`` is negative, ``method`` is unknown, or a column has no entry.
+        ValueError: Shapes do not fit, ``log2_steps`` is out of range, ``method`` is unknown, scores or affinities are
+            NaN or infinite, or a column has no entry.
     """
     num_cells = cams.shape[-2] * cams.shape[-1]
     if cams.ndim != 3 or tuple(affinity.shape) != (num_cells, num_cells):
         raise ValueError('cams (K, h, w) and affinity (h * w, h * w) do not fit, got '
                          f'{tuple(cams.shape)} and {tuple(affinity.shape)}')
-    if log2_steps < 0:
-        raise ValueError(f'log2_steps must be 0 or more, got {log2_steps}')
+    if not 0 <= log2_steps <= MAX_LOG2_STEPS:
+        raise ValueError(f'log2_steps must be 0 to {MAX_LOG2_STEPS} (2 ** log2_steps steps are made), got {log2_steps}')
     if method not in (None, 'squaring', 'products'):
         raise ValueError(f"method must be 'squaring', 'products' or None, got {method!r}")
     weights = _powered(affinity.to(cams.device, cams.dtype), beta)
     entries = weights.values().numel() if weights.is_sparse else num_cells**2
     method = method or _cheaper(len(cams), num_cells, entries, log2_steps)
     walk = _squared_walk if method == 'squaring' else _repeated_walk
-    return walk(cams.flatten(1), weights, log2_steps).view_as(cams)
+    walked = walk(cams.flatten(1), weights, log2_steps).view_as(cams)
+    if not torch.isfinite(walked).all():
+        raise ValueError('the random walk gives NaN or infinite scores: the CAMs or the affinities are NaN or infinite')
+    return walked
 
 
 def _powered(affinity: Tensor, beta: float) -> Tensor:
@@ -79,8 +86,10 @@ def _cheaper(num_maps: int, num_cells: int, entries: int, log2_steps: int) -> st
 
 
 def _column_sums(weights: Tensor) -> Tensor:
-    """Return the sums (N,) of the columns; refuse sums of 0."""
+    """Return the sums (N,) of the columns; refuse sums that are 0 or not finite."""
     sums = torch.sparse.sum(weights, dim=0).to_dense() if weights.is_sparse else weights.sum(dim=0)
+    if not torch.isfinite(sums).all():
+        raise ValueError('the affinities are NaN or infinite: are the weights of the AffinityNet damaged?')
     if not (sums > 0).all():
         raise ValueError(f'{int((sums <= 0).sum())} columns of the affinity have no entry above 0: its diagonal must '
                          'be positive, and beta not so large that it becomes 0')

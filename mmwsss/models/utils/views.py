@@ -53,7 +53,8 @@ def view_sizes(size: Sequence[int],
         size: (H, W).
         scales: Factors of the image's size.
         sizes: (h, w) of every view whatever the image's size, in place of ``scales``.
-        divisor: Scaled sides are rounded to the nearest multiple of this; with 1 they are rounded down.
+        divisor: Scaled sides are rounded to the nearest multiple of this; with 1 they are rounded down. No side becomes
+            0.
 
     Raises:
         ValueError: If there is no view.
@@ -63,7 +64,7 @@ def view_sizes(size: Sequence[int],
     if sizes:
         return [(int(height), int(width)) for height, width in sizes]
     if divisor == 1:
-        return [(int(scale * size[0]), int(scale * size[1])) for scale in scales]
+        return [tuple(max(int(scale * side), 1) for side in size) for scale in scales]
     return [tuple(max(round(scale * side / divisor), 1) * divisor for side in size) for scale in scales]
 
 

@@ -105,7 +105,7 @@ def test_views_are_taken_at_the_exact_scale():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='train_cfg must have scales, got {}'):
+    with pytest.raises(ValueError, match='train_cfg of DeepLabV2 lacks scales'):
         MODELS.build(config(train_cfg={}))
     with pytest.raises(ValueError, match='no auxiliary_head'):
         MODELS.build(config(auxiliary_head=config().decode_head))

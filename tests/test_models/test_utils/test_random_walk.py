@@ -94,8 +94,12 @@ def test_wrong_arguments_are_named():
     cams, affinity = torch.ones(2, 1, 3), torch.eye(3)
     with pytest.raises(ValueError, match=r'got \(2, 1, 3\) and \(2, 2\)'):
         random_walk(cams, torch.eye(2))
-    with pytest.raises(ValueError, match='log2_steps must be 0 or more, got -1'):
-        random_walk(cams, affinity, log2_steps=-1)
+    for log2_steps in (-1, 17, 40):
+        with pytest.raises(ValueError, match=f'log2_steps must be 0 to 16 .*, got {log2_steps}'):
+            random_walk(cams, affinity, log2_steps=log2_steps)
+    for method in ('squaring', 'products'):
+        with pytest.raises(ValueError, match='the random walk gives NaN'):
+            random_walk(cams / torch.tensor([1, 1, 0.]), affinity, method=method)
     with pytest.raises(ValueError, match="'squaring', 'products' or None, got 'power'"):
         random_walk(cams, affinity, method='power')
     affinity[1, 1] = 0

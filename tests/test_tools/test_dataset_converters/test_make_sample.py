@@ -21,11 +21,11 @@ def test_makes_the_set_once_and_draws_a_sheet(tmp_path, capsys):
 
 
 def test_a_small_set_has_no_sheet(tmp_path):
-    with pytest.raises(SystemExit, match='1 val images'):
+    with pytest.raises(ValueError, match='1 val images'):
         call_tool(SCRIPT, tmp_path / 'set', '--num-train', 1, '--num-val', 1, '--sheet', tmp_path / 'sheet.jpg')
 
 
 def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / 'photo.jpg').touch()
-    with pytest.raises(SystemExit, match='choose another folder'):
+    with pytest.raises(FileExistsError, match='choose another folder'):
         call_tool(SCRIPT, tmp_path)

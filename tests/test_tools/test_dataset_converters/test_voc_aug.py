@@ -117,7 +117,7 @@ def test_finished_masks_are_kept(folders, script):
 
 def test_failure_leaves_no_masks_behind(folders):
     devkit, sbd = folders
-    with pytest.raises(SystemExit, match=r'len\(aug_train_list\) != 10582.*not the full ones'):
+    with pytest.raises(ValueError, match=r'len\(aug_train_list\) != 10582.*not the full ones'):
         run_converter('voc_aug', devkit, sbd, '--nproc', 1)
     assert not list((devkit / 'VOC2012').glob('*SegmentationClassAug*'))
 
@@ -126,7 +126,7 @@ def test_everything_missing_is_listed(tmp_path, folders):
     devkit, sbd = folders
     (sbd / 'dataset/train.txt').unlink()
     (devkit / 'VOC2012/ImageSets/Segmentation/val.txt').unlink()
-    with pytest.raises(SystemExit, match=r'2 things are missing: .*val\.txt, .*dataset/train\.txt'):
+    with pytest.raises(FileNotFoundError, match=r'2 things are missing: .*val\.txt, .*dataset/train\.txt'):
         run_converter('voc_aug', devkit, sbd)
     with pytest.raises(FileNotFoundError, match=r'--script'):
         load_converter('voc_aug').find_script(tmp_path / 'lost.py')

@@ -5,7 +5,8 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
     size=(448, 448))
-cam_views = dict(scales=(1.0, 0.5, 1.5), flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
+cam_views = dict(
+    scales=(1.0, 0.5, 1.5), rounding='down', flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
 model = dict(
     type='ToCo',
     data_preprocessor=data_preprocessor,

@@ -25,6 +25,7 @@ from ..utils import (
     sample_local_windows,
     token_affinity_labels,
     valid_boxes,
+    without_padding,
 )
 from .cam_mixin import CAMMixin
 
@@ -143,10 +144,13 @@ class ToCo(CAMMixin, EncoderDecoder):
         if data_samples is None or not self.test_cfg.get('cams'):
             return super().predict(inputs, data_samples)
         own_view = self._scores_and_maps(inputs, self.map_names)
-        if self.test_cfg.get('mode', 'whole') == 'whole':
+        metas = [sample.metainfo for sample in data_samples]
+        if self.test_cfg.get('mode', 'whole') != 'whole':
+            seg_logits = self.inference(inputs, metas)
+        elif any(without_padding(inputs, meta).shape != inputs.shape for meta in metas):
             seg_logits = resize_maps(own_view['seg_logits'], inputs.shape[-2:])
         else:
-            seg_logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
+            seg_logits = own_view['seg_logits']  # enlarged once, to the images' own sizes
         data_samples = self.postprocess_result(seg_logits, data_samples)
         return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples)
 

@@ -25,13 +25,14 @@ from .permutohedral import PermutohedralLattice
 from .random_walk import random_walk
 from .reactivation import entropy_weights, layer_entropies, reactivated_cams, reactivation_weights
 from .reduction import global_divisor
-from .views import fuse_views, resize_maps, resize_photos, view_sizes, without_padding
+from .views import fuse_views, pad_to_multiple, resize_maps, resize_photos, view_sizes, without_padding
 
 __all__ = [
     'IGNORE_INDEX', 'PairLabels', 'PermutohedralLattice', 'at_least_single', 'cams_to_labels', 'cams_to_roi',
     'crop_windows', 'dense_affinity', 'entropy_weights', 'fuse_views', 'global_divisor', 'layer_entropies',
-    'mask_outside_boxes', 'normalize_cams', 'pair_affinity', 'pair_indices', 'pair_labels', 'pair_offsets',
-    'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors', 'random_walk', 'reactivated_cams',
-    'reactivation_weights', 'refine_with_affinity', 'resize_maps', 'resize_photos', 'sample_local_windows',
-    'sparse_affinity', 'stack_heads', 'token_affinity_labels', 'valid_boxes', 'view_sizes', 'without_padding'
+    'mask_outside_boxes', 'normalize_cams', 'pad_to_multiple', 'pair_affinity', 'pair_indices', 'pair_labels',
+    'pair_offsets', 'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors', 'random_walk',
+    'reactivated_cams', 'reactivation_weights', 'refine_with_affinity', 'resize_maps', 'resize_photos',
+    'sample_local_windows', 'sparse_affinity', 'stack_heads', 'token_affinity_labels', 'valid_boxes', 'view_sizes',
+    'without_padding'
 ]

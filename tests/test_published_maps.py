@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmwsss.apis import inference_cams, init_model
@@ -99,7 +100,7 @@ def run(model: nn.Module, pipeline: list) -> Any:
 def run_tta(cfg: Config, weights: dict[str, Tensor]) -> Tensor:
     """Return the fused probabilities (K, H, W) before the label steps."""
     pipeline = shrink(cfg.tta_pipeline) if cfg.model.type == 'Segmenter' else cfg.tta_pipeline
-    init_model(cfg)  # sets the scope
+    init_default_scope(cfg.default_scope)
     model = MODELS.build(dict(cfg.tta_model, module=cfg.model, steps=None)).eval()
     model.module.load_state_dict(weights)
     scores = run(model, pipeline).seg_logits.data

@@ -1,7 +1,7 @@
 """From an image file to maps at its own size: the numbers of the methods' authors' own code, on the same weights."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmwsss.apis import inference_cams, init_model
-from mmwsss.checkpoints import OFFICIAL_LAYOUTS, KeyLayout, KeyRule, map_keys
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
 from mmwsss.datasets import inference_pipeline
 from mmwsss.registry import MODELS
 from tests.helpers import REPO
@@ -63,8 +63,8 @@ def small_config(name: str, model: dict) -> Config:
     return cfg
 
 
-def our_weights(network: str, layout: Optional[KeyLayout] = None) -> dict[str, Tensor]:
-    return map_keys(official_weights(network), layout or OFFICIAL_LAYOUTS[network]).state_dict
+def our_weights(network: str) -> dict[str, Tensor]:
+    return map_keys(official_weights(network), OFFICIAL_LAYOUTS[network]).state_dict
 
 
 def small_model(name: str, model: dict, network: str) -> nn.Module:

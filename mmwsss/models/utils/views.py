@@ -11,6 +11,7 @@ __all__ = ['fuse_views', 'pad_to_multiple', 'resize_maps', 'resize_photos', 'vie
 
 MapFn = Callable[[Tensor], dict[str, Tensor]]
 ResizeFn = Callable[[Tensor, Sequence[int]], Tensor]
+_FIXED_POINT = 2 ** 22  # Pillow's unit of filter weights
 _ROUNDINGS: dict[str, Callable[[float], int]] = {'down': int, 'nearest': round}
 _FUSIONS = {'sum': torch.add, 'max': torch.maximum, 'mean': torch.add}  # a mean is divided at the end
 
@@ -25,7 +26,8 @@ def resize_maps(maps: Tensor, size: Sequence[int], mode: str = 'bilinear', align
 def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor) -> Tensor:
     """Resize photographs of 256 levels a channel with Pillow's bicubic filter.
 
-    It is antialiased and works first along the width, then along the height, rounding to whole levels each time.
+    It is antialiased and works first along the width, then along the height, rounding to whole levels each time, with
+    weights in fixed point: levels equal Pillow's.
 
     Args:
         images: (B, 3, H, W).
@@ -37,11 +39,29 @@ def resize_photos(images: Tensor, size: Sequence[int], low: Tensor, high: Tensor
         (B, 3, H', W').
     """
     step = (high - low) / 255
-    for target in ((images.shape[2], size[1]), tuple(size)):
-        if tuple(images.shape[-2:]) != target:
-            images = F.interpolate(images, size=target, mode='bicubic', align_corners=False, antialias=True)
-            images = low + ((images - low) / step).round().clamp(0, 255) * step
-    return images
+    levels = ((images - low) / step).round().double()
+    rows = _pillow_weights(images.shape[2], size[0]).to(images.device)
+    cols = _pillow_weights(images.shape[3], size[1]).to(images.device)
+    for dim, weights in ((3, cols), (2, rows)):
+        if levels.shape[dim] != len(weights):  # Pillow skips a direction whose size stays.
+            sums = torch.tensordot(levels, weights, dims=([dim], [1])).movedim(-1, dim)
+            levels = (sums / _FIXED_POINT + .5).floor().clamp(0, 255)
+    return images if levels.shape == images.shape else low + levels.to(images.dtype) * step
+
+
+def _pillow_weights(before: int, after: int) -> Tensor:
+    """Return the weights (after, before) of Pillow's bicubic filter in its fixed-point units, which are integers."""
+    ratio = before / after
+    spread = max(ratio, 1.)  # The filter widens when the image shrinks.
+    centers = (torch.arange(after, dtype=torch.float64)[:, None] + .5) * ratio
+    positions = torch.arange(before, dtype=torch.float64)[None] + .5
+    first = (centers - 2 * spread + .5).floor().clamp(min=0)
+    last = (centers + 2 * spread + .5).floor().clamp(max=before)
+    near = ((positions - centers) / spread).abs()
+    weights = torch.where(near < 1, (1.5 * near - 2.5) * near**2 + 1, ((-.5 * near + 2.5) * near - 4) * near + 2)
+    weights = weights.where((near < 2) & (positions > first) & (positions < last), 0)
+    weights = weights / weights.sum(dim=1, keepdim=True) * _FIXED_POINT
+    return weights.sign() * (weights.abs() + .5).floor()
 
 
 def view_sizes(size: Sequence[int],

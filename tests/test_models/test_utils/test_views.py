@@ -111,8 +111,7 @@ def test_photos_are_resized_as_pillow_does(size):
     normalized = (image - preprocessor.mean) / preprocessor.std
     got = preprocessor.denormalize(resize_photos(normalized, size, black, white))
     gap = (got[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs()
-    assert gap.max() < 1.01
-    assert gap.mean() < 0.01
+    assert gap.max() < 1e-3, 'every level is that of Pillow'
     plain = resize_maps(image, size)
     assert (plain[0].permute(1, 2, 0) - torch.from_numpy(expected)).abs().max() > 20
 

@@ -18,11 +18,17 @@ model = dict(
             high=0.55,
             layer_split=7,
             entropy_mode='uniform',
+            normalize_cam=False,
             cam_pass='train',
             loss=dict(pair_weight=0.5, layer_reduction='mean', scope='batch'))))
-threshold = _base_.model.test_cfg.threshold
-val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
-test_evaluator = val_evaluator
+# The released code keeps the checkpoint with the best mAP on val, where it sees the middle 224 x 224 pixels of an image
+# whose short side is resized to 256. CAMs are evaluated at the size of the images.
+val_dataloader = dict(dataset=dict(pipeline=_base_.deit_cls_pipeline))
+val_evaluator = [dict(type='ImageMAP', prefix='cls')]
+test_evaluator = [
+    dict(type='CAMMetric', threshold=_base_.model.test_cfg.threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')
+]
+default_hooks = dict(checkpoint=dict(save_best='cls/mAP', rule='greater'))
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))
-train_cfg = dict(max_epochs=60)
+train_cfg = dict(max_epochs=60, val_interval=1)
 auto_scale_lr = dict(base_batch_size=64)

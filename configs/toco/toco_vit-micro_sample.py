@@ -48,7 +48,7 @@ views = dict(
 train_pipeline = [dict(type='LoadImageFromFile'), views, dict(type='PackWSSSInputs')]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', to_float32=True),
     dict(type='Resize', scale=(160, 160), keep_ratio=False),
     dict(type='LoadAnnotations'),
     dict(type='mmwsss.PackWSSSInputs')

@@ -154,7 +154,7 @@ def _load(model: nn.Module, image: Union[str, os.PathLike, np.ndarray]) -> dict:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise TypeError(f'image must be (H, W, 3) uint8 in BGR order, got {image.shape} {image.dtype}')
-        pipeline[0] = ConfigDict(type='LoadImageFromNDArray')
+        pipeline[0] = ConfigDict(type='LoadImageFromNDArray', to_float32=pipeline[0].get('to_float32', False))
         results = {'img': image, 'img_path': None}
     else:
         if not Path(image).is_file():

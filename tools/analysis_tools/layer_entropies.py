@@ -1,8 +1,8 @@
 """Print the fixed layer weights of AReAM's first version, from a trained MCTformer-V2 or AReAM.
 
-Every training image is resized to the training size, and the rectified map of the patch classifier is refined by each
-layer alone. The entropies of these maps, summed over classes, are averaged over the data set and scaled to [0, 1]. Set
-``model.auxiliary.reactivation.counterparts`` to the result, together with
+Every training image is resized to the training size by Pillow's bicubic filter, and the rectified map of the patch
+classifier is refined by each layer alone. The entropies of these maps, summed over classes, are averaged over the data
+set and scaled to [0, 1]. Set ``model.auxiliary.reactivation.counterparts`` to the result, together with
 ``model.auxiliary.reactivation.entropy_mode=offline``.
 """
 
@@ -18,7 +18,6 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
-from torch.nn import functional as F
 
 from mmwsss.apis import init_model
 from mmwsss.datasets.config import load_config
@@ -40,22 +39,26 @@ def parse_args() -> argparse.Namespace:
 
 
 def plain_dataset(cfg: Config) -> dict:
-    """Return the dataloader config of the training images without augmentation."""
+    """Return the dataloader config of the training images, resized to the training size without augmentation."""
+    height, width = cfg.model.data_preprocessor['size']
     dataset = dict(cfg.train_dataloader.dataset)
-    dataset['pipeline'] = [dict(type='LoadImageFromFile'), dict(type='PackWSSSInputs')]
+    dataset['pipeline'] = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(width, height), keep_ratio=False, backend='pillow', interpolation='bicubic'),
+        dict(type='PackWSSSInputs')
+    ]
     return dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset)
 
 
 @torch.no_grad()
 def mean_entropies(model: CAMClassifier, cfg: Config, max_images: Optional[int] = None) -> torch.Tensor:
     """Average the entropies (L,), relative to ln N, over the training images."""
-    size = tuple(cfg.model.data_preprocessor['size'])
     loader = Runner.build_dataloader(plain_dataset(cfg))
     count = min(len(loader), max_images or len(loader))
     total = 0.
     for batch, _ in zip(track(loader, total=count), range(count)):
         data = model.data_preprocessor(batch, False)
-        images = F.interpolate(data['inputs'].float(), size=size, mode='bicubic', antialias=True)
+        images = data['inputs']
         labels = torch.stack([sample.gt_label for sample in data['data_samples']]).to(images)
         request = model.cam_head.request(['patch_cams']) + Request(observations=(PatchAttention(), ))
         features = extract_features(model.backbone, images, request)

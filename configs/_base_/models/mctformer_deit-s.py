@@ -30,4 +30,5 @@ model = dict(
     test_cfg=dict(
         threshold=0.4,
         cams=dict(
-            scales=(1.0, ), flip=True, flip_fusion='sum', scale_fusion='sum', normalize='minmax', eps=1e-8)))
+            scales=(1.0, ), rounding='nearest', flip=True, flip_fusion='sum', scale_fusion='sum', normalize='minmax',
+            eps=1e-8)))

@@ -7,7 +7,8 @@ data_preprocessor = dict(
     size=(448, 448))
 # Published with 2 images per GPU. Pixels and pairs are counted in groups of 2 images, however a batch is divided.
 group_size = 2
-cam_views = dict(scales=(1.0, 0.5, 1.5), flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
+cam_views = dict(
+    scales=(1.0, 0.5, 1.5), rounding='down', flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
 model = dict(
     _scope_='mmwsss',
     type='ToCo',

@@ -8,4 +8,4 @@ model = dict(
     test_cfg=dict(
         threshold=0.42,
         pseudo_label_crf='weaktr_label_voc',
-        cams=dict(scales=(1.0, 0.8, 1.2), interpolation='bicubic')))
+        cams=dict(scales=(1.0, 0.8, 1.2), rounding='nearest', interpolation='bicubic')))

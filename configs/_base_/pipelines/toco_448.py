@@ -23,9 +23,10 @@ toco_views = dict(
     flip_box=False,
     register_local_view=False)
 toco_train_pipeline = [dict(type='LoadImageFromFile'), toco_views, dict(type='PackWSSSInputs')]
-# The published evaluation resizes every image to a square without keeping its aspect ratio.
+# The published evaluation resizes every image to a square without keeping its aspect ratio, and without rounding to
+# whole levels.
 toco_val_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', to_float32=True),
     dict(type='Resize', scale=(crop_size, crop_size), keep_ratio=False),
     dict(type='LoadAnnotations'),
     dict(type='mmwsss.PackWSSSInputs')

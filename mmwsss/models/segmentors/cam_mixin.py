@@ -12,7 +12,15 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..backbones.features import extract_features
-from ..utils import fuse_views, normalize_cams, resize_maps, resize_photos, view_sizes, without_padding
+from ..utils import (
+    fuse_views,
+    normalize_cams,
+    pad_to_multiple,
+    resize_maps,
+    resize_photos,
+    view_sizes,
+    without_padding,
+)
 
 __all__ = ['CAMMixin']
 
@@ -23,7 +31,9 @@ class CAMMixin:
     The two verbs are :meth:`extract_cams`, one view and raw maps, and :meth:`predict_cams`, views fused and maps in
     [0, 1]. How views are fused stands in ``test_cfg.cams``:
 
-    * ``scales``, or ``sizes``, and ``divisor`` (see :func:`view_sizes`);
+    * ``scales``, or ``sizes``, and ``divisor`` and ``rounding`` (see :func:`view_sizes`);
+    * ``pad_divisor``: every view is padded with zeros at the right and bottom to multiples of this, after mirroring,
+      and what covers the padding is cut off its maps before they are fused and normalized;
     * ``interpolation`` of the image: ``'bilinear'``, or ``'bicubic'`` as Pillow does it, for which the preprocessor is
       a :class:`MultiViewPreProcessor`;
     * ``flip``, ``flip_fusion`` and ``scale_fusion`` (``'max'`` or ``'sum'``);
@@ -43,13 +53,15 @@ class CAMMixin:
         """Run one view, without flip.
 
         Args:
-            inputs: (B, 3, H, W) normalized images.
+            inputs: (B, 3, H, W) normalized images, which are padded if ``test_cfg.cams`` has a ``pad_divisor``.
             image_labels: (B, C) multi-hot; maps of absent classes are set to 0. None keeps all.
 
         Returns:
-            ``logits`` (B, C) and the head's other scores; ``cams`` (B, C, h, w) and the head's other default maps, raw.
+            ``logits`` (B, C) and the head's other scores; ``cams`` (B, C, h, w) and the head's other default maps, raw,
+            which cover the padding as well.
         """
-        found = self._scores_and_maps(inputs, self.cam_head.default_maps)
+        padded = pad_to_multiple(inputs, self.test_cfg.get('cams', {}).get('pad_divisor', 1))
+        found = self._scores_and_maps(padded, self.cam_head.default_maps)
         return found if image_labels is None else _only_present(found, image_labels, self.cam_head.default_maps)
 
     @torch.no_grad()
@@ -165,11 +177,13 @@ def _only_present(found: dict[str, Tensor], image_labels: Tensor, names: Sequenc
 
 
 def _scored_size(inputs: Tensor, cfg: dict, scored_view: Union[str, int]) -> tuple[int, int]:
-    """Return the size of the view that gives the scores."""
+    """Return the size, padding included, of the view that gives the scores."""
     own = inputs.shape[-2:]
-    sizes = view_sizes(own, **{key: cfg[key] for key in ('scales', 'sizes', 'divisor') if key in cfg})
+    sizes = view_sizes(own, **{key: cfg[key] for key in ('scales', 'sizes', 'divisor', 'rounding') if key in cfg})
     if scored_view == 'closest':
-        return min(sizes, key=lambda size: abs(math.log(size[0] * size[1] / own.numel())))
-    if not isinstance(scored_view, int) or not -len(sizes) <= scored_view < len(sizes):
+        chosen = min(sizes, key=lambda size: abs(math.log(size[0] * size[1] / own.numel())))
+    elif not isinstance(scored_view, int) or not -len(sizes) <= scored_view < len(sizes):
         raise ValueError(f"scored_view must be 'closest', None or an index below {len(sizes)}, got {scored_view!r}")
-    return sizes[scored_view]
+    else:
+        chosen = sizes[scored_view]
+    return tuple(side + -side % cfg.get('pad_divisor', 1) for side in chosen)

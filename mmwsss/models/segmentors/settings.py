@@ -77,6 +77,8 @@ _VIEWS = SettingsTable(dict(
     FUSION.entries,
     sizes=Setting('a list of (height, width) or None', _are_sizes),
     divisor=number(1, whole=True),
+    rounding=choice('down', 'nearest'),
+    pad_divisor=number(1, whole=True),
     interpolation=choice('bilinear', 'bicubic'),
     relu=flag(),
     normalize=choice('max', 'minmax', 'shifted_minmax'),

@@ -26,6 +26,7 @@ from ..utils import (
     sample_local_windows,
     token_affinity_labels,
     valid_boxes,
+    without_padding,
 )
 from .cam_mixin import CAMMixin
 from .settings import TOCO_TEST, TOCO_TRAIN, check_settings
@@ -161,11 +162,13 @@ class ToCo(CAMMixin, EncoderDecoder):
             Data samples with ``pred_sem_seg``, ``seg_logits`` and, given data samples, ``cams`` and the auxiliary map,
             (C, H, W) in [0, 1], and ``cls_logits`` (C,).
         """
-        if data_samples is None or not self.test_cfg.get('cams'):
+        whole = self.test_cfg.get('mode', 'whole') == 'whole'
+        names = self.map_names if self.test_cfg.get('cams') else ()
+        if data_samples is None or not (whole or names):
             return super().predict(inputs, data_samples)
-        own_view = self._scores_and_maps(inputs, self.map_names)
+        own_view = self._scores_and_maps(inputs, names)
         data_samples = self._segmented(own_view, inputs, data_samples)
-        return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples)
+        return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples) if names else data_samples
 
     @torch.no_grad()
     def segment(self, inputs: Tensor, data_samples: list) -> list:
@@ -182,10 +185,13 @@ class ToCo(CAMMixin, EncoderDecoder):
 
     def _segmented(self, own_view: dict[str, Tensor], inputs: Tensor, data_samples: list) -> list:
         """Add the segmentation at the images' own sizes to data samples."""
-        if self.test_cfg.get('mode', 'whole') == 'whole':
+        metas = [sample.metainfo for sample in data_samples]
+        if self.test_cfg.get('mode', 'whole') != 'whole':
+            seg_logits = self.inference(inputs, metas)
+        elif any(without_padding(inputs, meta).shape != inputs.shape for meta in metas):
             seg_logits = resize_maps(own_view['seg_logits'], inputs.shape[-2:])
         else:
-            seg_logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
+            seg_logits = own_view['seg_logits']  # enlarged once, to the images' own sizes
         return self.postprocess_result(seg_logits, data_samples)
 
     # Training

@@ -9,7 +9,6 @@ from bench_toco import plain_losses  # tools/analysis_tools
 from mmengine.registry import init_default_scope
 from torch.nn import functional as F
 
-from mmwsss.models import ToCo
 from mmwsss.models.segmentors.toco import LossSchedule
 
 from ..toco_example import CLASSES, PATCH, SIZE, at_iteration, batch, build
@@ -203,15 +202,31 @@ def test_predict_and_extract(size):
     with torch.no_grad():
         expected = model.predict_cams(images)
         done = model.predict(images, samples)
-        plain = super(ToCo, model).predict(images, copy.deepcopy(samples))
+        model.test_cfg = dict(mode='whole')
+        plain = model.predict(images, copy.deepcopy(samples))
     for i, sample in enumerate(done):
         assert sample.cams.data.shape == (CLASSES, 50, 70)
         resized = F.interpolate(expected['aux_cams'][i:i + 1], size=(50, 70), mode='bilinear')[0]
         torch.testing.assert_close(sample.aux_cams.data, resized)
         torch.testing.assert_close(sample.cls_logits, raw['logits'][i])
-        torch.testing.assert_close(sample.seg_logits.data, plain[i].seg_logits.data)
+        logits = F.interpolate(raw['seg_logits'][i:i + 1], size=(50, 70), mode='bilinear')[0]
+        torch.testing.assert_close(sample.seg_logits.data, logits, msg='logits are enlarged once')
+        torch.testing.assert_close(plain[i].seg_logits.data, logits)
         assert sample.cams.data.min() >= 0
         assert sample.cams.data.max() < 1
+
+
+def test_padding_is_cut_off_the_segmentation():
+    model = build()
+    model.eval()
+    _, samples = batch()
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    for sample in samples:
+        sample.set_metainfo(dict(img_shape=(50, 60), img_padding_size=(0, 4, 0, 14)))
+    logits = F.interpolate(model.extract_cams(images)['seg_logits'], size=(64, 64), mode='bilinear')[..., :50, :60]
+    with torch.no_grad():
+        found = model.predict(images, samples)[0].seg_logits.data
+    torch.testing.assert_close(found, F.interpolate(logits[:1], size=(50, 70), mode='bilinear')[0])
 
 
 def test_maps_of_some_classes():

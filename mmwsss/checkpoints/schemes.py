@@ -181,8 +181,8 @@ def _fetched_path(name: str) -> Path:
     path = start_path(name[len(FETCHED):])
     if not path.is_file():
         raise CheckpointError(
-            f'{name} was not fetched yet: type `{fetch_command(name[len(FETCHED):])}`, or start from a file of your own '
-            'by --init-from FILE')
+            f'{name} was not fetched yet: type `{fetch_command(name[len(FETCHED):])}`, or start from a file of your '
+            'own by --init-from FILE')
     return path
 
 

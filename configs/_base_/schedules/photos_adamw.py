@@ -1,6 +1,6 @@
 # AdamW for a few epochs over a few hundred photographs. A linear warm-up and a polynomial decay change the rate in
-# every iteration; the Runner sets the length of the decay from train_cfg.max_epochs. Configs that use this schedule also need
-# train_dataloader=dict(batch_size=16, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
+# every iteration; the Runner sets the length of the decay from train_cfg.max_epochs. Configs that use this schedule also
+# need train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler')) and ../epoch_runtime.py.
 max_epochs = 8
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -13,4 +13,4 @@ param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=10, warmup_r
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -25,7 +25,8 @@ def root(tmp_path_factory):
 
 def test_there_is_one_for_each_method_that_uses_these_starts():
     assert {path.stem for path in CONFIGS} >= {
-        'cam_lite0_photos', 'cam_dinov2-s_photos', 'mctformer-v2_dinov2-s_photos', 'weaktr_dinov2-s_photos'}
+        'cam_lite0_photos', 'cam_dinov2-s_photos', 'mctformer-v2_dinov2-s_photos', 'weaktr_dinov2-s_photos',
+        'toco_dinov2-s_photos'}
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -34,6 +35,8 @@ def test_classes_and_start_are_those_asked_for(path, root):
     assert cfg.model.cam_head.num_classes == 2
     assert cfg.model.backbone.get('num_class_tokens', 2) == 2
     assert cfg.model.backbone.init_cfg.checkpoint.removeprefix('start://') in PYPI_STARTS
+    if 'decode_head' in cfg.model:
+        assert cfg.model.decode_head.num_classes == 3
     assert [step['type'] for step in cfg.val_dataloader.dataset.pipeline][:3] == [
         'LoadImageFromFile', 'Resize', 'LoadAnnotations'], 'large photographs are made smaller, masks are not'
 

@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/pipelines/photos_168.py', '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
 ]
 model = dict(
-    data_preprocessor=dict(size=(_base_.crop_size, _base_.crop_size)),
+    data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
     backbone=dict(
         _base_.dinov2_s_backbone,
         _delete_=True,

@@ -169,7 +169,8 @@ def backbone_file(path, **changes):
     """Write the random backbone of the tiny run as a published file; a change of None removes a weight."""
     backbone = MODELS.build(tiny_segmentor()['backbone'])
     weights = {**backbone.state_dict(), **changes}
-    torch.save(dict(state_dict={f'backbone.{name}': value for name, value in weights.items() if value is not None}), path)
+    kept = {f'backbone.{name}': value for name, value in weights.items() if value is not None}
+    torch.save(dict(state_dict=kept), path)
     return weights
 
 

@@ -1,10 +1,10 @@
 # Small crops, so that an epoch of a few hundred photographs takes minutes on one core.
-crop_size = 168
+photos_crop_size = 168
 photos_train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='mmpretrain.RandomResizedCrop',
-        scale=crop_size,
+        scale=photos_crop_size,
         crop_ratio_range=(0.4, 1.0),
         interpolation='bicubic',
         backend='pillow'),

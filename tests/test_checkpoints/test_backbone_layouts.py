@@ -5,7 +5,13 @@ import torch
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
-from mmwsss.checkpoints import CheckpointError, check_backbone_fit, read_backbone, write_checkpoint
+from mmwsss.checkpoints import (
+    CheckpointError,
+    check_backbone_fit,
+    read_backbone,
+    rename_backbone,
+    write_checkpoint,
+)
 from mmwsss.models import AttentionConformer, AttentionViT, EfficientNetLite, WideResNet38
 
 from ..official_checkpoints import conformer_shapes, random_weights, resnet38_shapes, vit_shapes
@@ -20,26 +26,26 @@ def small_vit(layer_scale=0.):
     return AttentionViT(arch=arch, img_size=GRID * PATCH, patch_size=PATCH, layer_scale_init_value=layer_scale)
 
 
-def timm_weights(head=True):
-    weights = random_weights(vit_shapes(**VIT))
+def timm_weights(head=True, **sizes):
+    weights = random_weights(vit_shapes(**{**VIT, **sizes}))
     return {name: value for name, value in weights.items() if head or not name.startswith('head')}
 
 
-def meta_weights():
+def meta_weights(width=WIDTH, depth=DEPTH, **sizes):
     """DINOv2 as Meta publishes it."""
-    weights = dict(timm_weights(head=False), mask_token=torch.zeros(1, WIDTH))
-    scales = {f'blocks.{i}.ls{j}.gamma': torch.randn(WIDTH) for i in range(DEPTH) for j in (1, 2)}
+    weights = dict(timm_weights(False, width=width, depth=depth, **sizes), mask_token=torch.zeros(1, width))
+    scales = {f'blocks.{i}.ls{j}.gamma': torch.randn(width) for i in range(depth) for j in (1, 2)}
     return {**weights, **scales}
 
 
-def hf_weights(prefix=''):
+def hf_weights(prefix='', **sizes):
     """DINOv2 in Hugging Face's layout, made from Meta's."""
     found = {}
     renames = {'attn.proj': 'attention.output.dense', 'ls1.gamma': 'layer_scale1.lambda1',
                'ls2.gamma': 'layer_scale2.lambda1', 'patch_embed.proj': 'embeddings.patch_embeddings.projection',
                'cls_token': 'embeddings.cls_token', 'pos_embed': 'embeddings.position_embeddings',
                'mask_token': 'embeddings.mask_token', 'blocks.': 'encoder.layer.'}
-    for name, value in meta_weights().items():
+    for name, value in meta_weights(**sizes).items():
         name = f'layernorm{name[4:]}' if name.startswith('norm.') else name
         for old, new in renames.items():
             name = name.replace(old, new)
@@ -93,6 +99,16 @@ def test_a_vision_transformer_of_each_layout_loads_whole(layout, tmp_path):
     check_backbone_fit(vit, weights, 'start.pth')
     vit.load_state_dict(weights, strict=True)
     assert torch.equal(vit.layers[DEPTH - 1].attn.qkv.weight, expected_qkv(checkpoint))
+
+
+@pytest.mark.parametrize('make', [meta_weights, hf_weights])
+@pytest.mark.parametrize(('arch', 'sizes'), [
+    ('dinov2-s', dict(width=384, mlp=1536)), ('dinov2-b', dict(width=768, mlp=3072))])
+def test_the_published_sizes_of_dinov2_fit(arch, sizes, make):
+    with torch.device('meta'):  # shapes alone
+        vit = AttentionViT(arch=arch, img_size=518, patch_size=14, layer_scale_init_value=1e-5)
+        weights = {name: torch.empty(value.shape) for name, value in make(depth=12, grid=37, patch=14, **sizes).items()}
+        check_backbone_fit(vit, rename_backbone(weights, 'file.pth'), 'file.pth')
 
 
 def test_safetensors_and_the_prefix_of_configs(tmp_path):

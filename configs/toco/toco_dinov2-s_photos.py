@@ -18,8 +18,8 @@ model = dict(
         ptc_box='scaled',
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
-            dict(begin=200, off=('seg', 'reg')),
-            dict(begin=250)
+            dict(begin=150, off=('seg', 'reg')),
+            dict(begin=200)
         ]))
 # Color jitter and grayscale are rarer, because the training is short.
 color_jitter = dict(_base_.toco_color_jitter, prob=0.3)
@@ -51,10 +51,7 @@ test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
 max_iters = 500
-# In so few iterations, the classifiers learn nothing at ten times the rate of the backbone: they get a hundred times.
-optim_wrapper = dict(
-    optimizer=dict(lr=4e-5),
-    paramwise_cfg=dict(custom_keys=dict(cam_head=dict(lr_mult=100.))))
+# The published warm-up of 1500 iterations would leave the classifiers untrained.
 param_scheduler = [
     dict(type='WarmupPolyLR', by_epoch=False, total=max_iters, warmup=20, warmup_ratio=1e-2, power=0.9)
 ]

@@ -31,7 +31,7 @@ PathLike = Union[str, os.PathLike]
 
 _LITE0_BLOCKS = (1, 2, 2, 6, 5)
 """tuple: Blocks per stage of mmpretrain's EfficientNet-B0, which counts the stages from 1."""
-_HEADS = KeyRule(r'(head|fc|classifier|cls_head|decode_head|cam_head|neck)\b.*', None, required=False)
+_HEADS = re.compile(r'(head|fc|classifier|cls_head|decode_head|cam_head|neck)\.')
 _FREE_SIZES = ('cls_token', 'pos_embed')
 """tuple: Weights of :class:`~mmwsss.models.AttentionViT` that are resized when they are loaded."""
 
@@ -164,7 +164,7 @@ def rename_backbone(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, 
     own = {name.removeprefix('backbone.'): value for name, value in weights.items() if name.startswith('backbone.')}
     if own:
         return own
-    return {name: value for name, value in weights.items() if not re.match(_HEADS.source, name)}
+    return {name: value for name, value in weights.items() if not _HEADS.match(name)}
 
 
 def join_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

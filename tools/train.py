@@ -13,7 +13,9 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
+from torch import nn
 
+from mmwsss.checkpoints import check_backbone_fit, check_start, read_checkpoint
 from mmwsss.datasets.config import load_config
 from mmwsss.engine.hooks import ResultsHook, RunCheckHook
 from mmwsss.utils import first_few
@@ -30,6 +32,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='continue a run: from this checkpoint or, without one, from the latest in the work dir')
+    parser.add_argument(
+        '--init-from', metavar='FILE',
+        help='start the backbone from this file or URL in place of what the config names; its layout is recognized '
+        '(mmwsss, timm, DeiT, DINOv2, MAE, MoCo-v3, AugReg, Conformer, ...)')
     parser.add_argument('--overwrite', action='store_true',
                         help='start a new run in a work dir that holds checkpoints of another one')
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
@@ -53,6 +59,38 @@ def turn_on_amp(cfg: Config) -> None:
         raise ValueError(f'--amp needs an accelerator, this run is on the {get_device()}: leave --amp out')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_init(cfg: Config, path: str) -> None:
+    """Let the backbone start from a file whose layout is recognized.
+
+    Args:
+        cfg: The run's config, changed in place.
+        path: The file or URL.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: The config's model has no backbone.
+    """
+    if 'backbone' not in cfg.model:
+        raise UserError(f'--init-from needs a model with a backbone; {cfg.model.get("type")} of the config has none')
+    if '://' not in path and not Path(path).is_file():
+        raise FileNotFoundError(f'--init-from {path} does not exist')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'auto+{path}')
+
+
+def check_init(model: nn.Module, path: str) -> None:
+    """Refuse weights that are not those of the model's backbone, of which some would silently stay random.
+
+    Args:
+        model: The run's model.
+        path: The file or URL that ``--init-from`` names.
+
+    Raises:
+        CheckpointError: A weight is missing, left over or of another shape.
+    """
+    weights = read_checkpoint(f'auto+{path}')['state_dict']
+    check_backbone_fit(getattr(model, 'module', model).backbone, weights, path)
 
 
 def set_resume(cfg: Config, resume: str) -> None:
@@ -101,12 +139,18 @@ def main() -> None:
     cfg = load_config(args)
     if args.amp:
         turn_on_amp(cfg)
+    if args.init_from:
+        set_init(cfg, args.init_from)
     if args.resume:
         set_resume(cfg, args.resume)
     if not (cfg.get('resume') or args.overwrite):
         check_work_dir(cfg.work_dir)
     prepare_distributed(cfg, args.launcher)
+    if args.launcher == 'none' and not (cfg.get('resume') or cfg.get('load_from')):
+        check_start(cfg.model.get('backbone', {}).get('init_cfg'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if args.init_from:
+        check_init(runner.model, args.init_from)
     runner.register_hook(ResultsHook(args.config))
     runner.register_hook(RunCheckHook())
     runner.train()

@@ -44,6 +44,7 @@ class KeyLayout(NamedTuple):
         prefix (str): Removed from names that start with it.
         blocks (Sequence[str]): Regular expressions of new names, each of which must occur; for blocks that
             :func:`missing_blocks` cannot know of.
+        alike (bool): Whether numbered blocks have the same parts, so that :func:`missing_blocks` finds what one lacks.
     """
 
     name: str
@@ -51,6 +52,7 @@ class KeyLayout(NamedTuple):
     wrappers: Sequence[str] = ('model', 'state_dict')
     prefix: str = 'module.'
     blocks: Sequence[str] = ()
+    alike: bool = True
 
 
 class MappedKeys(NamedTuple):
@@ -183,7 +185,7 @@ def _check_complete(layout: KeyLayout, left_over: list[str], taken: dict[KeyRule
                     renamed: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint with missing or unexpected weights, in one message."""
     missing = [rule.source.replace('\\', '') for rule, keys in taken.items() if rule.required and not keys]
-    lost = missing_blocks(renamed)
+    lost = missing_blocks(renamed) if layout.alike else []
     lost += [block.replace('\\', '') for block in layout.blocks if not any(re.match(block, name) for name in renamed)]
     problems = []
     if left_over:

@@ -19,18 +19,24 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from mmwsss.utils import first_few
 
+from .backbone_layouts import read_backbone
 from .foreign_formats import is_mxnet_params, read_augreg_vit, read_mxnet_params
 from .key_mapping import KeyLayout, KeyRule, rename_weights
 from .loader import CheckpointError, MapLocation, read_checkpoint, read_checkpoint_file, weights_of
 from .official_layouts import mxnet_resnet38_rules, resnet38_blocks, resnet38_rules, vit_rules
+from .pypi_starts import fetch_command, start_path
 
-__all__ = ['asset_path', 'cached_download', 'install_safe_loader', 'list_assets', 'local_path', 'load_augreg_vit',
-           'load_mmpretrain_classifier', 'load_resnet38', 'load_timm_vit', 'require_checkpoint']
+__all__ = [
+    'asset_path', 'cached_download', 'check_start', 'install_safe_loader', 'list_assets', 'load_augreg_vit',
+    'load_backbone', 'load_mmpretrain_classifier', 'load_resnet38', 'load_start', 'load_timm_vit', 'local_path',
+    'require_checkpoint'
+]
 
 SHIPPED = 'mmwsss://'
+FETCHED = 'start://'
 _ASSETS = Path(__file__).parent / 'assets'
 _URLS = ('http://', 'https://')
-_CONVERTED = ('timm+', 'resnet38+', 'augreg+', 'mmpretrain+')
+_CONVERTED = ('auto+', 'timm+', 'resnet38+', 'augreg+', 'mmpretrain+')
 _TIMM_VIT = KeyLayout("ViT in timm's naming", vit_rules(target=''))
 _RESNET38 = KeyLayout("Wide-ResNet-38 (PSA's names)", (
     *resnet38_rules(''), KeyRule(r'fc8\.weight', None, required=False)), blocks=resnet38_blocks(''))
@@ -46,6 +52,8 @@ def install_safe_loader() -> None:
         (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_object_store,
         'pavi://': load_from_pavi,
         SHIPPED: load_from_package,
+        FETCHED: load_start,
+        r'auto\+': load_backbone,
         r'timm\+': load_timm_vit,
         r'resnet38\+': load_resnet38,
         r'augreg\+': load_augreg_vit,
@@ -93,7 +101,7 @@ def local_path(checkpoint: str) -> Optional[Path]:
         checkpoint: A path with or without a prefix.
 
     Returns:
-        The file; None for a URL and other places outside this machine.
+        The file; None for a URL, a ``start://`` that was not fetched, and other places outside this machine.
 
     Raises:
         FileNotFoundError: It begins with ``mmwsss://``, and no such checkpoint comes with the package.
@@ -103,6 +111,9 @@ def local_path(checkpoint: str) -> Optional[Path]:
             checkpoint = checkpoint[len(prefix):]
     if checkpoint.startswith(SHIPPED):
         return asset_path(checkpoint)
+    if checkpoint.startswith(FETCHED):
+        path = start_path(checkpoint[len(FETCHED):])
+        return path if path.is_file() else None
     return None if '://' in checkpoint else Path(checkpoint).expanduser()
 
 
@@ -152,8 +163,47 @@ def _download(url: str, path: Path) -> None:
     try:
         torch.hub.download_url_to_file(url, str(path), progress=False)
     except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
-        raise CheckpointError(f'{url} cannot be downloaded: {error}. Download it elsewhere and name the file, or put '
-                              f'it at {path}') from error
+        raise CheckpointError(
+            f'{url} cannot be downloaded: {error}. On a machine with a network, type `curl -L -o {path.name} {url}`, '
+            f'and put the file at {path}, or name it on the command line: `python tools/train.py CONFIG --init-from '
+            f'{path.name}`. Where only PyPI can be reached, see docs/photographs.md for backbones that it has'
+        ) from error
+
+
+def check_start(init_cfg: Any) -> None:
+    """Make sure that the checkpoint from which a backbone starts is on this machine; download it if it has a URL.
+
+    Tools call this function before they build a model, so that a missing file is reported at once.
+
+    Args:
+        init_cfg: The ``init_cfg`` of a backbone's config. Anything but a ``Pretrained`` one is not looked at.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It has a URL, and cannot be downloaded, or it was not fetched; the message names the command
+            to type.
+    """
+    if not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
+        return
+    checkpoint = init_cfg['checkpoint']
+    for prefix in _CONVERTED:
+        checkpoint = checkpoint.removeprefix(prefix)
+    if checkpoint.startswith(_URLS):
+        cached_download(checkpoint)
+    elif checkpoint.startswith(FETCHED):
+        _fetched_path(checkpoint)
+    elif '://' not in checkpoint and not Path(checkpoint).expanduser().is_file():
+        raise FileNotFoundError(f'checkpoint {checkpoint}, from which the backbone starts, does not exist: name '
+                                'another one by --init-from FILE')
+
+
+def _fetched_path(name: str) -> Path:
+    path = start_path(name[len(FETCHED):])
+    if not path.is_file():
+        raise CheckpointError(
+            f'{name} was not fetched yet: type `{fetch_command(name[len(FETCHED):])}`, or start from a file of your '
+            'own by --init-from FILE')
+    return path
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
@@ -219,6 +269,35 @@ def load_from_package(filename: str, map_location: MapLocation = None) -> dict:
         FileNotFoundError: No such checkpoint is shipped.
     """
     return read_checkpoint_file(asset_path(filename), map_location)
+
+
+def load_start(filename: str, map_location: MapLocation = None, *_: Any, **__: Any) -> dict:
+    """Load a backbone that ``tools/model_converters/fetch_start.py`` has fetched: ``start://dinov2-s``.
+
+    Raises:
+        CheckpointError: There is no backbone of this name, or it was not fetched; the message names the command.
+    """
+    return read_checkpoint_file(_fetched_path(filename), map_location)
+
+
+def load_backbone(filename: str, map_location: MapLocation = None, *_: Any, **__: Any) -> dict:
+    """Load a backbone whose layout is recognized by the names of its weights.
+
+    Args:
+        filename: ``auto+`` and any path or URL; see :func:`~mmwsss.checkpoints.read_backbone`.
+        map_location: As in ``torch.load``.
+
+    Returns:
+        ``state_dict``: the backbone's weights; heads are left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is an incomplete or unexpected one of its layout; the message lists the names.
+    """
+    path = filename[len('auto+'):]
+    if path.startswith(_URLS):
+        path = cached_download(path)
+    return dict(state_dict=read_backbone(path, map_location))
 
 
 def load_timm_vit(filename: str, map_location: MapLocation = None, logger: Any = 'current') -> dict:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+from mmwsss.registry import MODELS
+
+from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
 
 @pytest.fixture(scope='module')
@@ -161,3 +163,45 @@ def test_amp_flag(train, monkeypatch):
     monkeypatch.setattr(train, 'get_device', lambda: 'cpu')
     with pytest.raises(ValueError, match='this run is on the cpu: leave --amp out'):
         train.turn_on_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+
+
+def backbone_file(path, **changes):
+    """Write the random backbone of the tiny run as a published file; a change of None removes a weight."""
+    backbone = MODELS.build(tiny_segmentor()['backbone'])
+    weights = {**backbone.state_dict(), **changes}
+    kept = {f'backbone.{name}': value for name, value in weights.items() if value is not None}
+    torch.save(dict(state_dict=kept), path)
+    return weights
+
+
+def test_init_from_starts_the_backbone(config, tmp_path):
+    weights = backbone_file(tmp_path / 'start.pth')
+    call_tool('tools/train.py', config, '--work-dir', tmp_path / 'run', '--init-from', tmp_path / 'start.pth',
+              '--cfg-options', 'optim_wrapper.optimizer.lr=0.0', 'val_cfg=None', 'val_dataloader=None',
+              'val_evaluator=None', 'train_cfg.max_iters=1')
+    trained = torch.load(tmp_path / 'run/iter_1.pth', weights_only=False)['state_dict']
+    assert torch.equal(trained['backbone.layer4.0.conv1.weight'], weights['layer4.0.conv1.weight'])
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'layer4.0.conv1.weight': None}, r"start.pth does not fit .*ResNet.*lacks 1 of .*layer4\.0\.conv1\.weight"),
+    ({'conv1.weight': torch.zeros(2, 3, 7, 7)}, r'conv1\.weight \(2, 3, 7, 7\) against \(4, 3, 7, 7\)'),
+])
+def test_init_from_refuses_what_would_stay_random(config, tmp_path, changes, message):
+    backbone_file(tmp_path / 'start.pth', **changes)
+    with pytest.raises(ValueError, match=message):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path / 'run', '--init-from', tmp_path / 'start.pth')
+
+
+def test_init_from_a_missing_file(config, tmp_path):
+    with pytest.raises(FileNotFoundError, match='--init-from none.pth does not exist'):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path, '--init-from', 'none.pth')
+
+
+def test_a_start_without_network_ends_before_anything_is_built(config, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    with pytest.raises(ValueError, match=r'127\.0\.0\.1:9/r18\.pth cannot be downloaded.*--init-from r18\.pth'):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path / 'run', '--cfg-options',
+                  'model.backbone.init_cfg.type=Pretrained',
+                  'model.backbone.init_cfg.checkpoint=https://127.0.0.1:9/r18.pth')
+    assert not (tmp_path / 'run').exists()

@@ -1,6 +1,6 @@
 """The Vision Transformer that all ViT-based methods share: mmpretrain's, whose layers can be observed."""
 
-from typing import Optional, Union
+from typing import ClassVar, Optional, Union
 
 import torch
 from mmengine.model.weight_init import trunc_normal_
@@ -27,6 +27,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
     embedding is resized to the token grid at every pass.
 
     Args:
+        arch: As in mmpretrain, or one of DINOv2's sizes that it does not list: ``'dinov2-b'`` and ``'dinov2-l'``.
         num_class_tokens: M, number of class tokens in front of the patch tokens. From a checkpoint with a single
             class token each of the M tokens and its position row start as a copy (MCTformer, CVPR 2022, Sec. 3).
         class_token_std: Standard deviation of normal noise on these copies, which makes them differ from the start;
@@ -39,6 +40,11 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
         patch_cfg: As in mmpretrain; ``padding=0`` unless given.
         **kwargs: As in mmpretrain's ``VisionTransformer``; ``out_type`` is ``'featmap'`` unless given.
     """
+
+    arch_zoo: ClassVar[dict] = {
+        **VisionTransformer.arch_zoo,
+        **dict.fromkeys(['dinov2-b', 'dinov2-base'], VisionTransformer.arch_zoo['base']),
+        **dict.fromkeys(['dinov2-l', 'dinov2-large'], VisionTransformer.arch_zoo['large'])}
 
     def __init__(self,
                  arch: Union[str, dict] = 'deit-base',

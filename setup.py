@@ -131,7 +131,7 @@ if __name__ == '__main__':
             'Topic :: Scientific/Engineering :: Artificial Intelligence',
         ],
         packages=find_packages(include=['mmwsss', 'mmwsss.*']),
-        package_data={'mmwsss': ['checkpoints/assets/*', 'checkpoints/assets/**/*']},
+        package_data={'mmwsss': ['checkpoints/assets/*', 'checkpoints/assets/**/*', 'analysis/templates/*']},
         python_requires='>=3.9',
         install_requires=read_requirements('runtime'),
         extras_require=extras(),

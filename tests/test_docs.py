@@ -449,6 +449,12 @@ def test_from_python_block(sample_folder, monkeypatch):
     assert set(np.unique(space['mask'])) <= {0, 1, fish}
 
 
+    exec(compile(SNIPPETS['predict_from_python'], 'predict_from_python', 'exec'), space)
+    assert len(space['prediction'].scores) == 8
+    assert space['picture'].shape == (height, width, 3)
+    assert space['sheet'].ndim == 3
+
+
 def test_both_label_kinds_block(sample_folder):
     from mmwsss.registry import METRICS
     space = {}
@@ -509,7 +515,7 @@ def test_the_example_trains_and_the_tools_know_it(affinity_cam, sample_folder, m
 
     model = init_model(affinity_cam, checkpoint)
     image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
-    cams = inference_cams(model, image)
+    cams = inference_cams(model, image, 'all')
     assert cams.shape == (8, *Image.open(image).size[::-1])
     assert 0 <= cams.min() < cams.max() <= 1
     call_tool('tools/make_pseudo_labels.py', affinity_cam, checkpoint, '--out-dir', 'work_dirs/affinity_labels')

@@ -1,17 +1,21 @@
 """Figures: sheets of pictures, overlays and plots."""
 
 from .cam_visualizer import CAMVisualizer
+from .gallery import GalleryItem, thumbnail, write_gallery
 from .label_sheet import draw_label_sheet
+from .overlay import overlay, show_cams
 from .plots import (
     plot_class_iou,
     plot_maps_over_setting,
     plot_maps_over_thresholds,
     plot_rates_over_thresholds,
 )
+from .quality import PhotoQuality, count_parts, judge_photo
 from .sheet import color_labels, compose_sheet, fit_cell, heat_overlay, write_caption
 
 __all__ = [
-    'CAMVisualizer', 'color_labels', 'compose_sheet', 'draw_label_sheet', 'fit_cell', 'heat_overlay',
-    'plot_class_iou', 'plot_maps_over_setting', 'plot_maps_over_thresholds', 'plot_rates_over_thresholds',
-    'write_caption'
+    'CAMVisualizer', 'GalleryItem', 'PhotoQuality', 'color_labels', 'compose_sheet', 'count_parts', 'draw_label_sheet',
+    'fit_cell', 'heat_overlay', 'judge_photo', 'overlay', 'plot_class_iou', 'plot_maps_over_setting',
+    'plot_maps_over_thresholds', 'plot_rates_over_thresholds', 'show_cams', 'thumbnail', 'write_caption',
+    'write_gallery'
 ]

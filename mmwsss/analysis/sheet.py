@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ['color_labels', 'compose_sheet', 'fit_cell', 'heat_overlay', 'write_caption']
+__all__ = ['color_labels', 'compose_sheet', 'draw_names', 'fit_cell', 'heat_overlay', 'write_caption']
 
 PAPER = (255, 255, 255)
 INK = (30, 30, 30)
@@ -97,6 +97,32 @@ def write_caption(cell: np.ndarray, text: str, size: int = 13) -> np.ndarray:
     ImageDraw.Draw(picture).text((6, cell.shape[0] - height // 2), _shortened(text, font, cell.shape[1] - 12),
                                  (255, 255, 255), font, anchor='lm')
     return np.array(picture)
+
+
+def draw_names(picture: np.ndarray, names: Sequence[tuple[str, tuple[int, int], Sequence[int]]]) -> np.ndarray:
+    """Write names on a picture, in white on a dark box with a bar of color.
+
+    Args:
+        picture (np.ndarray): (H, W, 3) uint8 RGB.
+        names (Sequence[tuple]): Text, point (x, y) where it is centered, and RGB color. Boxes stay inside the picture.
+
+    Returns:
+        np.ndarray: A copy with the names.
+    """
+    height, width = picture.shape[:2]
+    size = int(np.clip(min(height, width) / 22, 10, 40))
+    font = _font(size)
+    drawn = Image.fromarray(picture)
+    draw = ImageDraw.Draw(drawn, 'RGBA')
+    for text, (x, y), color in names:
+        text = _shortened(text, font, width - size)
+        half = font.getlength(text) / 2 + size / 2
+        x = np.clip(x, half, max(width - half, half))
+        y = np.clip(y, size, max(height - size, size))
+        draw.rectangle((x - half, y - size * .7, x + half, y + size * .7), (0, 0, 0, 150))
+        draw.rectangle((x - half, y - size * .7, x - half + size / 4, y + size * .7), tuple(int(c) for c in color))
+        draw.text((x + size / 8, y), text, (255, 255, 255), font, anchor='mm')
+    return np.array(drawn)
 
 
 def compose_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str],

@@ -1,4 +1,4 @@
-"""Functions for other programs: build models, compute class activation maps, make pseudo labels."""
+"""For other programs: build models, compute class activation maps, predict photographs, make pseudo labels."""
 
 from mmwsss.checkpoints import checkpoint_hash, load_weights, read_checkpoint, weights_hash
 from mmwsss.datasets import labelled_images
@@ -11,10 +11,14 @@ from mmwsss.pseudo_labels import (
 )
 
 from .configs import config_hash, inference_pipeline
-from .inference import cams_at_image_size, inference_cams, init_model
+from .inference import cams_at_image_size, inference_cams, init_model, select_classes
+from .inferencer import WSSSInferencer
+from .photo_inputs import PhotoInput, find_inputs, video_frames
+from .predictions import PhotoPrediction
 
 __all__ = [
-    'PseudoLabelError', 'PseudoLabelSummary', 'cams_at_image_size', 'checkpoint_hash', 'config_hash',
-    'expand_short_forms', 'inference_cams', 'inference_pipeline', 'init_model', 'labelled_images', 'load_weights',
-    'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'weights_hash'
+    'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'WSSSInferencer', 'cams_at_image_size',
+    'checkpoint_hash', 'config_hash', 'expand_short_forms', 'find_inputs', 'inference_cams', 'inference_pipeline',
+    'init_model', 'labelled_images', 'load_weights', 'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg',
+    'select_classes', 'video_frames', 'weights_hash'
 ]

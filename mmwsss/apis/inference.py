@@ -19,9 +19,9 @@ from mmwsss.utils import closest
 
 from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
 
-__all__ = ['cams_at_image_size', 'inference_cams', 'init_model']
+__all__ = ['cams_at_image_size', 'inference_cams', 'init_model', 'select_classes']
 
-ImageLabels = Union[np.ndarray, Tensor, Sequence[int], Sequence[str]]
+ImageLabels = Union[np.ndarray, Tensor, Sequence[int], Sequence[str], str]
 
 
 def init_model(config: Union[str, os.PathLike, Config],
@@ -70,16 +70,21 @@ def inference_cams(model: nn.Module,
                    image: Union[str, os.PathLike, np.ndarray],
                    image_labels: Optional[ImageLabels] = None,
                    scales: Optional[Sequence[float]] = None,
-                   flip: Optional[bool] = None) -> np.ndarray:
+                   flip: Optional[bool] = None,
+                   score_threshold: float = 0.5) -> np.ndarray:
     """Compute the class activation maps (CAMs) of one image with the test pipeline of the model's config.
 
     Args:
         model (nn.Module): From :func:`init_model`.
         image (str, PathLike or np.ndarray): An image file, or (H, W, 3) uint8 in BGR order.
         image_labels (np.ndarray, Tensor or Sequence, optional): The classes in the image, as a
-            multi-hot vector (C,) or by name; the maps of absent classes become 0. By default all maps are kept.
+            multi-hot vector (C,) or by name; the maps of absent classes become 0. Defaults to the classes that the
+            classifier finds: each map is normalized by itself, so that the map of a class that the image does not
+            show looks as bright as any other. ``'all'`` keeps all maps.
         scales (Sequence[float], optional): Scales of the views. Defaults to those in ``test_cfg.cams``.
         flip (bool, optional): Whether to add mirrored views. Defaults to the setting in ``test_cfg.cams``.
+        score_threshold (float): Without ``image_labels``, classes with a larger score are kept; see
+            :func:`select_classes`. Defaults to 0.5.
 
     Returns:
         np.ndarray: (C, H, W) float32 in [0, 1] at the image's own size; channel c is the class with
@@ -92,12 +97,35 @@ def inference_cams(model: nn.Module,
     """
     if not hasattr(model, 'predict_cams'):
         raise TypeError(f'{type(model).__name__} gives no CAMs: it has no predict_cams')
-    labels = None if image_labels is None else _multi_hot(model, image_labels)
+    keep_all = isinstance(image_labels, str) and image_labels == 'all'
+    labels = None if image_labels is None or keep_all else _multi_hot(model, image_labels)
     data = model.data_preprocessor(_load(model, image), False)
     inputs = data['inputs']
     labels = None if labels is None else labels[None].to(inputs)
-    cams = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)['cams']
+    found = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)
+    cams = found['cams']
+    if labels is None and not keep_all:
+        absent = torch.ones(cams.shape[1], dtype=torch.bool)
+        absent[select_classes(found['logits'][0].float().sigmoid().cpu(), score_threshold)] = False
+        cams[:, absent.to(cams.device)] = 0
     return cams_at_image_size(cams[:1], data['data_samples'][0].metainfo)[0].float().cpu().numpy()
+
+
+def select_classes(scores: Tensor, threshold: float = 0.5, top_k: Optional[int] = None) -> Tensor:
+    """Select the classes that a classifier finds in an image.
+
+    Args:
+        scores (Tensor): (C,) probabilities.
+        threshold (float): Classes with a larger score are selected.
+        top_k (int, optional): At most this many, those with the largest scores.
+
+    Returns:
+        Tensor: Indices of the classes, increasing; perhaps none.
+    """
+    chosen = (scores > threshold).nonzero().flatten()
+    if top_k is not None and len(chosen) > top_k:
+        chosen = scores.topk(top_k).indices.sort().values
+    return chosen
 
 
 def cams_at_image_size(cams: Tensor, metainfo: dict) -> Tensor:
@@ -137,6 +165,7 @@ def _load(model: nn.Module, image: Union[str, os.PathLike, np.ndarray]) -> dict:
 def _multi_hot(model: nn.Module, image_labels: ImageLabels) -> Tensor:
     """Return image labels as a float vector (C,)."""
     classes = list((model.dataset_meta or {}).get('classes') or ())[1:]
+    image_labels = [image_labels] if isinstance(image_labels, str) else image_labels
     if len(image_labels) and isinstance(image_labels[0], str):
         unknown = [name for name in image_labels if name not in classes]
         if unknown:

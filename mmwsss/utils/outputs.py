@@ -12,7 +12,7 @@ from .errors import UserError
 from .files import write_json
 from .messages import first_few
 
-__all__ = ['FILES', 'OutputError', 'check_output', 'claim_folder', 'path_inside', 'seal_folder']
+__all__ = ['FILES', 'OutputError', 'add_to_seal', 'check_output', 'claim_folder', 'path_inside', 'seal_folder']
 
 PathLike = Union[str, os.PathLike]
 _DRIVE = re.compile('[A-Za-z]:')
@@ -90,6 +90,20 @@ def seal_folder(folder: PathLike) -> None:
         folder (str or PathLike): A folder that was claimed before.
     """
     write_json({'files': _hashes(Path(folder))}, Path(folder) / FILES)
+
+
+def add_to_seal(path: PathLike) -> None:
+    """List a file that was added to a sealed folder, so that :func:`claim_folder` still recognizes the folder.
+
+    Args:
+        path (str or PathLike): The file, directly in its folder; nothing happens where the folder has no manifest.
+    """
+    path = Path(path)
+    manifest = path.parent / FILES
+    if manifest.is_file():
+        content = json.loads(manifest.read_text(encoding='utf-8'))
+        content['files'][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        write_json(content, manifest)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

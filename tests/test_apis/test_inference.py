@@ -95,12 +95,12 @@ def test_labels_by_name_or_vector_mask_the_other_maps(cfg: Config, root: Path):
 def test_views_can_be_overridden(cfg: Config, root: Path):
     path = root / 'JPEGImages/img_000.jpg'
     model = init_model(cfg)
-    single = inference_cams(model, path, scales=(1., ), flip=False)
+    single = inference_cams(model, path, 'all', scales=(1., ), flip=False)
     image = torch.from_numpy(mmcv.imread(path, channel_order='rgb').transpose(2, 0, 1).copy())[None] / 255
     raw = model.extract_cams(image)['cams'][0].relu()
     raw = raw - raw.amin((1, 2), keepdim=True)
     np.testing.assert_allclose(single, raw / (raw.amax((1, 2), keepdim=True) + 1e-5), atol=1e-6)
-    assert np.abs(single - inference_cams(model, path)).max() > .01
+    assert np.abs(single - inference_cams(model, path, 'all')).max() > .01
 
 
 def test_padding_of_the_preprocessor_is_cut_off(cfg: Config, root: Path):

@@ -99,6 +99,19 @@ class LabelBatch:
         others.setdefault('num_classes', cams.shape[1] if class_ids is None else int(class_ids.max()) + 1)
         return cls(images, _with_background(maps), classes, shown.gather(1, order), boxes=boxes, **others)
 
+    @classmethod
+    def from_probabilities(cls, image: Tensor, probs: Tensor, image_id: str = '') -> 'LabelBatch':
+        """Build a batch of one image from the probabilities of a segmentor; all classes are present.
+
+        Args:
+            image (Tensor): (3, H, W); see the class.
+            probs (Tensor): (K, h, w) probabilities, background first.
+            image_id (str): Id of the image, for messages.
+        """
+        classes = torch.arange(len(probs) - 1, device=probs.device)[None]
+        return cls(image[None], probs[None, None], classes, torch.ones_like(classes, dtype=torch.bool), len(probs) - 1,
+                   has_background=True, image_ids=(image_id, ))
+
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the images and of the labels."""

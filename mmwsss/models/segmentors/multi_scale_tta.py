@@ -144,7 +144,5 @@ def _as_batch(probs: Tensor, sample: Any) -> LabelBatch:
         except Exception as error:  # Storage clients and decoders raise many kinds of errors.
             raise ValueError(f'label steps at test time need the image, and {path} cannot be read again: put KeepImage '
                              f'behind LoadImageFromFile in the pipeline ({error})') from error
-    image = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-    classes = torch.arange(len(probs) - 1, device=probs.device)[None]
-    return LabelBatch(image, probs[None, None], classes, torch.ones_like(classes, dtype=torch.bool), len(probs) - 1,
-                      has_background=True, image_ids=(str(sample.metainfo.get('img_path')), ))
+    image = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    return LabelBatch.from_probabilities(image, probs, str(sample.metainfo.get('img_path')))

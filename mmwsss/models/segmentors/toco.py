@@ -143,12 +143,29 @@ class ToCo(CAMMixin, EncoderDecoder):
         if data_samples is None or not self.test_cfg.get('cams'):
             return super().predict(inputs, data_samples)
         own_view = self._scores_and_maps(inputs, self.map_names)
+        data_samples = self._segmented(own_view, inputs, data_samples)
+        return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples)
+
+    @torch.no_grad()
+    def segment(self, inputs: Tensor, data_samples: list) -> list:
+        """Segment a batch in one pass, without CAMs.
+
+        Returns:
+            Data samples with ``pred_sem_seg``, ``seg_logits`` and ``cls_logits`` (C,).
+        """
+        scores = self._scores_and_maps(inputs, ())
+        data_samples = self._segmented(scores, inputs, data_samples)
+        for sample, logits in zip(data_samples, scores['logits']):
+            sample.set_field(logits, 'cls_logits')
+        return data_samples
+
+    def _segmented(self, own_view: dict[str, Tensor], inputs: Tensor, data_samples: list) -> list:
+        """Add the segmentation at the images' own sizes to data samples."""
         if self.test_cfg.get('mode', 'whole') == 'whole':
             seg_logits = resize_maps(own_view['seg_logits'], inputs.shape[-2:])
         else:
             seg_logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
-        data_samples = self.postprocess_result(seg_logits, data_samples)
-        return self.attach_cams(self.predict_cams(inputs, own_view=own_view), data_samples)
+        return self.postprocess_result(seg_logits, data_samples)
 
     # Training
 

@@ -50,8 +50,10 @@ def parse_args() -> argparse.Namespace:
                         help='CAMs are labeled for classes with a larger score (default: 0.5)')
     parser.add_argument('--top-k', type=int, metavar='K', help='at most so many classes for each photograph')
     parser.add_argument('--labels', metavar='A,B',
-                        help='the classes of all photographs, in place of those that the classifier finds; with '
-                        '--label-file, the classes of each')
+                        help='the classes of all photographs, in place of those that the classifier finds')
+    parser.add_argument('--tags', metavar='FILE',
+                        help='image labels in the JSON format of mmwsss: the classes of each photograph, by its id; '
+                        'photographs that are not listed are predicted without')
     parser.add_argument('--post', choices=['none', 'crf', 'par'], default='none',
                         help='refine by a dense CRF or by pixel-adaptive refinement (default: none)')
     parser.add_argument('--tta', action='store_true', help="segment with the config's test-time augmentation")
@@ -137,7 +139,7 @@ class Writer:
 def predict_photos(inferencer: WSSSInferencer, photos: list[PhotoInput], args: argparse.Namespace, writer: Writer,
                    progress: Progress) -> None:
     """Predict and write photographs; those that cannot be read are noted and skipped."""
-    labels = dict(ImageLabels.load(args.label_file).labels) if args.label_file else {}
+    labels = dict(ImageLabels.load(args.tags).labels) if args.tags else {}
     task = progress.add_task('photographs', total=len(photos))
 
     def note_failure(photo: PhotoInput, error: UserError) -> None:
@@ -195,7 +197,7 @@ def main() -> None:
     """Predict what the command line describes."""
     args = parse_args()
     inputs = find_inputs(args.inputs)
-    claim_folder(args.out_dir, [args.checkpoint, args.config, args.label_file, args.classes,
+    claim_folder(args.out_dir, [args.checkpoint, args.config, args.tags, args.classes,
                                 *(item.path for item in inputs), *args.inputs], '--out-dir')
     inferencer = build_inferencer(args)
     Path(args.out_dir).mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,8 @@ class WSSSInferencer(BaseInferencer):
         threshold (float, optional): Background score of CAMs. Defaults to the config's ``test_cfg.threshold``.
         score_threshold (float): Classes whose score is larger are selected for CAMs. Defaults to 0.5.
         top_k (int, optional): At most so many classes for each photograph, those with the largest scores.
-        classes (Sequence[str], optional): The classes of all photographs, in place of those that the classifier finds.
+        classes (Sequence[str], optional): The only classes that photographs show, in place of those that the classifier
+            finds.
         post (str): ``'none'``, ``'crf'`` (dense CRF) or ``'par'`` (pixel-adaptive refinement).
         tta (bool): Segment with the config's test-time augmentation; CAMs use the views of ``test_cfg.cams`` anyway.
         amp (str, optional): ``'bf16'`` or ``'fp16'``: run the network in this precision.
@@ -140,7 +141,7 @@ class WSSSInferencer(BaseInferencer):
         Args:
             photos (Iterable[PhotoInput]): Photographs and frames.
             batch_size (int): Photographs of one size that pass the network together.
-            image_labels (dict, optional): Names of the classes of photographs by id, for CAMs; others are classified.
+            image_labels (dict, optional): Names of the only classes that photographs show, by id.
             on_error (Callable, optional): Called with each photograph that cannot be read, and the error; the
                 photograph is skipped.
 
@@ -251,14 +252,14 @@ class WSSSInferencer(BaseInferencer):
             self._pipeline_steps = Compose(keep_images(self.cfg.tta_pipeline)[1:])
         return tta.eval()
 
-    def _indices(self, names: Sequence[str]) -> Tensor:
-        """Return the foreground channels (P,) of class names, increasing."""
+    def _indices(self, names: Sequence[str]) -> list[int]:
+        """Return the foreground channels of class names, increasing."""
         foreground = self.class_names[1:]
         for name in names:
             if name not in foreground:
                 raise UserError(f'the model has no class {name!r}{closest(name, foreground)}; its classes are '
                                 f'{", ".join(foreground)}')
-        return torch.tensor(sorted({foreground.index(name) for name in names}), dtype=torch.long)
+        return sorted({foreground.index(name) for name in names})
 
     # Prediction
 
@@ -266,11 +267,12 @@ class WSSSInferencer(BaseInferencer):
         photos = [photo for photo, _ in batch]
         data = self.collate_fn([packed for _, packed in batch])
         with self.autocast:  # must not stay on while the caller works with the results
-            found = list(self._segment(photos, data) if self.source == 'seg'
+            found = list(self._segment(photos, data, image_labels) if self.source == 'seg'
                          else self._label_by_cams(photos, data, image_labels))
         yield from found
 
-    def _segment(self, photos: Sequence[PhotoInput], data: dict) -> Iterator[PhotoPrediction]:
+    def _segment(self, photos: Sequence[PhotoInput], data: dict,
+                 image_labels: dict) -> Iterator[PhotoPrediction]:
         if self.tta is not None:
             samples = self.tta.test_step(data)
         else:
@@ -282,6 +284,10 @@ class WSSSInferencer(BaseInferencer):
             probs = sample.seg_logits.data.float()
             if self.tta is None or (self.tta.makes_views and not self.tta.probabilities):
                 probs = probs.softmax(dim=0)
+            known = self._known_classes(photo, image_labels)
+            if known is not None:
+                probs[[k + 1 for k in range(len(probs) - 1) if k not in known]] = 0
+                labels = probs.argmax(dim=0)
             if self.steps.steps:
                 labels = self.steps(LabelBatch.from_probabilities(_planes_first(image), probs, photo.image_id))[0]
             scores = sample.cls_logits.float().sigmoid() if 'cls_logits' in sample else probs[1:].amax(dim=(1, 2))
@@ -306,11 +312,16 @@ class WSSSInferencer(BaseInferencer):
 
     def _chosen(self, photo: PhotoInput, scores: Tensor, image_labels: dict) -> Tensor:
         """Return the channels of the classes whose CAMs are labeled."""
+        known = self._known_classes(photo, image_labels)
+        if known is not None:
+            return torch.tensor(known, dtype=torch.long)
+        return select_classes(scores.cpu(), self.score_threshold, self.top_k)
+
+    def _known_classes(self, photo: PhotoInput, image_labels: dict) -> Optional[list[int]]:
+        """Return the channels of the classes that the caller names for a photograph; None if it names none."""
         if photo.image_id in image_labels:
             return self._indices(image_labels[photo.image_id])
-        if self.fixed is not None:
-            return self.fixed
-        return select_classes(scores.cpu(), self.score_threshold, self.top_k)
+        return self.fixed
 
     def _prediction(self, photo: PhotoInput, image: np.ndarray, labels: Tensor, scores: Tensor,
                     cams: Optional[np.ndarray] = None, chosen: Sequence[int] = ()) -> PhotoPrediction:

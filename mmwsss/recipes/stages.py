@@ -20,7 +20,7 @@ from .config_data import class_arguments, has_category_ids, label_dir_key, list_
 from .preview import count_images, describe_list, describe_training
 from .schema import STAGES, RecipeContext, RecipeError, Stage
 
-__all__ = ['CamTable', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train']
+__all__ = ['CamTable', 'EvaluateLabels', 'Predict', 'PseudoLabels', 'Script', 'Test', 'Train']
 
 
 @STAGES.register_module(name='train')
@@ -287,6 +287,35 @@ class CamTable(CheckpointStage):
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the plot over thresholds, or over the values of the setting."""
         return context.stage_dir(self) / 'plot.png'
+
+
+@STAGES.register_module(name='predict')
+@dataclass(frozen=True)
+class Predict(CheckpointStage):
+    """Predict photographs; the first arguments in ``args`` are the inputs.
+
+    Args:
+        report: See :class:`Stage`. Defaults to no metrics.
+    """
+
+    report: tuple = ()
+
+    def command(self, context: RecipeContext) -> list[str]:
+        """Build the command."""
+        arguments = context.arguments(self)
+        split = next((k for k, text in enumerate(arguments) if text.startswith('-')), len(arguments))
+        return context.tools.command(
+            'predict.py', context.config_path(self), context.input_path(self.checkpoint), *arguments[:split],
+            flags=['--out-dir', relative_path(self.result_dir(context)), *arguments[split:],
+                   *cfg_options_arguments(context.cfg_options(self))])
+
+    def result_dir(self, context: RecipeContext) -> Path:
+        """Return the folder of the predictions."""
+        return context.stage_dir(self) / 'result'
+
+    def output_paths(self, context: RecipeContext) -> list[Path]:
+        """Return the masks and the list of predictions."""
+        return [self.result_dir(context) / 'masks', self.result_dir(context) / 'predictions.json']
 
 
 @STAGES.register_module(name='script')

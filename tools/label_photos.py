@@ -1,0 +1,79 @@
+#!/usr/bin/env python
+"""Label tagged photographs pixel by pixel: ``python tools/label_photos.py PHOTOS --out-dir DIR``."""
+
+import argparse
+import signal
+import sys
+
+import mmwsss  # noqa: F401  # first: checks what is installed
+
+# isort: split
+
+from rich.console import Console
+from rich.table import Table
+
+from mmwsss.apis.label_photos import PRESETS, PhotoPlan, build_runner, plan_photos
+from mmwsss.utils import first_few
+from mmwsss.utils.commands import default_num_processes
+from mmwsss.utils.errors import run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='From tagged photographs to masks: train a model on the tags, make pseudo labels, train a '
+        'segmentor on these, write a mask for every photograph and a page that shows them. No mask is needed. The '
+        'stages are ordinary commands, which are printed; the same call again resumes.')
+    parser.add_argument('photos', metavar='PHOTOS', help='folder of photographs; nothing is written into it')
+    parser.add_argument('--out-dir', required=True, metavar='DIR', help='a new folder, or that of an earlier call')
+    parser.add_argument('--tags', metavar='FILE',
+                        help='table of tags (CSV, TSV or JSON in any usual form), image labels of mmwsss, or a folder '
+                        'of VOC XML files (default: the folders in PHOTOS are the classes)')
+    parser.add_argument('--preset', choices=list(PRESETS), default='balanced',
+                        help='fast: plain CAM; balanced: MCTformer-V2, then a segmentor; best: the same with twice the '
+                        'epochs and test-time augmentation (default: balanced)')
+    parser.add_argument('--config', metavar='FILE', help="config of the CAM model, in place of the preset's")
+    parser.add_argument('--epochs', type=int, metavar='N', help="length of each training, in place of the configs'")
+    parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
+    parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
+    parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
+    parser.add_argument('--dry-run', action='store_true', help='show what will be done, and write only the plan')
+    return parser.parse_args()
+
+
+def print_plan(plan: PhotoPlan, console: Console) -> None:
+    """Print the classes and what will happen."""
+    table = Table(title=f'{len(plan.labels.labels)} tagged photographs in {plan.photos}')
+    table.add_column('class')
+    table.add_column('photographs', justify='right')
+    for name, count in plan.labels.summary().images_per_class.items():
+        table.add_row(name, str(count))
+    console.print(table)
+    if plan.untagged:
+        console.print(f'{len(plan.untagged)} photographs have no tag and are only predicted: '
+                      f'{first_few(plan.untagged, 3)}', soft_wrap=True)
+    if len(plan.labels.classes) == 1:
+        console.print('[yellow]There is only one class. Unless some photographs do not show it, a classifier cannot '
+                      'learn what it looks like: put such photographs into a folder called background.[/]',
+                      soft_wrap=True)
+
+
+def main() -> None:
+    """Label what the command line describes."""
+    args = parse_args()
+    console = Console()
+    plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
+                       args.device)
+    print_plan(plan, console)
+    runner = build_runner(plan, default_num_processes(args.gpus), console)
+    if args.dry_run:
+        runner.preview()
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the running command
+    runner.run()
+    console.print(f'masks: {plan.out_dir / "predict/result/masks"}\npage: {plan.out_dir / "gallery.html"}\n'
+                  f'to review: {plan.out_dir / "review.txt"}', soft_wrap=True)
+
+
+if __name__ == '__main__':
+    run_tool(main)

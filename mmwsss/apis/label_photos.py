@@ -260,7 +260,7 @@ def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels,
     if len(labels.labels) < cfg.train_dataloader.batch_size:
         cfg.train_dataloader.drop_last = False
     if init_from is not None:
-        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(Path(init_from).absolute()))
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'auto+{Path(init_from).absolute()}')
     path = out_dir / 'configs' / Path(config).name
     path.parent.mkdir(parents=True, exist_ok=True)
     cfg.dump(str(path))

@@ -22,6 +22,7 @@ model = dict(
         loss_decode=dict(group_size=None, across_processes=True)),
     projector=dict(in_channels=width, hidden_channels=512, bottleneck_channels=128, out_channels=256),
     label_cfg=_base_.sample_label_cfg,
+    test_cfg=dict(pseudo_label_par=dict(_base_.sample_par, _delete_=True)),
     # Several processes count pairs and pixels together: the number of processes does not change the result.
     loss_ptc=dict(group_size=None, across_processes=True),
     # First only classification, as on COCO: its iterations cost a quarter, and maps mean something afterwards.

@@ -33,7 +33,7 @@ from .predictions import PhotoPrediction
 __all__ = ['WSSSInferencer']
 
 _PRECISIONS = dict(bf16=torch.bfloat16, fp16=torch.float16)
-_STEPS = dict(none=[], crf=[dict(type='DenseCRF', preset='toco_seg')], par=[dict(type='PixelAdaptiveRefinement')])
+_STEPS = dict(none=(), crf=('DenseCRF', dict(preset='toco_seg')), par=('PixelAdaptiveRefinement', {}))
 
 
 class WSSSInferencer(BaseInferencer):
@@ -229,7 +229,10 @@ class WSSSInferencer(BaseInferencer):
     def _prepare_source(self, threshold: Optional[float], post: str, window: Optional[int]) -> None:
         """Build the label steps, and set the sliding window."""
         if self.source == 'seg':
-            self.steps = LabelPipeline(_known('post', post, _STEPS), dict(type='Argmax'), ('background', ))
+            step = _known('post', post, _STEPS)
+            options = (self.model.test_cfg or {}).get('pseudo_label_par') if post == 'par' else None
+            steps = [dict(type=step[0], **(options or step[1]))] if step else []
+            self.steps = LabelPipeline(steps, dict(type='Argmax'), ('background', ))
             if window:
                 stride = max(window * 2 // 3, 1)
                 self.model.test_cfg = ConfigDict(self.model.test_cfg or {}, mode='slide', crop_size=(window, window),

@@ -51,7 +51,8 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
 
     Args:
         test_cfg (Mapping, optional): The model's ``test_cfg``. Its ``threshold`` (of a random walk also its
-            ``background_alpha``) and ``pseudo_label_crf`` stand in for what is not given.
+            ``background_alpha``), ``pseudo_label_crf`` and ``pseudo_label_par`` (arguments of
+            :class:`~mmwsss.models.PixelAdaptiveRefinement`) stand in for what is not given.
         threshold (float, optional): Background score of :class:`~mmwsss.models.ConstantBackground`.
         high (float, optional): A second, higher one.
         post (str, optional): One of :data:`POSTS`; ``'none'`` unless given.
@@ -82,7 +83,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         background=_background(test_cfg, threshold, high, background_alpha, post.startswith('random-walk')),
         half=dict(type='Downscale', factor=2),
         softmax=dict(type='Softmax'),
-        par=dict(type='PixelAdaptiveRefinement'),
+        par=dict(type='PixelAdaptiveRefinement', **(test_cfg.get('pseudo_label_par') or {})),
         walk=dict(type='RandomWalk'),
         colors=dict(type='RoundTripColors', double=True),
         padded_walk=dict(type='RandomWalk', keep_padding=True),

@@ -143,3 +143,9 @@ def test_a_file_without_label_cfg(tmp_path: Path):
         read_label_cfg(str(tmp_path / 'empty.py'))
     with pytest.raises(FileNotFoundError, match=r'no config .*none\.py'):
         read_label_cfg(str(tmp_path / 'none.py'))
+
+
+def test_par_has_the_settings_of_the_model():
+    label_cfg = expand_short_forms(dict(threshold=.5, pseudo_label_par=dict(dilations=(1, 2), num_iters=3)), post='par')
+    assert label_cfg['steps'][-1] == dict(type='PixelAdaptiveRefinement', dilations=(1, 2), num_iters=3)
+    assert expand_short_forms(threshold=.5, post='par')['steps'][-1] == dict(type='PixelAdaptiveRefinement')

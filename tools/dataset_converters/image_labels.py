@@ -93,7 +93,9 @@ def read_source(path: Path, args: argparse.Namespace, classes: Optional[tuple[st
         return labels_from_table(path, classes, image_root=args.images)
     if args.kind == 'folders':
         return labels_from_folders(path, classes, args.flat_ids)
-    return labels_from_npy(path, classes, id_format=args.id_format)
+    if args.kind == 'npy':
+        return labels_from_npy(path, classes, id_format=args.id_format)
+    raise NotImplementedError(f'there is no reader for {args.kind}')
 
 
 def join(parts: list[ImageLabels], ids: Optional[list[str]]) -> ImageLabels:

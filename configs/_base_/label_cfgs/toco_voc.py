@@ -1,11 +1,5 @@
-# ToCo's labels during training (CVPR 2023, Sec. 4.4; low and high are those of the published code): two passes of
-# pixel-adaptive refinement (AFA, CVPR 2022) at half size. To use the list offline, pass --label-cfg
-# configs/_base_/label_cfgs/toco_voc.py.
-label_cfg = dict(
-    steps=[
-        dict(type='Downscale', factor=2),
-        dict(type='ConstantBackground', low=0.25, high=0.7),
-        dict(type='Softmax'),
-        dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
-    ],
-    labeler=dict(type='MergeLevels'))
+# The pseudo labels of ToCo's training (CVPR 2023, Sec. 4.4), made offline: `make_pseudo_labels.py --label-cfg
+# configs/_base_/label_cfgs/toco_voc.py`. The training itself reads model.label_cfg, from which this list is taken.
+_base_ = '../models/toco_vit-b.py'
+label_cfg = _base_.model.label_cfg
+label_cfg.steps[1].update(low=_base_.model.train_cfg.low, high=_base_.model.train_cfg.high)

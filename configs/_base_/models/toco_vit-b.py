@@ -9,6 +9,8 @@ data_preprocessor = dict(
 group_size = 2
 cam_views = dict(
     scales=(1.0, 0.5, 1.5), rounding='down', flip=True, flip_fusion='max', scale_fusion='sum', normalize='minmax')
+# Pixel-adaptive refinement (PAR, from AFA, CVPR 2022), in training and in `make_pseudo_labels.py --post par`.
+par = dict(dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
 model = dict(
     _scope_='mmwsss',
     type='ToCo',
@@ -40,7 +42,7 @@ model = dict(
             dict(type='Downscale', factor=2),
             dict(type='ConstantBackground'),
             dict(type='Softmax'),
-            dict(type='PixelAdaptiveRefinement', dilations=(1, 2, 4, 8, 12, 24), num_iters=10)
+            dict(type='PixelAdaptiveRefinement', **par)
         ],
         labeler=dict(type='MergeLevels')),
     loss_ptc=dict(type='PatchTokenContrastLoss', similarity='abs', group_size=group_size),
@@ -58,7 +60,7 @@ model = dict(
         final_cam_begin=0,
         loss_weights=dict(cls=1.0, aux=1.0, ptc=0.2, ctc=0.5, seg=0.1, reg=0.05),
         phases=[dict(begin=0, off=('seg', 'reg')), dict(begin=2001)]),
-    test_cfg=dict(mode='whole', cams=cam_views, threshold=0.5))
+    test_cfg=dict(mode='whole', cams=cam_views, threshold=0.5, pseudo_label_par=par))
 # `tools/test.py --tta`: logits of three scales and their mirror images, then dense CRF.
 tta_model = dict(
     type='MultiScaleTTA',

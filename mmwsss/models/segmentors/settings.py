@@ -86,6 +86,7 @@ _VIEWS = SettingsTable(dict(
 
 _LABELS = dict(
     threshold=number(0, 1, none=True),
+    pseudo_label_par=one_of_kinds('None or a dictionary', Mapping, type(None)),
     pseudo_label_crf=one_of_kinds(f'None, a dictionary, or one of {", ".join(sorted(CRF_PRESETS))}', str, Mapping,
                                   type(None), known=CRF_PRESETS))
 

@@ -35,6 +35,7 @@ def test_small_parameters_follow_adamw_exactly():
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, 'Muon'), reason='this torch has no Muon to compare with')
 def test_large_matrices_follow_muon():
     torch.manual_seed(0)
     start = torch.randn(8, 12)

@@ -42,7 +42,8 @@ class Requirement(NamedTuple):
         """Return what is wrong with a version of the package, or None."""
         if version is None:
             return f'{name} is not installed, {self.describe()} is needed'
-        if _is_older(version, self.minimum) or (self.below and not _is_older(version, self.below)):
+        too_new = self.below is not None and _release(version) and not _is_older(version, self.below)
+        if too_new or _is_older(version, self.minimum):
             return f'{name} {version} is installed, {self.describe()} is needed'
         return None
 

@@ -78,11 +78,12 @@ install_packages() {
     say "installing $torch"
     if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$torch" && [ -z "${TORCH:-}" ] &&
         install_family "${fixed[@]}"; }; then
-        say 'taking the newest versions that fit, not the pinned ones'
+        say 'not all pinned versions can be installed with this torch and Python, taking the newest that fit'
         "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
         mapfile -t fixed < <(torch_bounds)
         install_family "${fixed[@]}"
     fi
+    [ "$STACK" = maintained ] || install_mmcv
     install_optional "${fixed[@]}"
 }
 
@@ -97,7 +98,7 @@ install_family() {
         return
     fi
     grep -v '^mmcv' "$MMINSTALL" > "$VENV/mminstall.txt"
-    "${PIP[@]}" -r "$VENV/mminstall.txt" "${NEEDED[@]}" "$@" && install_mmcv
+    "${PIP[@]}" -r "$VENV/mminstall.txt" "${NEEDED[@]}" "$@"
 }
 
 # Install the original mmcv, with compiled operators unless MMWSSS_MMCV=lite. A wheel that was compiled for the same
@@ -110,7 +111,7 @@ install_mmcv() {
     fi
     wheels=${MMWSSS_WHEELS:-$HOME/.cache/mmwsss/wheels}/$("$VENV/bin/python" -c 'import sys, torch
 print(f"torch-{torch.__version__}-python-{sys.version_info[0]}.{sys.version_info[1]}")')
-    compgen -G "$wheels/mmcv-*.whl" > /dev/null || build_mmcv "$wheels" || return
+    compgen -G "$wheels/mmcv-*.whl" > /dev/null || build_mmcv "$wheels"
     say "installing mmcv from $wheels"
     "${PIP[@]}" "$wheels"/mmcv-*.whl
 }
@@ -119,7 +120,7 @@ print(f"torch-{torch.__version__}-python-{sys.version_info[0]}.{sys.version_info
 # setuptools without pkg_resources. A wheel appears in the cache only when it is complete.
 build_mmcv() {
     local wheels=$1 began=$SECONDS
-    "${PIP[@]}" 'setuptools<81' wheel ninja || return
+    "${PIP[@]}" 'setuptools<81' wheel ninja
     say 'compiling the operators of mmcv: 10 to 60 minutes, depending on the machine (MMWSSS_MMCV=lite does without)'
     mkdir -p "$wheels"
     if ! MMCV_WITH_OPS=1 "$VENV/bin/python" -m pip --disable-pip-version-check wheel -q --no-build-isolation --no-deps \

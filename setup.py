@@ -132,7 +132,7 @@ if __name__ == '__main__':
         ],
         packages=find_packages(include=['mmwsss', 'mmwsss.*']),
         package_data={'mmwsss': ['checkpoints/assets/*', 'checkpoints/assets/**/*']},
-        python_requires='>=3.9',
+        python_requires='>=3.10',
         install_requires=read_requirements('runtime'),
         extras_require=extras(),
         cmdclass=commands(),

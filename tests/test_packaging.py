@@ -181,6 +181,25 @@ def test_model_index_lists_every_metafile():
     assert sorted(listed) == sorted(str(path.relative_to(REPO)) for path in REPO.glob('configs/*/metafile.yml'))
 
 
+def supported_pythons():
+    """Return the releases of Python with which the table of the documentation says that some torch works."""
+    text = (REPO / 'docs/get_started.md').read_text().partition('### Tested versions')[2].partition('\n## ')[0]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines() if line[:3] == '| 2']
+    assert rows
+    return {python for _, python, *results in rows if any(result.startswith('works') for result in results)}
+
+
+def test_every_place_names_the_same_pythons():
+    setup = (REPO / 'setup.py').read_text()
+    classified = set(re.findall(r"'Programming Language :: Python :: (3\.\d+)'", setup))
+    assert classified == supported_pythons()
+    oldest = min(classified, key=lambda release: int(release[2:]))
+    assert f"python_requires='>={oldest}'" in setup
+    assert f'target-version = "py{oldest.replace(".", "")}"' in (REPO / 'pyproject.toml').read_text()
+    workflow = yaml.safe_load((REPO / '.github/workflows/ci.yml').read_text())
+    assert set(workflow['jobs']['run']['strategy']['matrix']['python']) <= classified
+
+
 def test_version_is_stated_once():
     citation = yaml.safe_load((REPO / 'CITATION.cff').read_text())
     assert citation['version'] == __version__

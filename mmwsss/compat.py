@@ -48,20 +48,19 @@ class Requirement(NamedTuple):
         return None
 
 
-_TORCH = {
-    'torch': Requirement(('torch',), '2.1.0'),
-    'torchvision': Requirement(('torchvision',), '0.16.0'),
-}
+_TORCH = ('torch', 'torchvision')
 FAMILIES = {
     'maintained': {
-        **_TORCH,
+        'torch': Requirement(('torch',), '2.4.0'),
+        'torchvision': Requirement(('torchvision',), '0.19.0'),
         'mmengine': Requirement(('onedl-mmengine',), '0.10.8', '0.11'),
         'mmcv': Requirement(('onedl-mmcv',), '2.2.0', '3'),
         'mmseg': Requirement(('onedl-mmsegmentation',), '1.3.0', '2'),
         'mmpretrain': Requirement(('onedl-mmpretrain',), '1.3.0', '2'),
     },
     'original': {
-        **_TORCH,
+        'torch': Requirement(('torch',), '2.1.0'),
+        'torchvision': Requirement(('torchvision',), '0.16.0'),
         'mmengine': Requirement(('mmengine', 'mmengine-lite'), '0.10.0', '0.11'),
         'mmcv': Requirement(('mmcv', 'mmcv-lite'), '2.0.1', '2.2.0'),
         'mmseg': Requirement(('mmsegmentation',), '1.2.0', '1.3'),

@@ -1,43 +1,81 @@
-"""The only module that knows about versions of the dependencies.
+"""The only module that knows about versions and families of the dependencies.
 
-It checks that the packages that mmwsss depends on are installed and new enough, and it declares the schemas of
-torchvision's operators if torchvision was compiled for another torch build. Both functions do nothing if nothing is
-wrong, and may be called again.
+Two families of distributions provide mmengine, mmcv, mmseg and mmpretrain under the same import names: the maintained
+forks and the original packages of OpenMMLab. This module checks that one of them is installed in versions that work. It
+also repairs two imports that would fail for the sake of compiled operators that mmwsss does not use: those of
+torchvision, if it was compiled for another torch build, and those of mmcv, if ``mmcv-lite`` is installed. All functions
+do nothing if nothing is wrong, and may be called again.
 """
 
 import importlib.metadata
 import importlib.util
 import re
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import NamedTuple, Optional
+from types import ModuleType
+from typing import Any, NamedTuple, Optional
 
-__all__ = ['REQUIREMENTS', 'check_stack', 'declare_torchvision_schemas', 'installed_version', 'name_config_packages']
+__all__ = [
+    'FAMILIES', 'INSTALL_LINES', 'MissingOperators', 'Requirement', 'check_stack', 'declare_torchvision_schemas',
+    'installed_distributions', 'installed_version', 'name_config_packages', 'stand_in_for_mmcv_operators'
+]
 
 
 class Requirement(NamedTuple):
-    """The oldest version of a package that works, and its distributions.
+    """The versions of a package that work.
 
     Attributes:
-        minimum (str): Oldest version that is meant to work.
-        onedl (str): Requirement line of the maintained family.
-        original (str): Requirement line of the original family.
+        distributions (tuple[str, ...]): Names of the distributions that provide it.
+        minimum (str): Oldest version that works.
+        below (str, optional): First version that does not work any more; None if none is known.
     """
 
+    distributions: tuple[str, ...]
     minimum: str
-    onedl: str
-    original: str
+    below: Optional[str] = None
+
+    def describe(self) -> str:
+        """Return the bounds in words."""
+        return f'{self.minimum} or newer' + (f', but older than {self.below},' if self.below else '')
+
+    def problem(self, name: str, version: Optional[str]) -> Optional[str]:
+        """Return what is wrong with a version of the package, or None."""
+        if version is None:
+            return f'{name} is not installed, {self.describe()} is needed'
+        too_new = self.below is not None and _release(version) and not _is_older(version, self.below)
+        if too_new or _is_older(version, self.minimum):
+            return f'{name} {version} is installed, {self.describe()} is needed'
+        return None
 
 
-REQUIREMENTS = {
-    'torch': Requirement('2.1.0', 'torch', 'torch'),
-    'torchvision': Requirement('0.16.0', 'torchvision', 'torchvision'),
-    'mmengine': Requirement('0.10.0', 'onedl-mmengine', 'mmengine>=0.10.0'),
-    'mmcv': Requirement('2.0.1', 'onedl-mmcv', 'mmcv>=2.0.1,<2.2.0'),
-    'mmseg': Requirement('1.2.0', 'onedl-mmsegmentation', 'mmsegmentation>=1.2.0'),
-    'mmpretrain': Requirement('1.2.0', 'onedl-mmpretrain', 'mmpretrain>=1.2.0'),
+_TORCH = ('torch', 'torchvision')
+FAMILIES = {
+    'maintained': {
+        'torch': Requirement(('torch',), '2.4.0'),
+        'torchvision': Requirement(('torchvision',), '0.19.0'),
+        'mmengine': Requirement(('onedl-mmengine',), '0.10.8', '0.11'),
+        'mmcv': Requirement(('onedl-mmcv',), '2.2.0', '3'),
+        'mmseg': Requirement(('onedl-mmsegmentation',), '1.3.0', '2'),
+        'mmpretrain': Requirement(('onedl-mmpretrain',), '1.3.0', '2'),
+    },
+    'original': {
+        'torch': Requirement(('torch',), '2.1.0'),
+        'torchvision': Requirement(('torchvision',), '0.16.0'),
+        'mmengine': Requirement(('mmengine', 'mmengine-lite'), '0.10.0', '0.11'),
+        'mmcv': Requirement(('mmcv', 'mmcv-lite'), '2.0.1', '2.2.0'),
+        'mmseg': Requirement(('mmsegmentation',), '1.2.0', '1.3'),
+        'mmpretrain': Requirement(('mmpretrain',), '1.2.0', '1.3'),
+    },
 }
-"""Packages by import name. Both families provide the same import names and version counts."""
+"""Requirements of each family by import name."""
+INSTALL_LINES = {
+    'maintained': 'pip install onedl-mmengine onedl-mmcv onedl-mmsegmentation onedl-mmpretrain torchvision',
+    'original': 'pip install mmengine==0.10.7 mmcv-lite==2.1.0 mmsegmentation==1.2.2 mmpretrain==1.2.0 torchvision '
+                'ftfy regex "numpy<2" "opencv-python<4.12" "pandas<3" "setuptools<81"',
+}
+"""Commands that install the MM packages of each family beside an installed torch."""
 
 
 def installed_version(name: str) -> Optional[str]:
@@ -47,7 +85,7 @@ def installed_version(name: str) -> Optional[str]:
     distributions.
 
     Args:
-        name (str): Import name, a key of :data:`REQUIREMENTS`.
+        name (str): Import name, as in :data:`FAMILIES`.
 
     Returns:
         str or None: The version; ``'unknown'`` if the package states none; None if Python
@@ -62,12 +100,31 @@ def installed_version(name: str) -> Optional[str]:
                             source.read_text(encoding='utf-8'), re.MULTILINE)
         if literal:
             return literal.group(1)
-    for line in (REQUIREMENTS[name].onedl, REQUIREMENTS[name].original):
-        try:
-            return importlib.metadata.version(re.split('[<>=]', line)[0])
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    for distribution in installed_distributions(name) or [name]:
+        if _is_installed(distribution):
+            return importlib.metadata.version(distribution)
     return 'unknown'
+
+
+def installed_distributions(name: str) -> list[str]:
+    """Find the installed distributions of either family that provide a package.
+
+    Args:
+        name (str): Import name.
+
+    Returns:
+        list[str]: Names of distributions; empty if the package was not installed by pip.
+    """
+    return [distribution for family in FAMILIES.values() if name in family
+            for distribution in family[name].distributions if _is_installed(distribution)]
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _release(version: str) -> tuple[int, ...]:
@@ -84,38 +141,77 @@ def _is_older(version: str, minimum: str) -> bool:
                             needed + (0,) * (width - len(needed)))
 
 
-def check_stack(find_version: Callable[[str], Optional[str]] = installed_version) -> None:
-    """Check that every package that mmwsss depends on is installed and new enough.
+def check_stack(find_version: Callable[[str], Optional[str]] = installed_version,
+                find_distributions: Callable[[str], list[str]] = installed_distributions) -> None:
+    """Check that one family of the MM packages is installed, not both, in versions that work.
 
     Args:
         find_version (Callable): Gives the version for an import name, or None for a missing
             package. Defaults to :func:`installed_version`, which imports nothing.
+        find_distributions (Callable): Gives the names of the distributions that provide an import name.
+            Defaults to :func:`installed_distributions`.
 
     Raises:
-        ImportError: Something is missing or too old. One message names every such package, the
-            version found, the one needed, and the install line of both families.
+        ImportError: Packages of both families are installed, or something is missing, too old or too new. One
+            message names every such package, the version found, the one needed, and the install line of
+            both families.
     """
-    problems = []
-    for name, requirement in REQUIREMENTS.items():
-        version = find_version(name)
-        if version is None:
-            problems.append(f'{name} is not installed, {requirement.minimum} or newer is needed')
-        elif _is_older(version, requirement.minimum):
-            problems.append(f'{name} {version} is installed, {requirement.minimum} or newer is needed')
+    names = FAMILIES['original']
+    versions = {name: find_version(name) for name in names}
+    mixture = _mixture({name: find_distributions(name) for name in names if name not in _TORCH})
+    problems = [mixture] if mixture else min(
+        (_problems(family, versions) for family in _families(find_distributions)), key=len)
+    problems += _numpy_problem(versions['torch'], find_version('numpy'))
     if problems:
         raise ImportError(_install_help(problems))
 
 
+def _families(find_distributions: Callable[[str], list[str]]) -> list[dict[str, Requirement]]:
+    """Return the family that is installed, or both if only versions can tell."""
+    found = {distribution for name in FAMILIES['original'] if name not in _TORCH
+             for distribution in find_distributions(name)}
+    return [family for family in FAMILIES.values()
+            if any(found & set(requirement.distributions) for requirement in family.values())] or [*FAMILIES.values()]
+
+
+def _problems(family: dict[str, Requirement], versions: dict[str, Optional[str]]) -> list[str]:
+    found = [requirement.problem(name, versions[name]) for name, requirement in family.items()]
+    return [problem for problem in found if problem]
+
+
+def _mixture(distributions: dict[str, list[str]]) -> Optional[str]:
+    """Return the problem if several distributions overwrite each other or belong to different families."""
+    found = [name for names in distributions.values() for name in names]
+    twice = any(len(names) > 1 for names in distributions.values())
+    forks = [name for name in found if name.startswith('onedl-')]
+    if not twice and len(forks) in (0, len(found)):
+        return None
+    kind = 'several distributions of the same package' if len(forks) in (0, len(found)) else \
+        'distributions of both families'
+    return (f'{kind} are installed: {", ".join(found)}. They overwrite each other: remove all with '
+            f'`pip uninstall -y {" ".join(found)}`, then install one family')
+
+
+def _numpy_problem(torch_version: Optional[str], numpy_version: Optional[str]) -> list[str]:
+    """Return the problem if NumPy is too new for torch: before 2.3, torch was compiled for NumPy 1."""
+    if torch_version is None or numpy_version is None:
+        return []
+    if not _is_older(torch_version, '2.3') or _is_older(numpy_version, '2'):
+        return []
+    return [f'numpy {numpy_version} is installed, but torch {torch_version} was compiled for NumPy 1: '
+            'run `pip install "numpy<2" "opencv-python<4.12" "pandas<3"`']
+
+
 def _install_help(problems: list[str]) -> str:
     """Build the message of :func:`check_stack`."""
-    onedl = ' '.join(requirement.onedl for requirement in REQUIREMENTS.values())
-    original = ' '.join(f'"{requirement.original}"' for requirement in REQUIREMENTS.values())
     return '\n'.join([
         'mmwsss cannot start:', *(f'  {problem}' for problem in problems),
         'Two families of distributions provide mmengine, mmcv, mmseg and mmpretrain under the same '
-        'import names. Install one of them, not both:',
-        f'  maintained: pip install {onedl}',
-        f'  original:   pip install {original} ftfy regex'
+        'import names. Install one of them, not both. Install torch first:',
+        f'  maintained: {INSTALL_LINES["maintained"]}',
+        f'  original:   {INSTALL_LINES["original"]}',
+        'In a checkout, `bash tools/setup_env.sh` makes a new environment with the maintained family, and '
+        '`bash tools/setup_env.sh --original` one with the original family and compiled operators of mmcv.'
     ])
 
 
@@ -128,19 +224,69 @@ def name_config_packages() -> None:
 
     MODULE2PACKAGE['mmwsss'] = 'mmwsss'
     for name in ('mmseg', 'mmpretrain'):
-        for line in (REQUIREMENTS[name].onedl, REQUIREMENTS[name].original):
-            distribution = re.split('[<>=]', line)[0]
-            if is_distributed(distribution):
-                MODULE2PACKAGE[name] = distribution
-                break
+        installed = installed_distributions(name)
+        if installed:
+            MODULE2PACKAGE[name] = installed[0]
 
 
-def is_distributed(distribution: str) -> bool:
-    """Return whether a distribution is installed."""
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+class MissingOperators(ModuleType):
+    """A stand-in for ``mmcv._ext`` without any compiled operator.
+
+    It has an attribute for every operator, so that mmseg can be imported; every operator raises when it is called.
+    """
+
+    def __getattr__(self, name: str) -> Callable:
+        """Return a function that raises."""
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing_operator(*args: Any, **kwargs: Any) -> None:
+            raise NotImplementedError(
+                f'The operator {name!r} of mmcv is not available: this mmcv was installed without compiled operators, '
+                'and mmwsss put a stand-in in their place. Install mmcv with its operators for your torch: '
+                '`bash tools/setup_env.sh --original`, or `pip uninstall -y mmcv-lite` and then '
+                '`MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary mmcv "mmcv>=2.1,<2.2"`.')
+
+        return missing_operator
+
+
+class _StandInFinder:
+    """Find ``mmcv._ext`` where nobody else does; stands at the end of ``sys.meta_path``."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        """Return a spec for ``mmcv._ext``, and None for everything else."""
+        if name == 'mmcv._ext':
+            return ModuleSpec(name, _StandInFinder, origin='stand-in of mmwsss for the missing operators of mmcv')
+        return None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        """Return the stand-in."""
+        return MissingOperators(spec.name, 'A stand-in of mmwsss for the missing compiled operators of mmcv.')
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """Do nothing: there is nothing to run."""
+
+
+def stand_in_for_mmcv_operators(mmcv_version: Optional[str] = None) -> bool:
+    """Let the original mmseg be imported although mmcv has no compiled operators, as with ``mmcv-lite``.
+
+    mmseg 1.2 imports operators that mmwsss never calls. The maintained mmseg does not, and is left alone. An
+    ``mmcv._ext`` that exists always takes precedence.
+
+    Args:
+        mmcv_version (str, optional): Version of mmcv. Defaults to the installed one.
+
+    Returns:
+        bool: Whether a stand-in is ready for an import of ``mmcv._ext`` that would fail otherwise.
+    """
+    version = installed_version('mmcv') if mmcv_version is None else mmcv_version
+    if version is None or not _is_older(version, FAMILIES['original']['mmcv'].below):
         return False
+    if _StandInFinder not in sys.meta_path:
+        sys.meta_path.append(_StandInFinder)
     return True
 
 

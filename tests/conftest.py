@@ -1,8 +1,35 @@
 """Shared by all tests: the package comes first, because it makes torchvision importable beside any torch build."""
 
-import mmwsss  # noqa: F401, I001
+from pathlib import Path
+
 import pytest
 from mmengine.registry import init_default_scope
+
+import mmwsss  # noqa: F401
+
+HOST_TESTS = (
+    'test_stack.py', 'test_compat.py', 'test_other_releases.py', 'test_registry.py',
+    'test_checkpoints/test_loader.py', 'test_checkpoints/test_doors.py', 'test_checkpoints/test_restricted_pickle.py',
+    'test_datasets/test_runs.py', 'test_datasets/test_pseudo_label_dataset.py',
+    'test_engine/test_hooks', 'test_engine/test_pseudo_label_hook.py', 'test_engine/test_results_hook.py',
+    'test_apis', 'test_analysis/test_cam_visualizer.py', 'test_models/test_backbones',
+    'test_tools/test_train.py', 'test_tools/test_test.py', 'test_tools/test_make_pseudo_labels.py',
+    'test_end_to_end.py',
+)
+"""Files and folders whose tests meet mmengine, mmcv, mmseg and mmpretrain; ``-m host`` chooses them. ``.ci/run`` runs
+them once more on the original family."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of :data:`HOST_TESTS`."""
+    root = Path(__file__).parent
+    places = [root / name for name in HOST_TESTS]
+    missing = [str(place) for place in places if not place.exists()]
+    if missing:
+        raise pytest.UsageError(f'HOST_TESTS of tests/conftest.py names what does not exist: {", ".join(missing)}')
+    for item in items:
+        if any(item.path == place or place in item.path.parents for place in places):
+            item.add_marker('host')
 
 
 @pytest.fixture(autouse=True)

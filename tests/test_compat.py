@@ -1,5 +1,6 @@
-"""What mends torchvision's import: needed, and works. Which distributions configs are looked up in."""
+"""What makes imports work beside missing compiled operators, of torchvision and of mmcv, and inheriting configs."""
 
+import importlib
 import subprocess
 import sys
 import types
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
 from mmwsss import compat
+from mmwsss.compat import MissingOperators, stand_in_for_mmcv_operators
 
 
 def python(code, check=True, **env):
@@ -109,7 +111,7 @@ def test_a_schema_that_does_not_help_is_not_tried_again(fake_torchvision):
 def test_configs_are_looked_up_in_the_installed_family(monkeypatch, installed, expected):
     table = dict(MODULE2PACKAGE, mmseg='mmsegmentation', mmpretrain='mmpretrain')
     monkeypatch.setattr('mmengine.config.utils.MODULE2PACKAGE', table)
-    monkeypatch.setattr(compat, 'is_distributed', installed.__contains__)
+    monkeypatch.setattr(compat, '_is_installed', installed.__contains__)
     compat.name_config_packages()
     assert (table['mmseg'], table['mmpretrain'], table['mmwsss']) == (*expected, 'mmwsss')
 
@@ -117,3 +119,60 @@ def test_configs_are_looked_up_in_the_installed_family(monkeypatch, installed, e
 def test_a_config_inherits_from_one_of_mmseg(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'")
     assert Config.fromfile(tmp_path / 'mine.py').model.decode_head.type == 'FCNHead'
+
+
+@pytest.fixture
+def import_system(monkeypatch):
+    """Let the test change how ``mmcv._ext`` is found."""
+    others = [finder for finder in sys.meta_path if getattr(finder, '__module__', '') != compat.__name__]
+    monkeypatch.setattr(sys, 'meta_path', others)
+    monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
+    yield
+    sys.modules.pop('mmcv._ext', None)
+
+
+@pytest.fixture
+def mmcv_lite(tmp_path, monkeypatch, import_system):
+    """Put an mmcv without compiled operators first, and return its folder."""
+    monkeypatch.delitem(sys.modules, 'mmcv', raising=False)
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv/__init__.py').write_text('')
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / 'mmcv'
+    sys.modules.pop('mmcv', None)
+
+
+def test_the_stand_in_has_every_operator_and_each_raises(mmcv_lite):
+    assert stand_in_for_mmcv_operators('2.1.0') is True
+    operators = importlib.import_module('mmcv._ext')
+    assert isinstance(operators, MissingOperators)
+    assert 'stand-in of mmwsss' in operators.__spec__.origin
+    assert hasattr(operators, 'ms_deform_attn_forward')
+    with pytest.raises(NotImplementedError, match=r"'nms' of mmcv is not available.*setup_env\.sh --original"):
+        operators.nms(None, iou_threshold=.5)
+    assert not hasattr(operators, '__path__')
+
+
+def test_real_operators_take_precedence(mmcv_lite):
+    (mmcv_lite / '_ext.py').write_text('def nms(): return 7\n')
+    assert stand_in_for_mmcv_operators('2.1.0') is True
+    assert importlib.import_module('mmcv._ext').nms() == 7
+
+
+@pytest.mark.parametrize('version', ['2.2.0', '2.3.6', 'unknown'])
+def test_the_maintained_mmcv_is_left_alone(mmcv_lite, version):
+    assert stand_in_for_mmcv_operators(version) is False
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module('mmcv._ext')
+
+
+def test_the_stand_in_is_registered_once(mmcv_lite):
+    for _ in range(2):
+        stand_in_for_mmcv_operators('2.1.0')
+    assert sum(getattr(finder, '__module__', '') == compat.__name__ for finder in sys.meta_path) == 1
+
+
+def test_other_missing_modules_stay_missing(mmcv_lite):
+    stand_in_for_mmcv_operators('2.1.0')
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module('mmcv.no_such_module')

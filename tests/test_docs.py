@@ -99,6 +99,7 @@ def commands(page):
 
 def known_flags(script):
     """Flags that a tool defines, in its own file or in the modules that it shares with others."""
+    own = set(re.findall(r'(--[\w-]+)(?:\)| \])', (REPO / script).read_text())) if script.endswith('.sh') else set()
     if script.endswith(('dist_train.sh', 'slurm_train.sh')):
         script = 'tools/train.py'
     elif script.endswith(('dist_test.sh', 'slurm_test.sh')):
@@ -106,7 +107,7 @@ def known_flags(script):
     elif script.endswith('demo.sh'):
         script = 'tools/demo.py'
     source = (REPO / script).read_text() + (REPO / 'mmwsss/utils/cli.py').read_text()
-    return set(re.findall(r"'(--[\w-]+)'", source))
+    return own | set(re.findall(r"'(--[\w-]+)'", source))
 
 
 def has_key(cfg, key):

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from tests.helpers import REPO, assert_same_state, read_scalars, run_tool, train_and_kill, write_voc_folder
+from tests.helpers import (
+    REPO,
+    assert_close_weights,
+    assert_same_state,
+    read_scalars,
+    run_tool,
+    train_and_kill,
+    write_voc_folder,
+)
 
 COMMON = """
 train_dataloader = dict(batch_size=4, num_workers=1, persistent_workers=True)
@@ -122,8 +130,7 @@ def test_two_processes_compute_what_one_does(whole, data, tmp_path):
     config, *rest = arguments('cam', two, data, 'train_dataloader.batch_size=2')
     run_tool('tools/dist_train.sh', config, 2, *rest)
     weights = [torch.load(folder / 'epoch_3.pth', weights_only=False)['state_dict'] for folder in (whole / 'cam', two)]
-    for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=2e-5)
+    assert_close_weights(weights[1], weights[0])
 
 
 def test_second_stage_on_two_processes(data, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mmwsss import __version__
-from mmwsss.compat import REQUIREMENTS, check_stack
+from mmwsss.compat import FAMILIES, INSTALL_LINES, check_stack
 
 from .helpers import REPO
 
@@ -150,22 +150,42 @@ def names(name):
     return {re.split('[<>=]', line)[0].lower() for line in lines(name)}
 
 
-def test_constraints_pin_everything_that_is_required():
-    pinned = dict(line.split('==') for line in lines('constraints'))
-    assert pinned['torch'] == '2.13.0'
-    asked = names('runtime') | names('mminstall') | names('optional') | names('tests')
-    assert asked <= {name.lower() for name in pinned}
+STACKS = {'maintained': ('constraints', 'mminstall'), 'original': ('constraints_original', 'mminstall_original')}
 
 
-def test_known_good_versions_pass_the_stack_check():
-    pinned = dict(line.split('==') for line in lines('constraints'))
-    check_stack({name: pinned[requirement.onedl] for name, requirement in REQUIREMENTS.items()}.get)
+def pins(constraints):
+    return dict(line.split('==') for line in lines(constraints))
 
 
-def test_install_lines_of_the_check_and_the_files_agree():
-    assert {requirement.onedl for requirement in REQUIREMENTS.values()} <= names('mminstall') | {'torch'}
-    original = {requirement.original for requirement in REQUIREMENTS.values()}
-    assert original <= set(lines('mminstall_original')) | {'torch'}
+@pytest.mark.parametrize('family', STACKS)
+def test_constraints_pin_everything_that_is_required(family):
+    constraints, mminstall = STACKS[family]
+    asked = names('runtime') | names(mminstall) | names('optional') | names('tests') | {'torch'}
+    assert asked <= {name.lower() for name in pins(constraints)}
+
+
+@pytest.mark.parametrize('family', STACKS)
+def test_known_good_versions_pass_the_stack_check(family):
+    pinned = pins(STACKS[family][0])
+    versions = {name: pinned[requirement.distributions[0]] for name, requirement in FAMILIES[family].items()}
+    check_stack({**versions, 'numpy': pinned['numpy']}.get,
+                lambda name: list(FAMILIES[family][name].distributions[:1]))
+
+
+@pytest.mark.parametrize('family', STACKS)
+def test_bounds_of_the_check_and_of_the_files_agree(family):
+    asked = dict(re.fullmatch(r'([\w-]+)(.*)', line).groups() for line in lines(STACKS[family][1]))
+    for name in ('mmengine', 'mmcv', 'mmseg', 'mmpretrain'):
+        requirement = FAMILIES[family][name]
+        assert asked[requirement.distributions[0]] == f'>={requirement.minimum},<{requirement.below}'
+
+
+def test_install_lines_of_the_check_name_tested_versions():
+    pinned = {**pins('constraints_original'), 'mmcv-lite': pins('constraints_original')['mmcv']}
+    exact = dict(re.findall(r'([\w-]+)==(\S+)', INSTALL_LINES['original']))
+    assert len(exact) == 4
+    assert exact.items() <= pinned.items()
+    assert set(INSTALL_LINES['maintained'].split()[2:]) <= names('mminstall')
 
 
 def test_requirements_name_existing_files():
@@ -176,6 +196,24 @@ def test_requirements_name_existing_files():
 def test_model_index_lists_every_metafile():
     listed = yaml.safe_load((REPO / 'model-index.yml').read_text())['Import']
     assert sorted(listed) == sorted(str(path.relative_to(REPO)) for path in REPO.glob('configs/*/metafile.yml'))
+
+
+def supported_pythons():
+    """Return the releases of Python with which the table of the documentation says that some torch works."""
+    text = (REPO / 'docs/get_started.md').read_text().partition('### Tested versions')[2].partition('\n## ')[0]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines() if line[:3] == '| 2']
+    assert rows
+    return {python for _, python, *results in rows if any(result.startswith('works') for result in results)}
+
+
+def test_every_place_names_the_same_pythons():
+    setup = (REPO / 'setup.py').read_text()
+    workflow = yaml.safe_load((REPO / '.github/workflows/ci.yml').read_text())
+    tried = supported_pythons() | set(workflow['jobs']['run']['strategy']['matrix']['python'])
+    assert set(re.findall(r"'Programming Language :: Python :: (3\.\d+)'", setup)) == tried
+    oldest = re.search(r"python_requires='>=(3\.\d+)'", setup).group(1)
+    assert f'target-version = "py{oldest.replace(".", "")}"' in (REPO / 'pyproject.toml').read_text()
+    assert all(int(release[2:]) >= int(oldest[2:]) for release in tried)
 
 
 def test_version_is_stated_once():

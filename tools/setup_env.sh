@@ -1,20 +1,42 @@
 #!/usr/bin/env bash
-# Create the virtual environment .venv of this checkout with everything that mmwsss needs: the maintained distributions
-# of the MM packages, the optional packages, and those of the tests. If the environment is up to date, the script does
-# nothing. It installs the packages again if the requirement files, setup.py or pyproject.toml have changed.
+# Create a virtual environment of this checkout with everything that mmwsss needs: the MM packages, the optional
+# packages, and those of the tests. If the environment is up to date, the script does nothing. It installs the packages
+# again if the requirement files, setup.py or pyproject.toml have changed.
 #
-#   bash tools/setup_env.sh              creates .venv
+#   bash tools/setup_env.sh              creates .venv with the maintained distributions of the MM packages
+#   bash tools/setup_env.sh --original   creates .venv-original with the original ones, as does MMWSSS_STACK=original
+#   MMWSSS_MMCV=lite bash ...            takes the original mmcv without operators, instead of compiling them
 #   MMWSSS_PYTHON=python3.11 bash ...    uses this Python
 #   MMWSSS_VENV=DIR bash ...             creates the environment in DIR
+#   MMWSSS_WHEELS=DIR bash ...           keeps compiled wheels of mmcv in DIR instead of ~/.cache/mmwsss/wheels
 #   TORCH_INDEX=URL bash ...             installs torch from this index (builds for CUDA, ROCm, ...)
+#   TORCH=2.4.1 bash ...                 installs this release of torch instead of the tested one
+#
+# Prints the path of the environment; all messages go to standard error.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-VENV=${MMWSSS_VENV:-$ROOT/.venv}
-CONSTRAINTS=requirements/constraints.txt
 cd "$ROOT"
 
+exec 3>&1 1>&2
 say() { printf '[setup] %s\n' "$*" >&2; }
+
+STACK=${MMWSSS_STACK:-maintained}
+for argument in "$@"; do
+    case $argument in
+        --original) STACK=original ;;
+        *) say "unknown flag $argument; the only one is --original"; exit 2 ;;
+    esac
+done
+case $STACK in
+    maintained) NAME=.venv SUFFIX='' ;;
+    original) NAME=.venv-original SUFFIX=_original ;;
+    *) say "MMWSSS_STACK is '$STACK', and must be 'maintained' or 'original'"; exit 2 ;;
+esac
+MMCV=${MMWSSS_MMCV:-full}
+VENV=${MMWSSS_VENV:-$ROOT/$NAME}
+CONSTRAINTS=requirements/constraints$SUFFIX.txt
+MMINSTALL=requirements/mminstall$SUFFIX.txt
 
 find_python() {
     local candidate
@@ -32,28 +54,82 @@ find_python() {
 # Print a checksum of everything that requires a new installation when it changes. The path of the checkout is included
 # because an editable installation points to it.
 fingerprint() {
-    { echo "$ROOT" "${TORCH_INDEX:-}"; cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
+    { echo "$ROOT" "${TORCH_INDEX:-}" "${TORCH:-}" "$STACK" "$MMCV"
+      cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
 }
 
 PIP=("$VENV/bin/python" -m pip --disable-pip-version-check install -q)
-NEEDED=(-r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt)
+NEEDED=(-r requirements/runtime.txt -r requirements/tests.txt)
 
-# Install the exact versions that are known to work. If they do not exist for this Python or machine, install the newest
-# versions that are compatible. torch is installed first and separately and is not replaced; pip selects a torchvision
-# that fits it.
+# Print the requirement lines that keep the installed torch, and NumPy 1 where torch was compiled for it.
+torch_bounds() {
+    "$VENV/bin/python" -c 'import re, torch
+print("torch==" + torch.__version__.split("+")[0])
+if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < (2, 3): print("numpy<2")'
+}
+
+# Install the exact versions that are known to work. If they do not exist for this Python or machine, or if TORCH names
+# another torch, install the newest versions that are compatible. torch is installed first and separately and is not
+# replaced; pip selects a torchvision that fits it.
 install_packages() {
     local index=(${TORCH_INDEX:+--index-url "$TORCH_INDEX"})
-    local pinned fixed
-    pinned=$(grep '^torch==' "$CONSTRAINTS")
-    fixed=(-c "$CONSTRAINTS")
-    say "installing $pinned"
-    if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$pinned" && "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"; }; then
-        say 'the pinned versions cannot be installed here, taking the newest that fit'
+    local torch=${TORCH:+torch==$TORCH} fixed=(-c "$CONSTRAINTS")
+    torch=${torch:-$(pin torch)}
+    say "installing $torch"
+    if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$torch" && [ -z "${TORCH:-}" ] &&
+        install_family "${fixed[@]}"; }; then
+        say 'not all pinned versions can be installed with this torch and Python, taking the newest that fit'
         "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
-        fixed=("$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])')")
-        "${PIP[@]}" "${NEEDED[@]}" "${fixed[@]}"
+        mapfile -t fixed < <(torch_bounds)
+        install_family "${fixed[@]}"
     fi
+    [ "$STACK" = maintained ] || install_mmcv
     install_optional "${fixed[@]}"
+}
+
+# Print the tested version of a distribution as a requirement line.
+pin() { grep "^$1==" "$CONSTRAINTS"; }
+
+# Install the MM packages and what mmwsss and its tests need; the arguments bound the versions. The original mmcv is
+# installed separately, because its operators have to be compiled for the installed torch.
+install_family() {
+    if [ "$STACK" = maintained ]; then
+        "${PIP[@]}" -r "$MMINSTALL" "${NEEDED[@]}" "$@"
+        return
+    fi
+    grep -v '^mmcv' "$MMINSTALL" > "$VENV/mminstall.txt"
+    "${PIP[@]}" -r "$VENV/mminstall.txt" "${NEEDED[@]}" "$@"
+}
+
+# Install the original mmcv, with compiled operators unless MMWSSS_MMCV=lite. A wheel that was compiled for the same
+# torch and Python is used again.
+install_mmcv() {
+    local wheels
+    if [ "$MMCV" = lite ]; then
+        "${PIP[@]}" "$(pin mmcv-lite)"
+        return
+    fi
+    wheels=${MMWSSS_WHEELS:-$HOME/.cache/mmwsss/wheels}/$("$VENV/bin/python" -c 'import sys, torch
+print(f"torch-{torch.__version__}-python-{sys.version_info[0]}.{sys.version_info[1]}")')
+    compgen -G "$wheels/mmcv-*.whl" > /dev/null || build_mmcv "$wheels"
+    say "installing mmcv from $wheels"
+    "${PIP[@]}" "$wheels"/mmcv-*.whl
+}
+
+# Compile mmcv for the installed torch. Build isolation is off: an isolated build would take another torch, and a
+# setuptools without pkg_resources. A wheel appears in the cache only when it is complete.
+build_mmcv() {
+    local wheels=$1 began=$SECONDS
+    "${PIP[@]}" 'setuptools<81' wheel ninja
+    say 'compiling the operators of mmcv: 10 to 60 minutes, depending on the machine (MMWSSS_MMCV=lite does without)'
+    mkdir -p "$wheels"
+    if ! MMCV_WITH_OPS=1 "$VENV/bin/python" -m pip --disable-pip-version-check wheel -q --no-build-isolation --no-deps \
+        --no-binary mmcv -w "$wheels/partial" "$(pin mmcv)"; then
+        say "mmcv does not compile here ($(((SECONDS - began) / 60)) minutes); MMWSSS_MMCV=lite does without operators"
+        return 1
+    fi
+    mv "$wheels/partial"/mmcv-*.whl "$wheels"
+    say "compiled mmcv in $(((SECONDS - began) / 60)) minutes"
 }
 
 # Install the optional packages. Name and skip those that cannot be installed (pydensecrf2 needs a C++ compiler).
@@ -67,6 +143,7 @@ install_optional() {
 
 if [ "$(cat "$VENV/.mmwsss-stamp" 2>/dev/null || true)" = "$(fingerprint)" ]; then
     say "$VENV is up to date"
+    echo "$VENV" >&3
     exit 0
 fi
 started=$SECONDS
@@ -81,3 +158,4 @@ say 'installing mmwsss'
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"
+echo "$VENV" >&3

@@ -1,7 +1,8 @@
 """A sheet of images with their pseudo labels and masks side by side."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 from PIL import Image

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset

@@ -2,8 +2,8 @@
 
 import copy
 import os
-from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np

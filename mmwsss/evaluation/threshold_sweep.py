@@ -301,14 +301,21 @@ def _outside(values: Tensor, low: int, high: int) -> Tensor:
     return values[(values < low) | (values > high)]
 
 
+def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least and the greatest value; older torch has no ``aminmax`` in half precision on the CPU."""
+    if values.dtype == torch.half and values.device.type == 'cpu':
+        return values.min(), values.max()
+    return torch.aminmax(values)
+
+
 def _check_finite(planes: Sequence[Tensor]) -> None:
-    extremes = [extreme for plane in planes for extreme in plane.aminmax()]
+    extremes = [extreme for plane in planes for extreme in _extremes(plane)]
     if not torch.stack(extremes).isfinite().all():
         raise ValueError('cams hold NaN or infinite values')
 
 
 def _check_range(scores: Tensor) -> None:
-    low, high = scores.aminmax()
+    low, high = _extremes(scores)
     if not (low >= -_RANGE_SLACK and high <= 1 + _RANGE_SLACK):
         raise ValueError(f'cams must lie in [0, 1], the winning scores span {low:.4g} to {high:.4g}: '
                          'normalize them per image and class first')

@@ -38,7 +38,7 @@ class MultiViewPreProcessor(SegDataPreProcessor):
         return dict(inputs={'main': main['inputs'], **inputs}, data_samples=main['data_samples'])
 
     def _normalize(self, images: Tensor) -> Tensor:
-        if self._channel_conversion:
+        if _swaps_channels(self):
             images = images[:, [2, 1, 0]]
         return (images.float() - self.mean) / self.std if self._enable_normalize else images.float()
 
@@ -50,6 +50,13 @@ class MultiViewPreProcessor(SegDataPreProcessor):
         """Return black and white as the model sees them, each (3, 1, 1), or scalars where nothing is normalized."""
         edges = torch.tensor([0., 255.], device=self.device)
         return tuple((edge - self.mean) / self.std if self._enable_normalize else edge for edge in edges)
+
+
+def _swaps_channels(preprocessor: SegDataPreProcessor) -> bool:
+    """Return whether BGR becomes RGB or the reverse; the attribute has no underscore in the original mmseg."""
+    if hasattr(preprocessor, '_channel_conversion'):
+        return preprocessor._channel_conversion
+    return preprocessor.channel_conversion
 
 
 def denormalize(preprocessor: SegDataPreProcessor, images: Tensor) -> Tensor:

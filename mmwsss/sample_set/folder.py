@@ -5,10 +5,10 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import cv2
 import numpy as np

@@ -1,7 +1,8 @@
 """Compositing: from a seed to a picture and its exact mask."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Optional
 
 import cv2
 import numpy as np

@@ -1,10 +1,10 @@
 """The sample set on disk, in the layout of PASCAL VOC."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 from PIL import Image

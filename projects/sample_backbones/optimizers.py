@@ -1,15 +1,19 @@
 """Optimizers of the pretraining: Muon beside AdamW, and bfloat16 on CPUs."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Optional
 
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
+
+try:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+except ImportError:  # torch 2.1
+    sdpa_kernel = None
 
 __all__ = ['CPUBFloat16OptimWrapper', 'MuonAdamW', 'orthogonalize']
 
@@ -121,5 +125,12 @@ class CPUBFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run one forward pass of ``model`` under autocast."""
-        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16), _plain_attention():
             yield
+
+
+def _plain_attention() -> AbstractContextManager:
+    """Return a context in which attention is computed by plain matrix products, in every release of torch."""
+    if sdpa_kernel is not None:
+        return sdpa_kernel(SDPBackend.MATH)
+    return torch.backends.cuda.sdp_kernel(enable_flash=False, enable_math=True, enable_mem_efficient=False)

@@ -1,9 +1,9 @@
 """The classification set for pretraining the small backbones: one object per picture, many classes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,10 @@ FAKE_PYTHON = """#!/usr/bin/env bash
 echo "$*" >> "{log}"
 case "$*" in
     *"-m venv"*) mkdir -p "${{@: -1}}/bin" && cp "$0" "${{@: -1}}/bin/python" ;;
+    *"python-{{sys"*) echo torch-2.9.1-python-3.11 ;;
     *torch.__version__*) echo torch==2.9.1 ;;
     {fails}
+    *" wheel -q "*) out="$*"; out=${{out##*-w }}; mkdir -p "${{out% *}}"; touch "${{out% *}}/mmcv-2.1.0-cp311.whl" ;;
 esac
 """
 
@@ -29,20 +32,22 @@ def checkout(tmp_path):
     return root
 
 
-def set_up(checkout, *fails):
+def set_up(checkout, *fails, flags=(), **variables):
     """Run the script; commands that match one of ``fails`` fail. Returns status, calls and what was said."""
     log = checkout / 'calls.txt'
     log.write_text('')
     fake = checkout / 'python'
     fake.write_text(FAKE_PYTHON.format(log=log, fails='\n'.join(f'{pattern}) exit 1 ;;' for pattern in fails)))
     fake.chmod(0o755)
-    if (checkout / '.venv/bin/python').exists():
-        shutil.copy(fake, checkout / '.venv/bin/python')
-    env = {**os.environ, 'MMWSSS_PYTHON': str(fake)}
-    for name in ('MMWSSS_VENV', 'TORCH_INDEX'):
-        env.pop(name, None)
-    result = subprocess.run(['bash', str(checkout / 'tools/setup_env.sh')], env=env, text=True, check=False,
+    for python in checkout.glob('.venv*/bin/python'):
+        shutil.copy(fake, python)
+    own = ('MMWSSS_VENV', 'MMWSSS_STACK', 'MMWSSS_MMCV', 'TORCH_INDEX', 'TORCH')
+    env = {name: value for name, value in os.environ.items() if name not in own}
+    env.update(MMWSSS_PYTHON=str(fake), MMWSSS_WHEELS=str(checkout / 'wheels'), **variables)
+    result = subprocess.run(['bash', str(checkout / 'tools/setup_env.sh'), *flags], env=env, text=True, check=False,
                             capture_output=True, cwd='/')
+    if result.returncode == 0:
+        assert Path(result.stdout.strip()).is_dir(), 'the path of the environment, and nothing else'
     return result.returncode, log.read_text().splitlines(), result.stderr
 
 
@@ -109,3 +114,60 @@ def test_an_unusable_python_is_refused(checkout):
     assert installs(calls) == []
     assert 'no Python 3.10 or newer' in said
     assert 'MMWSSS_PYTHON=' in said
+
+
+def test_a_torch_that_was_asked_for_is_kept(checkout):
+    _, calls, _ = set_up(checkout, TORCH='2.9.1')
+    assert installs(calls)[0] == 'torch==2.9.1'
+    assert installs(calls)[1].endswith('tests.txt torch==2.9.1')
+    assert not any('-c requirements' in call for call in installs(calls))
+
+
+@pytest.mark.parametrize('how', [dict(flags=['--original']), dict(MMWSSS_STACK='original')])
+def test_the_original_family_has_an_environment_of_its_own(checkout, how):
+    status, calls, said = set_up(checkout, **how)
+    assert status == 0, said
+    assert (checkout / '.venv-original/bin/python').is_file()
+    assert not (checkout / '.venv').exists()
+    pins = '-c requirements/constraints_original.txt'
+    assert installs(calls)[0] == 'torch==2.13.0'
+    assert installs(calls)[1].endswith(f'mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt {pins}')
+    asked = (checkout / '.venv-original/mminstall.txt').read_text().splitlines()
+    assert 'mmsegmentation>=1.2.0,<1.3' in asked
+    assert not [line for line in asked if line.startswith('mmcv')]
+
+
+def test_mmcv_is_compiled_once_for_each_torch(checkout):
+    _, calls, said = set_up(checkout, flags=['--original'])
+    builds = [call for call in calls if ' wheel -q ' in call]
+    assert len(builds) == 1
+    assert '--no-build-isolation' in builds[0]
+    assert builds[0].endswith('mmcv==2.1.0')
+    assert 'compiled mmcv in 0 minutes' in said
+    wheel = checkout / 'wheels/torch-2.9.1-python-3.11/mmcv-2.1.0-cp311.whl'
+    assert str(wheel) in installs(calls)
+    shutil.rmtree(checkout / '.venv-original')
+    _, calls, _ = set_up(checkout, flags=['--original'])
+    assert not [call for call in calls if ' wheel -q ' in call]
+    assert str(wheel) in installs(calls)
+
+
+def test_mmcv_lite_needs_no_compiler(checkout):
+    status, calls, _ = set_up(checkout, flags=['--original'], MMWSSS_MMCV='lite')
+    assert status == 0
+    assert 'mmcv-lite==2.1.0' in installs(calls)
+    assert not [call for call in calls if ' wheel -q ' in call]
+
+
+def test_a_failed_compilation_is_told(checkout):
+    status, calls, said = set_up(checkout, '*"mmcv==2.1.0"*', flags=['--original'])
+    assert status != 0
+    assert said.count('mmcv does not compile here') == 1
+    assert 'MMWSSS_MMCV=lite' in said
+
+
+@pytest.mark.parametrize('how', [dict(flags=['--orginal']), dict(MMWSSS_STACK='forks')])
+def test_unknown_flags_and_stacks_are_refused(checkout, how):
+    status, calls, said = set_up(checkout, **how)
+    assert (status, calls) == (2, [])
+    assert 'original' in said

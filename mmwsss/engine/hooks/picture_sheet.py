@@ -31,14 +31,16 @@ class PictureSheetHook(SegVisualizationHook):
     sheet goes to ``<work_dir>/vis_data/val_<iteration>.png`` (``test.png`` in testing) and to all backends
     of the visualizer, which must be a :class:`~mmwsss.analysis.CAMVisualizer`. Training is not touched.
 
-    With ``draw=True`` it also draws single images, as its parent does.
+    With ``draw=True`` it also draws single images: every image of a test, and the first image of every
+    ``interval``-th batch of a validation. That does not depend on the installed mmseg, whose releases differ in it.
 
     Args:
         num_images (int): Rows of a sheet; 0 for no sheet. Defaults to 8.
         threshold (float, optional): Background score of the pseudo label that is shown. Defaults to the
             model's ``test_cfg.threshold``, or else 0.5.
         draw (bool): Also draw single images, as ``tools/test.py --show-dir`` asks for.
-        interval, show, wait_time, backend_args: See mmseg's ``SegVisualizationHook``.
+        interval (int): Batches of a validation from one single image to the next. Defaults to 50.
+        show, wait_time, backend_args: See mmseg's ``SegVisualizationHook``.
 
     Raises:
         ValueError: ``num_images`` is negative.
@@ -60,6 +62,7 @@ class PictureSheetHook(SegVisualizationHook):
         self.num_images = num_images
         self.threshold = threshold
         self._rows: list[dict] = []
+        self._tested = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Start a new sheet."""
@@ -71,14 +74,17 @@ class PictureSheetHook(SegVisualizationHook):
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any,
                        outputs: Sequence[SegDataSample]) -> None:
-        """Draw the rows of the images that were chosen."""
-        super().after_val_iter(runner, batch_idx, data_batch, outputs)
+        """Draw the rows of the images that were chosen, and single images with ``draw=True``."""
+        if self.draw and (runner.iter + batch_idx) % self.interval == 0:
+            self._draw_single('val', outputs[0], runner.iter + batch_idx)
         self._add_rows(runner, runner.val_dataloader, batch_idx, outputs)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any,
                         outputs: Sequence[SegDataSample]) -> None:
-        """Draw the rows of the images that were chosen."""
-        super().after_test_iter(runner, batch_idx, data_batch, outputs)
+        """Draw the rows of the images that were chosen, and single images with ``draw=True``."""
+        for sample in outputs if self.draw else ():
+            self._tested += 1
+            self._draw_single('test', sample, self._tested)
         self._add_rows(runner, runner.test_dataloader, batch_idx, outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
@@ -90,6 +96,13 @@ class PictureSheetHook(SegVisualizationHook):
         # Not runner.iter: mmengine would build the training data to answer, which need not be there.
         self._write(runner, 'test', 'test', 0)
 
+    def _draw_single(self, kind: str, sample: SegDataSample, step: int) -> None:
+        self._visualizer.add_datasample(f'{kind}_{Path(sample.img_path).name}', self._read(sample), data_sample=sample,
+                                        show=self.show, wait_time=self.wait_time, step=step)
+
+    def _read(self, sample: SegDataSample) -> np.ndarray:
+        return mmcv.imfrombytes(get(sample.img_path, self.backend_args), channel_order='rgb')
+
     def _add_rows(self, runner: Runner, loader: DataLoader, batch_idx: int,
                   outputs: Sequence[SegDataSample]) -> None:
         if not is_main_process() or not self.num_images or not hasattr(self._visualizer, 'sheet_row'):
@@ -98,8 +111,7 @@ class PictureSheetHook(SegVisualizationHook):
         chosen = _spread(len(loader.sampler), self.num_images)
         for position, sample in enumerate(outputs, start=first):
             if position in chosen:
-                image = mmcv.imfrombytes(get(sample.img_path, self.backend_args), channel_order='rgb')
-                self._rows.append(self._visualizer.sheet_row(image, sample, self._threshold(runner)))
+                self._rows.append(self._visualizer.sheet_row(self._read(sample), sample, self._threshold(runner)))
 
     def _threshold(self, runner: Runner) -> float:
         model = runner.model

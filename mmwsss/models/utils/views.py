@@ -1,7 +1,7 @@
 """Run a function on scaled and mirrored views of images, and fuse its results."""
 
-from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
 
 import torch
 from torch import Tensor

@@ -14,7 +14,7 @@ HOST_TESTS = (
     'test_engine/test_hooks', 'test_engine/test_pseudo_label_hook.py', 'test_engine/test_results_hook.py',
     'test_apis', 'test_analysis/test_cam_visualizer.py', 'test_models/test_backbones',
     'test_tools/test_train.py', 'test_tools/test_test.py', 'test_tools/test_make_pseudo_labels.py',
-    'test_end_to_end.py',
+    'test_end_to_end.py', 'test_mmseg_apis.py', 'test_mixing.py',
 )
 """Files and folders whose tests meet mmengine, mmcv, mmseg and mmpretrain; ``-m host`` chooses them. ``.ci/run`` runs
 them once more on the original family."""

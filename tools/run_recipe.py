@@ -7,7 +7,6 @@ after SIGINT or SIGTERM.
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from mmwsss.recipes import (
     shorten_recipe,
 )
 from mmwsss.utils.commands import ToolCommands, default_num_processes
+from mmwsss.utils.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -65,7 +65,6 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         runner.preview(args.start, args.only)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the running command
     records = runner.run(args.start, args.only)
     console.print(results_table(context.recipe, records))
     console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
@@ -79,10 +78,8 @@ def main() -> int:
     except (RecipeError, ValueError, FileNotFoundError) as error:  # anything else keeps its traceback
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 1 if isinstance(error, StageError) else 2
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -17,12 +17,14 @@ from mmseg.evaluation import IoUMetric
 from mmwsss.checkpoints import local_path
 from mmwsss.datasets import data_paths, keep_images
 from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.engine.hooks import StopHook
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
+from mmwsss.utils.signals import finish_first
 
 
 def parse_args() -> argparse.Namespace:
@@ -104,8 +106,10 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(StopHook())
     try:
-        metrics = runner.test()
+        with finish_first():
+            metrics = runner.test()
     finally:
         if args.out and is_main_process():
             seal_folder(args.out)

@@ -15,11 +15,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmwsss.datasets.config import load_config
-from mmwsss.engine.hooks import ResultsHook
+from mmwsss.engine.hooks import ResultsHook, StopHook
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import UserError, run_tool
+from mmwsss.utils.signals import finish_first
 
 
 def parse_args() -> argparse.Namespace:
@@ -108,8 +109,10 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(ResultsHook(args.config))
-    runner.train()
+    runner.register_hook(StopHook())
+    with finish_first():
+        runner.train()
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, go_on='Run the same command with --resume to continue')

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import zlib
 from collections import deque
@@ -19,6 +20,7 @@ import torch
 from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.models.label_steps.scores import resized_scores
+from mmwsss.utils.signals import raise_if_stopped
 
 from .folder import label_note
 from .label_cfg import LabelOutput
@@ -236,6 +238,7 @@ def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
 
 
 def _worker_died() -> PseudoLabelError:
+    raise_if_stopped()  # a signal to the whole group ended the workers
     return PseudoLabelError('a labeling process was ended from outside, perhaps for want of memory: the same '
                             'command resumes from here; with --workers 1 or 0 it needs less')
 
@@ -256,6 +259,7 @@ def _start_worker(make: TaskRunner) -> None:
     """Set up a worker process; each uses one core."""
     global _worker_make
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too; the caller finishes their images
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     _worker_make = make

@@ -6,6 +6,7 @@ from .kept_precision import KeptPrecisionHook
 from .picture_sheet import PictureSheetHook
 from .pseudo_label_hook import PseudoLabelHook
 from .results_hook import ResultsHook
+from .stop_hook import StopHook
 
 __all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook',
-           'ResultsHook']
+           'ResultsHook', 'StopHook']

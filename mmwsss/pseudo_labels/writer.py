@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 import zlib
 from collections import deque
@@ -20,7 +19,7 @@ import torch
 from mmwsss.datasets.map_files import BACKGROUND, write_cams, write_label_map
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.models.label_steps.scores import resized_scores
-from mmwsss.utils.signals import raise_if_stopped
+from mmwsss.utils.signals import raise_if_stopped, shield_worker
 
 from .folder import label_note
 from .label_cfg import LabelOutput
@@ -259,7 +258,7 @@ def _start_worker(make: TaskRunner) -> None:
     """Set up a worker process; each uses one core."""
     global _worker_make
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too; the caller finishes their images
+    shield_worker()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     _worker_make = make

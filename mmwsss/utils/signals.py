@@ -1,5 +1,6 @@
 """Stop a tool by SIGINT or SIGTERM: at once, or when the image or iteration in progress is finished."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -107,10 +108,14 @@ def shield_worker(*_: Any) -> None:
     """Let a worker process outlive the signal that stops the process it works for.
 
     A terminal and a launcher send a signal to workers too, and a process without its workers cannot finish what it is
-    at. SIGINT is ignored; the second SIGTERM ends the worker. Call this function in the worker.
+    at. SIGINT is ignored, and so is any SIGTERM that the parent has not sent itself. Call this function in a process of
+    :mod:`multiprocessing`. Where the system does not tell who has sent a signal, SIGTERM is left as it is.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _ignore_once)
+    parent = multiprocessing.parent_process()
+    if parent is not None and hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, args=(parent.pid, ), daemon=True).start()
 
 
 def end_with_launcher() -> None:
@@ -135,8 +140,10 @@ def _handle(number: int, _: Any) -> None:
         raise Stopped(_State.requested)
 
 
-def _ignore_once(number: int, _: Any) -> None:
-    signal.signal(number, signal.SIG_DFL)
+def _obey_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(128 + signal.SIGTERM)
 
 
 def _watch_launcher(launcher: int) -> None:

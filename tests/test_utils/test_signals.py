@@ -76,24 +76,34 @@ def test_an_ignored_signal_stays_ignored():
 
 def test_what_is_in_progress_is_finished():
     done = []
-    with pytest.raises(Stopped, match='stopped by SIGTERM') as caught, catch_signals(), finish_first():
-        for item in until_stopped(range(5)):
-            if item == 1:
-                send(signal.SIGTERM)
-            done.append(item)
-        done.append('end')
-        raise_if_stopped()
+
+    def work():
+        with catch_signals(), finish_first():
+            for item in until_stopped(range(5)):
+                if item == 1:
+                    send(signal.SIGTERM)
+                done.append(item)
+            done.append('end')
+            raise_if_stopped()
+
+    with pytest.raises(Stopped, match='stopped by SIGTERM') as caught:
+        work()
     assert done == [0, 1, 'end']
     assert caught.value.code == 143
 
 
 def test_the_second_signal_does_not_wait():
     done = []
-    with pytest.raises(Stopped, match='SIGINT'), catch_signals(), finish_first():
-        send(signal.SIGINT)
-        done.append('first')
-        send(signal.SIGTERM)
-        done.append('second')
+
+    def work():
+        with catch_signals(), finish_first():
+            send(signal.SIGINT)
+            done.append('first')
+            send(signal.SIGTERM)
+            done.append('second')
+
+    with pytest.raises(Stopped, match='SIGINT'):
+        work()
     assert done == ['first']
 
 

@@ -75,9 +75,13 @@ def test_training_stops_after_the_iteration_and_resumes_bit_for_bit(data, tmp_pa
 
 
 def test_the_regular_checkpoint_of_the_iteration_is_enough(data, tmp_path, monkeypatch):
-    saved = []
-    save = Runner.save_checkpoint
-    monkeypatch.setattr(Runner, 'save_checkpoint', lambda *args, **kwargs: saved.append(args[2]) or save(*args, **kwargs))
+    saved, save = [], Runner.save_checkpoint
+
+    def note_and_save(runner, out_dir, filename, *args, **kwargs):
+        saved.append(filename)
+        save(runner, out_dir, filename, *args, **kwargs)
+
+    monkeypatch.setattr(Runner, 'save_checkpoint', note_and_save)
     with pytest.raises(Stopped):
         train(config(data, tmp_path / 'run'), Send('train', 3))
     assert saved == ['iter_4.pth']

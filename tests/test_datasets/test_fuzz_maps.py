@@ -52,7 +52,7 @@ def picture(mode: str, size: tuple, suffix: str) -> bytes:
     image = Image.new(mode, size)
     try:
         image.save(content, suffix)
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         content = io.BytesIO()
         image.save(content, 'TIFF')
     return content.getvalue()

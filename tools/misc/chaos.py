@@ -68,12 +68,16 @@ test_dataloader = dict(num_workers=0)
 default_hooks = dict(visualization=dict(num_images=0), checkpoint=dict(interval=1))
 custom_imports = dict(imports=['chaos_quick'])
 log_level = 'ERROR'
-model = dict(test_cfg=dict(cams=dict(scales=(1.0, ))))
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64), init_cfg=None),
+    cam_head=dict(in_channels=32),
+    test_cfg=dict(cams=dict(scales=(1.0, ))))
 train_cfg = dict(max_epochs=2, val_interval=2)
 """
 BY_ITERATION = """
 _base_ = './by_epoch.py'
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=10, val_interval=10)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=8, val_interval=8)
 train_dataloader = dict(sampler=dict(_delete_=True, type='IterationSampler', shuffle=True))
 param_scheduler = [dict(type='WarmupPolyLR', by_epoch=False, warmup=2)]
 log_processor = dict(by_epoch=False)
@@ -164,9 +168,14 @@ class Chaos:
 
     def __init__(self, folder: Path, rng: random.Random, console: Console) -> None:
         self.folder, self.rng, self.console = folder, rng, console
+        self._process: Optional[Process] = None
 
-    def run(self, case: Case, kills: int) -> dict[str, Any]:
-        """Kill runs of a case until there were so many kills, and compare each result with the undisturbed one."""
+    def run(self, case: Case, kills: int) -> Iterator[dict[str, Any]]:
+        """Kill runs of a case until there were so many kills, and compare each result with the undisturbed one.
+
+        Yields:
+            dict: What was found up to now, after each comparison.
+        """
         began, log = time.monotonic(), self.folder / f'{case.name}.log'
         whole, found = self.folder / f'{case.name}_whole', Counter()
         code = self._finish(case, whole, log, [])
@@ -186,16 +195,27 @@ class Chaos:
                 shutil.rmtree(out)
             self.console.print(f'{case.name}: {found.total()} of {kills} kills, {rounds} rounds, '
                                f'{unlike if unlike else "equal"}')
-        return dict(kills=found.total(), signals=dict(found), exit_codes=dict(codes), rounds=rounds,
-                    equal=rounds - len({text.split(':')[0] for text in differences}), differences=differences,
-                    wrong_ends=wrong, seconds=round(time.monotonic() - began))
+            yield dict(kills=found.total(), signals=dict(found), exit_codes=dict(codes), rounds=rounds,
+                       equal=rounds - len({text.split(':')[0] for text in differences}), differences=differences,
+                       wrong_ends=wrong, seconds=round(time.monotonic() - began))
+
+    def close(self) -> None:
+        """End the process that still runs, if any, and all that it has started."""
+        if self._process is not None and self._process.wait(0) is None:
+            for pid in [self._process.pid, *descendants(self._process.pid)]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _start(self, command: list, log: Path) -> Process:
+        self._process = Process(command, log)
+        return self._process
 
     def _disturb(self, case: Case, out: Path, log: Path, number: int, duration: float, counts: tuple) -> list:
         """Start and kill a run up to this many times; return the flags that resume it."""
         found, codes, wrong = counts
         flags: list = []
         while number:
-            process = Process([*case.command(out), *flags], log)
+            process = self._start([*case.command(out), *flags], log)
             delay = self.rng.uniform(0, duration)
             flags = case.resume
             if process.wait(delay) is not None:
@@ -222,17 +242,13 @@ class Chaos:
         while any(map(_is_running, others)) and time.monotonic() < end:
             time.sleep(0.1)
         if code is None or any(map(_is_running, others)):
-            for pid in [process.pid, *others]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             raise RuntimeError(f'processes still ran {PATIENCE} s after {sent.name}')
         return code
 
     def _finish(self, case: Case, out: Path, log: Path, flags: list) -> int:
-        process = Process([*case.command(out), *flags], log)
+        process = self._start([*case.command(out), *flags], log)
         code = process.wait(PATIENCE)
         if code is None:
-            self._kill(process, signal.SIGKILL)
             raise RuntimeError(f'{case.name} did not end within {PATIENCE} s: see {log}')
         return code
 
@@ -385,7 +401,7 @@ def read_what(text: str, kills: int) -> list[str]:
 
 
 def main() -> int:
-    """Run all cases, write ``chaos.json`` after each, and return whether anything differed."""
+    """Run all cases, write ``chaos.json`` after each comparison, and return whether anything differed."""
     args, console = parse_args(), Console()
     what = read_what(args.what, args.kills)
     os.environ.update(PYTHON=sys.executable, PYTHONWARNINGS='ignore', OMP_NUM_THREADS='1')
@@ -400,9 +416,11 @@ def main() -> int:
         writer.join()  # in a process of its own: what it leaves behind would be part of every fork
         cases = make_cases(folder)
         for name, kills in shares(args.kills, what).items():
-            results[name] = Chaos(folder, random.Random(f'{args.seed} {name}'), console).run(cases[name], kills)
-            write_json(dict(seed=args.seed, kills=sum(entry['kills'] for entry in results.values()), cases=results),
-                       folder / 'chaos.json')
+            with contextlib.closing(Chaos(folder, random.Random(f'{args.seed} {name}'), console)) as chaos:
+                for found in chaos.run(cases[name], kills):
+                    results[name] = found
+                    total = sum(entry['kills'] for entry in results.values())
+                    write_json(dict(seed=args.seed, kills=total, cases=results), folder / 'chaos.json')
     bad = [text for entry in results.values() for text in entry['differences'] + entry['wrong_ends']]
     console.print('\n'.join(bad) or f'{args.kills} kills: all results are equal to the last bit. {folder}/chaos.json')
     return 1 if bad else 0

@@ -164,7 +164,7 @@ class Chaos:
             number -= 1
             found[sent.name] += 1
             codes[str(code)] += 1
-            problem = _wrong_end(sent, code, process.output())
+            problem = wrong_end(sent, code, process.output())
             if problem:
                 wrong.append(f'{case.name}, {sent.name}: {problem}')
         return flags
@@ -192,7 +192,7 @@ class Chaos:
         return code
 
 
-def _wrong_end(sent: signal.Signals, code: int, output: str) -> str:
+def wrong_end(sent: signal.Signals, code: int, output: str) -> str:
     """Return what is wrong with the end of a process, or an empty string.
 
     A run that a signal reaches before its tool has begun, or after it has ended, cannot answer it.

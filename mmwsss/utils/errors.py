@@ -50,7 +50,15 @@ def run_tool(main: Callable[[], Optional[int]], also: tuple[type[Exception], ...
 
 
 def _stopped_in(error: Exception) -> Stopped:
-    """Return the stop during which an error came, such as that of another process that has stopped before."""
+    """Return the stop during which an error came, such as that of another process that has stopped before.
+
+    Libraries turn whatever is raised into errors of their own; then the stop itself is the cause.
+    """
+    cause: Optional[BaseException] = error
+    while cause is not None:
+        if isinstance(cause, Stopped):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return Stopped(requested_signal(), f'(while it finished: {type(error).__name__}: {_one_line(error)})')
 
 

@@ -127,6 +127,19 @@ def test_an_error_while_stopping_is_part_of_the_line(capsys):
     assert 'stopped by SIGTERM (while it finished: UserError: the disk is full)' in error
 
 
+def test_a_library_that_swallows_the_stop_does_not_hide_it(capsys):
+    def main():
+        try:
+            send(signal.SIGTERM)
+        except:  # noqa: E722  # as mmengine does where it formats configs
+            raise SyntaxError('a very long text') from None
+
+    with pytest.raises(SystemExit) as caught:
+        run_tool(main)
+    assert caught.value.code == 143
+    assert 'stopped by SIGTERM; what' in capsys.readouterr().err
+
+
 def shielded(connection):
     shield_worker()
     connection.send('ready')

@@ -39,8 +39,8 @@ SHARES = {'training': 40, 'labels': 25, 'walk': 15, 'recipe': 10, 'two-processes
 """dict: What is killed, and how often of 100 kills."""
 
 QUICK = """
-import mmengine.config.config
-mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, False)
+import yapf.yapflib.yapf_api
+yapf.yapflib.yapf_api.FormatCode = lambda text, *args, **kwargs: (text, False)
 """
 """str: A module that leaves the config text of checkpoints as it is; its layout takes longer than the training."""
 

@@ -100,7 +100,7 @@ def make_cases(folder: Path) -> dict[str, Case]:
     labels = [make, folder / 'by_epoch.py', folder / 'cam.pth', *data, '--workers', 0, '--post', 'par', '--save-cams']
     walk = [make, PSA, folder / 'psa.pth', *data, '--workers', 0, '--post', 'random-walk', '--split',
             folder / 'walk.txt', '--cams', cams]
-    recipe = ['tools/run_recipe.py', folder / 'recipe.py', '--gpus', 1]
+    recipe = ['tools/run_recipe.py', folder / 'recipe.py', '--gpus', 1, *data]
     cases = [
         Case('training', lambda out: ['tools/train.py', *train, *data, '--work-dir', out], same_training, ['--resume']),
         Case('labels', lambda out: [*labels, '--out-dir', out], same_files),

@@ -161,6 +161,8 @@ class Chaos:
                 break  # done before the signal
             sent = self.rng.choice([signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT])
             code = self._kill(process, sent)
+            if code == 0:
+                break  # done just before the signal: no kill
             number -= 1
             found[sent.name] += 1
             codes[str(code)] += 1

@@ -6,6 +6,7 @@ to the processes. What they print is enough: the launcher prints no traceback of
 """
 
 import logging
+import os
 import sys
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -16,6 +17,7 @@ from torch.distributed.run import main
 def launch() -> int:
     """Start the processes, wait for them, and return the exit code."""
     logging.disable(logging.ERROR)
+    os.environ['MMWSSS_LAUNCHER'] = str(os.getpid())  # see mmwsss.utils.signals.end_with_launcher
     try:
         main()
     except SignalException as error:

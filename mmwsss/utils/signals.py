@@ -14,6 +14,8 @@ __all__ = ['Stopped', 'catch_signals', 'finish_first', 'raise_if_stopped', 'requ
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LAUNCHER_POLL_SECONDS = 0.5
+LAUNCHER_VARIABLE = 'MMWSSS_LAUNCHER'
+"""str: Environment variable with the process id of the launcher."""
 
 T = TypeVar('T')
 
@@ -121,11 +123,13 @@ def shield_worker(*_: Any) -> None:
 def end_with_launcher() -> None:
     """Kill this process soon after the launcher that has started it was killed, and could not end it.
 
-    Otherwise the processes of a killed distributed run would go on, and write beside those of the run that resumes it.
-    Without a launcher of torch, nothing happens.
+    Otherwise the processes of a killed distributed run would go on, and write beside those of the run that resumes it,
+    or wait for the launcher for half an hour. ``tools/launch.py`` says which process it is, in case it is killed before
+    this function is called. Without a launcher of torch, nothing happens.
     """
+    launcher = int(os.environ.pop(LAUNCHER_VARIABLE, os.getppid()))
     if 'TORCHELASTIC_RUN_ID' in os.environ:
-        threading.Thread(target=_watch_launcher, args=(os.getppid(), ), daemon=True).start()
+        threading.Thread(target=_watch_launcher, args=(launcher, ), daemon=True).start()
 
 
 def _handle(number: int, _: Any) -> None:

@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
+from mmwsss.utils import signals
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.signals import (
     Stopped,
@@ -138,6 +140,17 @@ def test_a_library_that_swallows_the_stop_does_not_hide_it(capsys):
         run_tool(main)
     assert caught.value.code == 143
     assert 'stopped by SIGTERM; what' in capsys.readouterr().err
+
+
+def test_processes_of_a_dead_launcher_end():
+    launcher = subprocess.Popen([sys.executable, '-c', 'pass'])
+    launcher.wait()
+    script = ('import importlib.util, sys, time\n'
+              f'spec = importlib.util.spec_from_file_location("signals", {signals.__file__!r})\n'
+              'module = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(module)\n'
+              'module.end_with_launcher()\ntime.sleep(60)')
+    environment = {**os.environ, 'TORCHELASTIC_RUN_ID': 'run', 'MMWSSS_LAUNCHER': str(launcher.pid)}
+    assert subprocess.run([sys.executable, '-c', script], env=environment, check=False, timeout=50).returncode == -9
 
 
 def shielded(connection):

@@ -19,6 +19,7 @@ dist_run() {
         rendezvous=(--nnodes "${NNODES:-1}" --node-rank "${NODE_RANK:-0}"
                     --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${PORT:-29500}")
     fi
-    PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" "${PYTHON:-python}" -m torch.distributed.run \
+    # The launcher takes the place of this shell, so that signals reach it.
+    PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" "$root/tools/launch.py" \
         "${rendezvous[@]}" --nproc-per-node "$num" "$root/tools/$script" "$@" --launcher pytorch
 }

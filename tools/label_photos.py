@@ -2,7 +2,6 @@
 """Label tagged photographs pixel by pixel: ``python tools/label_photos.py PHOTOS --out-dir DIR``."""
 
 import argparse
-import signal
 import sys
 
 import mmwsss  # noqa: F401  # first: checks what is installed
@@ -58,8 +57,8 @@ def print_plan(plan: PhotoPlan, console: Console) -> None:
                       soft_wrap=True)
 
 
-def main() -> None:
-    """Label what the command line describes."""
+def main() -> int:
+    """Label what the command line describes, and return the exit code."""
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
@@ -68,11 +67,15 @@ def main() -> None:
     runner = build_runner(plan, default_num_processes(args.gpus), console)
     if args.dry_run:
         runner.preview()
-        return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the running command
-    runner.run()
+        return 0
+    try:
+        runner.run()
+    except StageError as error:
+        print(f'label_photos.py: {error}', file=sys.stderr)
+        return 1
     console.print(f'masks: {plan.out_dir / "predict/result/masks"}\npage: {plan.out_dir / "gallery.html"}\n'
                   f'to review: {plan.out_dir / "review.txt"}', soft_wrap=True)
+    return 0
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ after SIGINT or SIGTERM.
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
@@ -65,7 +64,6 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         runner.preview(args.start, args.only)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the running command
     records = runner.run(args.start, args.only)
     console.print(results_table(context.recipe, records))
     console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
@@ -79,8 +77,6 @@ def main() -> int:
     except StageError as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

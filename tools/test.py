@@ -22,13 +22,14 @@ from mmwsss.datasets import data_paths, foreground_classes, keep_images
 from mmwsss.datasets.class_names import is_background
 from mmwsss.datasets.config import load_config, replace_pipelines
 from mmwsss.datasets.prediction import lacks_masks, predict_only
-from mmwsss.engine.hooks import RunCheckHook
+from mmwsss.engine.hooks import RunCheckHook, StopHook
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
+from mmwsss.utils.signals import finish_first
 
 
 def parse_args() -> argparse.Namespace:
@@ -118,8 +119,10 @@ def main() -> None:
     prepare_distributed(cfg, args.launcher)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(RunCheckHook())
+    runner.register_hook(StopHook())
     try:
-        metrics = runner.test()
+        with finish_first():
+            metrics = runner.test()
     finally:
         if args.out and is_main_process():
             seal_folder(args.out)

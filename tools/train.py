@@ -17,11 +17,12 @@ from torch import nn
 
 from mmwsss.checkpoints import check_backbone_fit, check_start, read_checkpoint
 from mmwsss.datasets.config import load_config
-from mmwsss.engine.hooks import ResultsHook, RunCheckHook
+from mmwsss.engine.hooks import ResultsHook, RunCheckHook, StopHook
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import UserError, run_tool
+from mmwsss.utils.signals import finish_first
 
 
 def parse_args() -> argparse.Namespace:
@@ -153,8 +154,10 @@ def main() -> None:
         check_init(runner.model, args.init_from)
     runner.register_hook(ResultsHook(args.config))
     runner.register_hook(RunCheckHook())
-    runner.train()
+    runner.register_hook(StopHook())
+    with finish_first():
+        runner.train()
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, go_on='Run the same command with --resume to continue')

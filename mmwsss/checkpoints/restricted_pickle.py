@@ -92,10 +92,10 @@ def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
             reader = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                       else np.lib.format.read_array_header_2_0)
             _, _, dtype = reader(file)
-        except ValueError as error:
-            raise ValueError(f'{path} is not a NumPy .npy file: {error}') from error
-        if not dtype.hasobject:
-            return np.load(path, allow_pickle=False)
+            if not dtype.hasobject:
+                return np.load(path, allow_pickle=False)
+        except Exception as error:  # the header is a Python literal; a damaged one raises many kinds of errors
+            raise ValueError(f'{path} is not a NumPy .npy file: {" ".join(str(error).split())}') from error
         payload = io.BytesIO(file.read())
     try:
         loaded = _ArrayUnpickler(payload, encoding='latin1').load()

@@ -23,6 +23,7 @@ from mmwsss.datasets import ImageLabelDataset
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.utils import check_output, image_size
 from mmwsss.utils.errors import UserError
+from mmwsss.utils.signals import finish_first, raise_if_stopped, until_stopped
 
 from .folder import MANIFEST, LabelFolder
 from .label_cfg import LabelOutput, LabelPlan
@@ -121,6 +122,7 @@ def make_pseudo_labels(model: nn.Module,
         ValueError: The folder holds labels made with other settings; model or maps and data differ in the number
             of classes; or ``label_cfg`` is wrong.
         PseudoLabelError: An image cannot be read or its label not be written; the message names it.
+        Stopped: A signal asked to stop; the images that had begun are finished.
     """
     start = time.perf_counter()
     _check_data(dataset)
@@ -143,11 +145,12 @@ def make_pseudo_labels(model: nn.Module,
     if plan.map_formats and rank == 0:
         _announce_maps(dataset, pending, plan.outputs, world_size, folder)
     palette = dataset.metainfo.get('palette') or ()
-    with _progress(rank == 0) as bar, LabelWriter(plan.outputs, palette, workers) as writer:
+    with finish_first(), _progress(rank == 0) as bar, LabelWriter(plan.outputs, palette, workers) as writer:
         task = bar.add_task('pseudo labels', total=len(own), completed=summary.num_kept)
-        for pixels in writer.run(_tasks(plan, dataset, pending, folder, image_ids)):
+        for pixels in writer.run(until_stopped(_tasks(plan, dataset, pending, folder, image_ids))):
             summary.count(pixels, written=True)
             bar.advance(task)
+    raise_if_stopped()
     summary.seconds = time.perf_counter() - start
     total = summary.over_processes()
     _on_first_rank(folder.finish)

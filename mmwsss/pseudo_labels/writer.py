@@ -20,6 +20,7 @@ from mmwsss.datasets.map_files import BACKGROUND, as_label_map, write_cams, writ
 from mmwsss.models.label_steps import LabelBatch, LabelPipeline
 from mmwsss.models.label_steps.scores import resized_scores
 from mmwsss.utils.errors import UserError
+from mmwsss.utils.signals import raise_if_stopped, shield_worker
 
 from .folder import label_note
 from .label_cfg import LabelOutput
@@ -242,6 +243,7 @@ def _reduced(cams: np.ndarray, stride: int) -> np.ndarray:
 
 
 def _worker_died() -> PseudoLabelError:
+    raise_if_stopped()  # a signal to the whole group ended the workers
     return PseudoLabelError('a labeling process was ended from outside, perhaps for want of memory: the same '
                             'command resumes from here; with --workers 1 or 0 it needs less')
 
@@ -262,6 +264,7 @@ def _start_worker(make: TaskRunner) -> None:
     """Set up a worker process; each uses one core."""
     global _worker_make
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    shield_worker()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     _worker_make = make

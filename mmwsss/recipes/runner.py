@@ -21,6 +21,7 @@ from rich.console import Console
 from mmwsss.utils import file_hash, write_json
 from mmwsss.utils.commands import relative_path, run_command
 from mmwsss.utils.results import RESULTS_FILE
+from mmwsss.utils.signals import Stopped
 
 from .config_data import data_files
 from .report import write_report
@@ -121,10 +122,8 @@ class RecipeRunner:
         self._print_command(command)
         try:
             code = run_command(command, log, self.console.file, pass_fds=[lock])
-        except (KeyboardInterrupt, SystemExit):
-            self.console.print(f'stage {stage.name} was interrupted; run the same command again to resume',
-                               soft_wrap=True)
-            raise
+        except Stopped as stop:
+            raise Stopped(stop.number, f'in stage {stage.name}') from stop
         if code:
             raise StageError(f'stage {stage.name} failed with exit code {code}; its output is in {relative_path(log)}; '
                              'run the same command again to resume')

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, TextIO, Union
@@ -18,6 +19,7 @@ DIST_SCRIPTS = {'train.py': 'dist_train.sh', 'test.py': 'dist_test.sh'}
 """dict: Scripts that start several processes of a tool; they take their number after the other positional arguments."""
 
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 60
 
 
 def default_num_processes(gpus: Optional[int] = None) -> int:
@@ -108,7 +110,7 @@ class ToolCommands:
             return [program, self.script_path(script), *arguments, *flags]
         if script in DIST_SCRIPTS:
             return ['bash', self.script_path(DIST_SCRIPTS[script]), *arguments, number, *flags]
-        launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', number]
+        launcher = [self.script_path('launch.py'), '--standalone', '--nproc-per-node', number]
         return ['python', *launcher, self.script_path(script), *arguments, *flags, '--launcher', 'pytorch']
 
     def batch_size_options(self, batch_size: int) -> dict[str, int]:
@@ -129,7 +131,8 @@ def run_command(command: Sequence[str],
                 pass_fds: Sequence[int] = ()) -> int:
     """Run a command and wait until it ends.
 
-    Whatever interrupts this process also ends the command and every process that it started.
+    Whatever interrupts this process also ends the command, which has a minute to finish what it is at, and every
+    process that it started.
 
     Args:
         command (Sequence[str]): The program and its arguments. ``python`` means the interpreter of this process.
@@ -180,11 +183,28 @@ def _wait(process: subprocess.Popen, timeout: Optional[float]) -> Optional[int]:
 
 
 def _terminate_group(process: subprocess.Popen) -> None:
-    """Send SIGTERM to a process and all that it started, and SIGKILL if it has not ended after 15 seconds."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    """Send SIGTERM to a process, which finishes what it is at; then end all that is left of what it started."""
+    try:
+        process.terminate()
+        _wait(process, GRACE_SECONDS)
+    finally:  # the second signal to this process ends the wait
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                break
+            if _wait_for_group(process.pid, 2):
+                break
+        process.wait()
+
+
+def _wait_for_group(group: int, seconds: float) -> bool:
+    """Return whether all processes of a group have ended, after at most this many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         try:
-            os.killpg(process.pid, number)
+            os.killpg(group, 0)
         except ProcessLookupError:
-            return
-        if _wait(process, 15) is not None:
-            return
+            return True
+        time.sleep(0.05)
+    return False

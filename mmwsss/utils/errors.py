@@ -11,6 +11,8 @@ from typing import Optional
 
 from torch.cuda import OutOfMemoryError
 
+from .signals import Stopped, catch_signals, end_with_launcher, requested_signal
+
 __all__ = ['DEBUG_VARIABLE', 'ImageError', 'UserError', 'can_be_fixed', 'one_line', 'run_tool']
 
 DEBUG_VARIABLE = 'MMWSSS_DEBUG'
@@ -32,23 +34,33 @@ class ImageError(UserError, RuntimeError):
     """An image or its mask cannot be processed; the message names the file and the reason."""
 
 
-def run_tool(main: Callable[[], Optional[int]]) -> None:
-    """Run the main function of a tool and report errors that the user can fix without a traceback.
+def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same command again to continue') -> None:
+    """Run the main function of a tool; report signals and errors that the user can fix without a traceback.
 
     Every tool starts here. An error that the user can fix (see :func:`can_be_fixed`) ends the tool with one line on the
     error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
-    traceback is shown instead. Other errors are faults of the program and are raised unchanged.
+    traceback is shown instead. Other errors are faults of the program and are raised unchanged. SIGINT and SIGTERM end
+    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`.
 
     Args:
         main (Callable): Takes no arguments. May return an exit code; None means 0.
+        go_on (str): How to continue after a signal, for the line about it.
     """
-    try:
-        code = main()
-    except Exception as error:
-        if os.environ.get(DEBUG_VARIABLE) == '1' or not can_be_fixed(error):
-            raise
-        print(f'{Path(sys.argv[0]).name}: {one_line(error)}', file=sys.stderr)
-        sys.exit(2)
+    end_with_launcher()
+    with catch_signals():
+        try:
+            code = main()
+        except Stopped as stop:
+            _end_stopped(stop, go_on)
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE) == '1':
+                raise
+            if requested_signal():
+                _end_stopped(_stopped_in(error), go_on)
+            if not can_be_fixed(error):
+                raise
+            print(f'{Path(sys.argv[0]).name}: {one_line(error)}', file=sys.stderr)
+            sys.exit(2)
     if code:
         sys.exit(code)
 
@@ -108,3 +120,23 @@ def one_line(error: BaseException) -> str:
         name = f'{type(error).__qualname__}: '
         text = text.rpartition(name)[2]
     return ' '.join(text.split()) or type(error).__name__
+
+
+def _stopped_in(error: Exception) -> Stopped:
+    """Return the stop during which an error came, such as that of another process that has stopped before.
+
+    Libraries turn whatever is raised into errors of their own; then the stop itself is the cause.
+    """
+    cause: Optional[BaseException] = error
+    while cause is not None:
+        if isinstance(cause, Stopped):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return Stopped(requested_signal(), f'(while it finished: {type(error).__name__}: {one_line(error)})')
+
+
+def _end_stopped(stop: Stopped, go_on: str) -> None:
+    """Print how to continue, in the first process, and exit."""
+    if int(os.environ.get('RANK') or 0) == 0:
+        print(f'{Path(sys.argv[0]).name}: {stop}; what is finished is kept. {go_on}', file=sys.stderr, flush=True)
+    sys.exit(stop.code)

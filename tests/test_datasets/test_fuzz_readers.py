@@ -1,11 +1,10 @@
 """Random input for every reader of lists, tables, label files, COCO files and pickled vectors.
 
 Whatever comes in, a reader returns labels that can be saved and read again and whose ids stay below their folder, or it
-raises one error that names the file. ``MMWSSS_FUZZ_EXAMPLES=5000`` searches longer.
+raises one error that names the file. See ``tests/fuzzing.py`` for how long the search takes.
 """
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -19,14 +18,12 @@ from mmwsss.datasets import (
     read_ids,
 )
 
-pytest.importorskip('hypothesis', reason='fuzz tests need hypothesis')
+from ..fuzzing import fuzz
 
-from hypothesis import HealthCheck, given, settings
+# isort: split
+
+from hypothesis import given
 from hypothesis import strategies as st
-
-EXAMPLES = int(os.environ.get('MMWSSS_FUZZ_EXAMPLES', 60))
-fuzz = settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 60, database=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 PIECES = ['image', 'tags', 'id', 'cat', 'dog', 'Cat', 'background', 'a.jpg', 'sub/b', '../x', 'C:\\a', '/etc', '0', '1',
           '0.9', 'nan', '-1', 'x', 'T', 'true', '"', "'", ',', ';', '|', '\t', '\n', '\r\n', '\r', '#', 'sep=;', '\0',

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from mmwsss.recipes import RecipeError
+from mmwsss.utils.errors import run_tool
 
 from ..helpers import load_tool, write_config
 
@@ -84,13 +85,13 @@ def test_signals_end_the_command_too(run_recipe, quick, capsys, number, code):
     (quick.out / 'sleep').touch()
     sender = threading.Thread(target=send)
     sender.start()
-    try:
-        found = run_recipe(quick.write(), '--out', quick.out)
-    except SystemExit as error:
-        found = error.code
+    with pytest.raises(SystemExit) as caught:
+        run_tool(lambda: run_recipe(quick.write(), '--out', quick.out))
     sender.join()
-    assert found == code
-    assert 'stage first was interrupted; run the same command again to resume' in capsys.readouterr().out
+    assert caught.value.code == code
+    assert capsys.readouterr().err == (
+        f'run_recipe.py: stopped by {number.name} in stage first; what is finished is kept. Run the same command again '
+        'to continue\n')
     (quick.out / 'sleep').unlink()
     assert run_recipe(quick.write(), '--out', quick.out) == 0
     assert quick.record('first')['attempt'] == 2

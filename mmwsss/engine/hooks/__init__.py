@@ -7,6 +7,7 @@ from .picture_sheet import PictureSheetHook
 from .pseudo_label_hook import PseudoLabelHook
 from .results_hook import ResultsHook
 from .run_check import RunCheckHook
+from .stop_hook import StopHook
 
 __all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook',
-           'ResultsHook', 'RunCheckHook']
+           'ResultsHook', 'RunCheckHook', 'StopHook']

@@ -87,6 +87,18 @@ class CheckpointHook(MMEngineCheckpointHook):
         if resumes:
             _warn_of_kept_schedules(runner.param_schedulers, checkpoint.get('param_schedulers'))
 
+    def save_step(self, runner: Runner, step: int) -> None:
+        """Save the state after an epoch or iteration, if this has not been done; call it in the main process.
+
+        Args:
+            runner (Runner): The run.
+            step (int): How many epochs (``by_epoch``) or iterations are finished.
+        """
+        if self.last_ckpt == self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step)):
+            return
+        meta = dict(epoch=step, iter=runner.iter) if self.by_epoch else dict(epoch=runner.epoch, iter=step)
+        self._save_checkpoint_with_step(runner, step, meta)
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         outdated = self._register_step(runner, step)
         name = self.filename_tmpl.format(step)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.apis.label_photos import PRESETS, PhotoPlan, build_runner, plan_photos
+from mmwsss.recipes import StageError
 from mmwsss.utils import first_few
 from mmwsss.utils.commands import default_num_processes
 from mmwsss.utils.errors import run_tool

@@ -32,7 +32,8 @@ FOLDERS = ['--gt-dir', 'data/SegmentationClass', '--split', 'data/ImageSets/Segm
 def test_every_tool_starts_through_run_tool(path):
     last = ast.parse(path.read_text(encoding='utf-8')).body[-1]
     assert isinstance(last, ast.If), 'the last statement is not: if __name__ == ...'
-    assert [ast.unparse(line) for line in last.body] == ['run_tool(main)']
+    line, = (ast.unparse(line) for line in last.body)
+    assert line.startswith('run_tool(main')
 
 
 def test_every_script_is_a_tool():

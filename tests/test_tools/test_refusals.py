@@ -19,8 +19,10 @@ from mmwsss.datasets.map_files import write_cams, write_label_map
 from tests.color_cam import color_cam_config
 from tests.helpers import CLASSES, REPO, write_config, write_voc_folder
 
+# launch.py is torchrun, and passes on how its processes end; version_matrix.py runs without mmwsss being installed.
+OTHERS = {REPO / 'tools/launch.py', REPO / 'tools/misc/version_matrix.py'}
 TOOLS = sorted(path for folder in ('tools', 'projects') for path in (REPO / folder).rglob('*.py')
-               if 'def main(' in path.read_text(encoding='utf-8'))
+               if 'def main(' in path.read_text(encoding='utf-8') and path not in OTHERS)
 EVAL, TABLE, LABELS = 'eval_pseudo_labels.py', 'analysis_tools/cam_table.py', 'dataset_converters/image_labels.py'
 PSEUDO, BROWSE, PRINT = 'make_pseudo_labels.py', 'misc/browse_dataset.py', 'misc/print_config.py'
 COCO, IDS = 'dataset_converters/coco2014.py', 'dataset_converters/coco_category_ids.py'
@@ -38,7 +40,7 @@ def test_every_tool_starts_through_run_tool(path):
 
 def test_every_script_is_a_tool():
     scripts = {path for path in (REPO / 'tools').rglob('*.py') if '__main__' in path.read_text(encoding='utf-8')}
-    assert scripts <= set(TOOLS)
+    assert scripts - OTHERS <= set(TOOLS)
 
 
 def coco_file(**changes):

@@ -242,7 +242,7 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, ep
 def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels, factor: float, epochs: Optional[int],
                   init_from: Optional[PathLike]) -> str:
     """Write a complete config for these photographs and return its path."""
-    cfg = Config.fromfile(find_config(config), format_python_code=False)
+    cfg = Config.fromfile(find_config(config))
     data = out_dir / 'data'
     override_data(cfg, classes=tuple(labels.classes))
     cfg.test_pipeline = inference_pipeline(cfg)

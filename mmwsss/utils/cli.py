@@ -76,11 +76,15 @@ def read_config_file(path: Union[str, os.PathLike]) -> Config:
     """
     file = find_config(path)
     try:
-        return Config.fromfile(file, format_python_code=False)
+        cfg = Config.fromfile(file)
     except FileNotFoundError:
         raise
     except Exception as error:  # A config is a program, which can fail in any way.
         raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+    # mmengine's fromfile does not pass its argument format_python_code on. Formatting costs seconds, also at every
+    # checkpoint, which contains the text.
+    object.__setattr__(cfg, '_format_python_code', False)
+    return cfg
 
 
 def _similar_configs(name: str) -> str:

@@ -147,12 +147,14 @@ def test_the_commands_are_found():
 # Blocks that run by themselves
 
 
-@pytest.mark.parametrize('name', ['backbone', 'affinity', 'observation', 'par', 'refined_labels', 'sweep'])
+@pytest.mark.parametrize('name', ['backbone', 'affinity', 'observation', 'par', 'refined_labels', 'sweep', 'polygons'])
 def test_block_runs(name):
     space = {}
     exec(compile(SNIPPETS[name], name, 'exec'), space)
     if name == 'par':
         assert space['refined'].shape == (2, 5, 96, 128)
+    elif name == 'polygons':
+        assert (space['same'] == space['mask']).all()
     elif name == 'affinity':
         assert space['refined'].shape == (2, 20, 8, 12)
     elif name == 'observation':

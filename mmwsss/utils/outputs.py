@@ -4,7 +4,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,7 +15,8 @@ from .errors import UserError
 from .files import write_json
 from .messages import first_few
 
-__all__ = ['FILES', 'OutputError', 'add_to_seal', 'check_output', 'claim_folder', 'path_inside', 'seal_folder']
+__all__ = ['FILES', 'OutputError', 'add_to_seal', 'check_new_file', 'check_output', 'claim_folder', 'path_inside',
+           'seal_folder', 'staged_folder']
 
 PathLike = Union[str, os.PathLike]
 _DRIVE = re.compile('[A-Za-z]:')
@@ -52,6 +56,60 @@ def check_output(output: PathLike, inputs: Iterable[Optional[PathLike]], manifes
                               'another path')
     if manifest is not None:
         _require_own_folder(Path(output), manifest, name)
+
+
+def check_new_file(path: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> None:
+    """Refuse a file that exists already or that overlaps with an input.
+
+    Args:
+        path (str or PathLike): The file that will be written.
+        inputs (Iterable[str or PathLike]): See :func:`check_output`.
+        name (str): What messages call the file.
+
+    Raises:
+        OutputError: There is something at this path, or it lies inside an input.
+    """
+    check_output(path, inputs, name=name)
+    if os.path.lexists(path):
+        raise OutputError(f'{name} {path} exists already: choose another path, or remove it first')
+
+
+@contextmanager
+def staged_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> Iterator[Path]:
+    """Yield an empty folder that becomes ``folder``, sealed, only if the block ends without an error.
+
+    It lies beside ``folder``, so that relative paths to other files hold in both. What an earlier run has sealed there
+    is replaced.
+
+    Args:
+        folder (str or PathLike): The finished folder.
+        inputs (Iterable[str or PathLike]): See :func:`check_output`.
+        name (str): What messages call the folder.
+
+    Yields:
+        Path: Where to write.
+
+    Raises:
+        NotADirectoryError: A file stands in the folder's place.
+        OutputError: It overlaps with an input, or holds files that are not as an earlier run has left them.
+    """
+    claim_folder(folder, inputs, name)
+    final = Path(os.path.realpath(folder))
+    final.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f'.{final.name}-', dir=final.parent))
+    old = work.with_name(f'{work.name}-old')
+    try:
+        work.chmod(0o755)
+        yield work
+        seal_folder(work)
+        if final.exists():
+            os.replace(final, old)
+        os.replace(work, final)
+    finally:
+        if old.exists() and not final.exists():
+            os.replace(old, final)
+        for leftover in (work, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def claim_folder(folder: PathLike, inputs: Iterable[Optional[PathLike]], name: str = 'the output') -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from mmwsss.utils import OutputError, check_output, claim_folder, path_inside, seal_folder
+from mmwsss.utils import (
+    OutputError,
+    check_new_file,
+    check_output,
+    claim_folder,
+    path_inside,
+    seal_folder,
+    staged_folder,
+)
 
 
 @pytest.fixture
@@ -118,3 +126,26 @@ def test_links_that_leave_the_folder(tmp_path: Path):
     assert path_inside(tmp_path / 'out', 'own/a', '.png').name == 'a.png'
     with pytest.raises(OutputError, match='a symbolic link leads to'):
         path_inside(tmp_path / 'out', 'link/a', '.png')
+
+
+def test_a_new_file_replaces_nothing(root: Path):
+    check_new_file(root / 'new.json', [root / 'data'], '--out')
+    for path, message in (('hard.pth', 'exists already'), ('loop', 'exists already'), ('data/new.json', 'lies inside')):
+        with pytest.raises(OutputError, match=f'--out .*{message}'):
+            check_new_file(root / path, [root / 'data/masks', root / 'data'] if 'new' in path else [], '--out')
+
+
+def test_a_staged_folder_appears_whole_and_is_replaced_only_if_unchanged(tmp_path: Path):
+    out = tmp_path / 'deep/out'
+    for content in ('one', 'two'):
+        with staged_folder(out, []) as work:
+            assert not list(work.iterdir())
+            (work / 'file.txt').write_text(content)
+        assert (out / 'file.txt').read_text() == content
+    with pytest.raises(FileNotFoundError), staged_folder(out, []) as work:
+        (work / 'gone.txt').rename(work / 'file.txt')
+    assert (out / 'file.txt').read_text() == 'two'
+    assert [path.name for path in out.parent.iterdir()] == ['out']
+    (out / 'file.txt').write_text('changed by somebody')
+    with pytest.raises(OutputError, match='not as mmwsss has written'), staged_folder(out, []):
+        pass

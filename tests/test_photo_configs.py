@@ -10,7 +10,8 @@ from mmwsss.registry import MODELS
 
 from .helpers import REPO, write_voc_folder
 
-CONFIGS = sorted(path for path in (REPO / 'configs').glob('*/*_photos.py') if 'resnet50' not in path.name)
+CONFIGS = sorted((REPO / 'configs').glob('*/*_lite0_photos.py')) + sorted(
+    path for path in (REPO / 'configs').glob('*/*_dinov2-s_photos.py') if not path.name.startswith('segmenter'))
 
 
 def own_config(path, root):

@@ -123,7 +123,7 @@ def labels_of_cams(cams: np.ndarray, threshold: float) -> np.ndarray:
 @pytest.mark.parametrize('network', CAMS)
 def test_cams_of_a_file(network):
     model = small_model(*CAMS[network], network)
-    cams = inference_cams(model, PHOTO)
+    cams = inference_cams(model, PHOTO, 'all')
     cams = cams[[0, 2, 13]] if network == 'transcam' else cams
     assert_equal_maps(cams, labels_of_cams(cams, model.test_cfg['threshold']), network, 'cams')
 
@@ -136,7 +136,7 @@ def test_toco_segments_and_validates_a_file():
         assert_equal_maps(cams, labels_of_cams(cams, model.test_cfg['threshold']), 'toco', name)
     assert_equal_maps(result.seg_logits.data.softmax(dim=0).numpy(), result.pred_sem_seg.data[0].numpy(), 'toco', 'seg')
     for image in (PHOTO, mmcv.imread(PHOTO)):
-        cams = inference_cams(model, image)
+        cams = inference_cams(model, image, 'all')
         assert_equal_maps(cams, labels_of_cams(cams, model.test_cfg['threshold']), 'toco', 'cams')
 
 

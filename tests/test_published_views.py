@@ -66,7 +66,7 @@ def test_aream_mirrors_first_and_pads_at_the_right_and_bottom(name, photo):
     padded = F.pad(image, (0, width - 500, 0, height - 375))
     torch.testing.assert_close(found['logits'], model(padded), msg='the scores are of the padded image')
     torch.testing.assert_close(model.extract_cams(image)['logits'], found['logits'])
-    np.testing.assert_allclose(inference_cams(model, photo), found['cams'][0], atol=1e-4)
+    np.testing.assert_allclose(inference_cams(model, photo, 'all'), found['cams'][0], atol=1e-4)
 
 
 def test_weaktr_rounds_the_sides_of_views(tmp_path):
@@ -74,7 +74,7 @@ def test_weaktr_rounds_the_sides_of_views(tmp_path):
     Image.fromarray(np.random.RandomState(0).randint(0, 256, (333, 500, 3)).astype(np.uint8)).save(path)
     model = tiny_model('weaktr/weaktr_deit-s_voc', num_layers=3, num_heads=2, reduction=1)
     seen = watch_inputs(model)
-    inference_cams(model, path)
+    inference_cams(model, path, 'all')
     assert [tuple(views.shape[2:]) for views in seen] == [(333, 500), (266, 400), (400, 600)]
     smaller = Image.open(path).resize((400, 266), Image.BICUBIC)
     expected = ((torch.from_numpy(np.array(smaller)).permute(2, 0, 1).float() - MEAN) / STD)[None]
@@ -101,4 +101,4 @@ def test_aream_v1_chooses_its_checkpoint_by_the_middle_of_images(photo):
     small = np.array(Image.open(photo).resize((341, 256), Image.BICUBIC))[16:240, 58:282]
     assert np.array_equal(packed['inputs'].flip(0).permute(1, 2, 0), small)
     assert [step.type for step in cfg.test_dataloader.dataset.pipeline] == [
-        'LoadImageFromFile', 'LoadAnnotations', 'PackWSSSInputs']
+        'LoadImageFromFile', 'LoadAnnotations', 'mmwsss.PackWSSSInputs']

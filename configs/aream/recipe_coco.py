@@ -12,7 +12,12 @@ stages = [
     dict(name='deeplabv1-val', kind='test', title='DeepLab-V1, several scales, CRF', checkpoint='deeplabv1',
          args=['--tta']),
     dict(name='deeplabv2', kind='train', title='DeepLab-V2',
-         config='configs/deeplab/deeplabv2_r101_coco.py', labels='labels'),
+         config='configs/deeplab/deeplabv2_r101_coco.py', labels='labels',
+         # One batch of 10 for each update, which any number of GPUs that divides 10 can share.
+         cfg_options={
+             'train_dataloader.batch_size': 10, 'optim_wrapper.accumulative_counts': 1,
+             'train_cfg.max_iters': 100000, 'train_cfg.val_interval': 10000, 'param_scheduler.0.interval': 10
+         }),
     dict(name='deeplabv2-val', kind='test', title='DeepLab-V2, several scales, CRF', checkpoint='deeplabv2',
          args=['--tta']),
 ]

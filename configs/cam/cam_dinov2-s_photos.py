@@ -13,7 +13,8 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='EpochSampler'),
     dataset=dict(pipeline=_base_.photos_train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.photos_val_pipeline))
+test_pipeline = _base_.photos_val_pipeline
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]

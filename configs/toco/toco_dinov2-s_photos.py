@@ -39,7 +39,8 @@ train_pipeline = [
     dict(type='PackWSSSInputs')
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.photos_val_pipeline))
+test_pipeline = _base_.photos_val_pipeline
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [

@@ -7,6 +7,7 @@ _base_ = [
 crop_size = (224, 224)
 pseudo_label_dir = 'work_dirs/photos/pseudo_labels'
 model = dict(
+    _scope_='mmwsss',
     type='Segmenter',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
@@ -38,11 +39,11 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackWSSSInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(896, 280), keep_ratio=True),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -60,7 +61,7 @@ train_dataloader = dict(
             data_root=_base_.data_root,
             data_prefix=dict(img_path='images'),
             ann_file='train.txt')))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(
     optimizer=dict(lr=3e-5),
@@ -70,6 +71,6 @@ optim_wrapper = dict(
 max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 default_hooks = dict(logger=dict(interval=10))
-tta_pipeline = _base_.test_pipeline
+tta_pipeline = test_pipeline
 tta_model = dict(type='MultiScaleTTA', scales=(1.0, 1.25), flip=True, flip_fusion='mean', scale_fusion='mean',
                  probabilities=True)

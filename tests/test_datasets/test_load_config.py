@@ -55,7 +55,7 @@ def test_local_rank_in_both_spellings(config, monkeypatch):
 def test_data_flags_reach_the_config(config, monkeypatch):
     calls = []
 
-    def override(cfg, data_root, classes, label_file):
+    def override(cfg, data_root, classes, label_file, *others):
         calls.append((data_root, classes, label_file))
         cfg.lr = 5
 

@@ -190,8 +190,8 @@ def test_photographs_without_masks_are_predicted(root, photos, tmp_path, tta):
 
 def test_a_classifier_predicts_photographs_with_the_classes_of_its_checkpoint(photos, tmp_path):
     config = classifier_checkpoint(tmp_path / 'model.pth')
-    call_tool('tools/test.py', config, tmp_path / 'model.pth', '--data-root', photos, '--work-dir', tmp_path / 'work',
-              '--out', tmp_path / 'out')
+    run_tool('tools/test.py', config, tmp_path / 'model.pth', '--data-root', photos, '--work-dir', tmp_path / 'work',
+             '--out', tmp_path / 'out')
     assert sorted(masks(tmp_path / 'out')) == ['a', 'b', 'c']
     assert (tmp_path / 'work/vis_data/test.png').is_file()
 

@@ -16,5 +16,5 @@ photos_val_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(672, 224), keep_ratio=True),
     dict(type='LoadAnnotations'),
-    dict(type='PackWSSSInputs')
+    dict(type='mmwsss.PackWSSSInputs')
 ]

@@ -223,5 +223,5 @@ def test_old_and_wrong_settings_name_the_way_out(segmentor):
         MultiScaleTTA(segmentor, scale=2)
     with pytest.raises(ValueError, match="'loader'"):
         MultiScaleTTA(segmentor, views='loader')
-    with pytest.raises(ValueError, match="scale_fusion must be 'sum', 'mean' or 'max', got 'min'"):
+    with pytest.raises(ValueError, match="scale_fusion must be 'max', 'mean' or 'sum', got 'min'"):
         MultiScaleTTA(segmentor, scale_fusion='min')

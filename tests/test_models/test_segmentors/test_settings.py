@@ -12,7 +12,7 @@ from tests.helpers import REPO
 TABLES = dict(
     AffinityNet=(settings.NOTHING, settings.AFFINITY_TEST),
     CAMClassifier=(settings.NOTHING, settings.CAM_TEST),
-    DeepLabV2=(settings.DEEPLAB_TRAIN, settings.SEGMENTOR_TEST),
+    DeepLabV2=(settings.DEEPLAB_TRAIN, settings.DEEPLAB_TEST),
     Segmenter=(settings.NOTHING, settings.SEGMENTOR_TEST),
     ToCo=(settings.TOCO_TRAIN, settings.TOCO_TEST))
 CONFIGS = dict(

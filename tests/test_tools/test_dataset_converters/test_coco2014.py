@@ -101,9 +101,9 @@ def test_style_of_coco2voc(root):
     expected[2:4, 2:4] = 3
     assert (read_mask(root, 'train', 4) == expected).all()
     assert ImageLabels.load(root / 'image_labels.json').source['style'] == 'coco2voc'
-    with pytest.raises(SystemExit, match='another --style than mmwsss'):
+    with pytest.raises(ValueError, match='another --style than mmwsss'):
         run_converter('coco2014', root)
-    with pytest.raises(SystemExit, match='paints crowds with their class: leave out --crowd skip'):
+    with pytest.raises(ValueError, match='paints crowds with their class: leave out --crowd skip'):
         run_converter('coco2014', root, '--style', 'coco2voc', '--crowd', 'skip')
 
 
@@ -114,9 +114,9 @@ def test_a_list_for_validation_can_be_given(root, tmp_path):
     assert (root / 'ImageSets/val_part.txt').read_text().split() == [
         'COCO_val2014_000000000009', 'COCO_val2014_000000000007'], 'in the order of the list'
     given.write_text('12\n9\n')
-    with pytest.raises(SystemExit, match=r'1 of 2 images of --val-part .* not in val2014: .COCO_val2014_000000000012'):
+    with pytest.raises(ValueError, match=r'1 of 2 images of --val-part .* not in val2014: .COCO_val2014_000000000012'):
         run_converter('coco2014', root, '--nproc', 1, '--val-part', given)
-    with pytest.raises(SystemExit, match=r'--val-part .*lost\.txt does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'--val-part .*lost\.txt does not exist'):
         run_converter('coco2014', root, '--val-part', tmp_path / 'lost.txt')
 
 

@@ -71,7 +71,7 @@ def test_labels_are_those_of_the_boxes(folders, script, capsys):
     assert 'labels of boxes' in printed.out
     assert 'warning' not in printed.err
     (voc / 'Annotations/2008_000002.xml').unlink()
-    with pytest.raises(SystemExit, match=r'1 of 4 XML annotations do not exist in .*2008_000002\.xml'):
+    with pytest.raises(FileNotFoundError, match=r'1 of 4 XML annotations do not exist in .*2008_000002\.xml'):
         run_converter('voc_aug', devkit, sbd)
 
 

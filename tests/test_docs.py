@@ -276,6 +276,7 @@ def trained_loss(runner):
 
 @pytest.mark.skipif(not (REPO / 'mmwsss/.mim/configs').exists(), reason='mmwsss is not installed, not even editable')
 def test_stock_config_block(tmp_path):
+    assert SNIPPETS['stock_config'].strip() in (REPO / 'README.md').read_text()
     (tmp_path / 'stock_config.py').write_text(SNIPPETS['stock_config'])
     cfg = Config.fromfile(tmp_path / 'stock_config.py', format_python_code=False)
     assert cfg.model.decode_head.type == 'DepthwiseSeparableASPPHead'

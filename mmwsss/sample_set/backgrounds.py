@@ -130,7 +130,7 @@ def bricks(shape: tuple, rng: np.random.Generator) -> tuple:
 
 
 def foliage(shape: tuple, rng: np.random.Generator) -> tuple:
-    """Layers of overlapping leaves or pebbles."""
+    """Draw layers of overlapping leaves or pebbles."""
     color = random_color(rng)
     image = _canvas(_mix(shape, rng, color * 0.4, color * 0.8, 6))
     size, slim = rng.uniform(4, 12), rng.uniform(0.3, 1.0)

@@ -124,7 +124,7 @@ def shares(kills: int, what: list[str]) -> dict[str, int]:
 
 @contextlib.contextmanager
 def own_folder(out: Optional[str]) -> Iterator[Path]:
-    """Give an empty folder; what is in it is ours and stays, for a look at what differs."""
+    """Make an empty output folder in place of that of an earlier call; its files stay, to see what differs."""
     folder = Path(out or 'work_dirs/chaos').resolve()
     claim_folder(folder, [], '--out')
     if folder.is_dir():

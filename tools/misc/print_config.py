@@ -28,6 +28,7 @@ def main() -> None:
     """Print what the command line describes."""
     args = parse_args()
     cfg = load_config(args)
+    object.__setattr__(cfg, '_format_python_code', True)  # people read this text
     console = Console()
     if console.is_terminal:
         console.print(Syntax(cfg.pretty_text, 'python', word_wrap=True))

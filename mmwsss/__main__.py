@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Optional
 
 from mmwsss.utils import closest
+from mmwsss.utils.commands import tools_folder
 from mmwsss.version import __version__
 
-__all__ = ['find_tool', 'list_tools', 'main', 'tools_folder']
+__all__ = ['find_tool', 'list_tools', 'main']
 
-PACKAGE = Path(__file__).resolve().parent
 SHORT_NAMES = {
     'label': 'make_pseudo_labels',
     'evaluate': 'eval_pseudo_labels',
@@ -32,19 +32,6 @@ USAGE = """usage: mmwsss NAME [arguments]
        mmwsss NAME --help
 
 Configs of the package are named as configs/... from any folder."""
-
-
-def tools_folder() -> Path:
-    """Return the folder of the tools: in the installed package or, beside it, in the repository.
-
-    Raises:
-        FileNotFoundError: There is neither.
-    """
-    for folder in (PACKAGE / '.mim/tools', PACKAGE.parent / 'tools'):
-        if (folder / 'train.py').is_file():
-            return folder
-    raise FileNotFoundError(f'the tools of mmwsss are neither in {PACKAGE}/.mim nor in {PACKAGE.parent}: install '
-                            'mmwsss again')
 
 
 def list_tools(folder: Path) -> dict[str, Path]:

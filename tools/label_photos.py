@@ -11,7 +11,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 from rich.console import Console
 from rich.table import Table
 
-from mmwsss.apis.label_photos import PRESETS, PhotoPlan, build_runner, plan_photos
+from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_photos
 from mmwsss.recipes import StageError
 from mmwsss.utils import first_few
 from mmwsss.utils.commands import default_num_processes

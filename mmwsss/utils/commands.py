@@ -11,15 +11,32 @@ from typing import Any, Optional, TextIO, Union
 
 from mmengine.device import get_device
 
-__all__ = ['ToolCommands', 'cfg_options_arguments', 'default_num_processes', 'relative_path', 'run_command']
+__all__ = [
+    'ToolCommands', 'cfg_options_arguments', 'default_num_processes', 'relative_path', 'run_command', 'tools_folder'
+]
 
 Command = list[str]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 DIST_SCRIPTS = {'train.py': 'dist_train.sh', 'test.py': 'dist_test.sh'}
 """dict: Scripts that start several processes of a tool; they take their number after the other positional arguments."""
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 60
+
+
+def tools_folder() -> Path:
+    """Return the folder of the tools: in the installed package or, beside it, in the repository.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    for folder in (_PACKAGE / '.mim/tools', _PACKAGE.parent / 'tools'):
+        if (folder / 'train.py').is_file():
+            return folder
+    raise FileNotFoundError(f'the tools of mmwsss are neither in {_PACKAGE}/.mim nor in {_PACKAGE.parent}: install '
+                            'mmwsss again')
 
 
 def default_num_processes(gpus: Optional[int] = None) -> int:

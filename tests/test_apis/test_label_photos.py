@@ -9,8 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 from rich.console import Console
 
-from mmwsss.apis import init_model
-from mmwsss.apis.label_photos import PRESETS, build_runner, label_photos, plan_photos, read_tags
+from mmwsss.apis import init_model, label_photos
+from mmwsss.apis.photo_labels import PRESETS, build_runner, plan_photos, read_tags
 from mmwsss.recipes import read_recipe
 from mmwsss.utils import OutputError
 from mmwsss.utils.errors import UserError

@@ -3,7 +3,7 @@
 import os
 import pprint
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -24,7 +24,7 @@ from mmwsss.datasets.config import override_data
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
 from mmwsss.utils import check_output, first_few, write_json, write_lines
 from mmwsss.utils.cli import find_config
-from mmwsss.utils.commands import ToolCommands
+from mmwsss.utils.commands import ToolCommands, tools_folder
 from mmwsss.utils.errors import UserError
 
 __all__ = ['PRESETS', 'PhotoPlan', 'label_photos', 'plan_photos', 'read_tags']
@@ -110,7 +110,8 @@ def label_photos(photos: PathLike,
         console (Console, optional): Where progress is printed.
 
     Returns:
-        Path: The folder of the predictions: ``masks``, ``overlays``, ``predictions.json`` and ``gallery.html``.
+        Path: The folder of the predictions: ``masks``, ``overlays`` and ``predictions.json``. ``gallery.html`` is in
+        ``out_dir``.
 
     Raises:
         UserError: There are no tags, or they do not fit the photographs.
@@ -123,9 +124,8 @@ def label_photos(photos: PathLike,
 
 def build_runner(plan: PhotoPlan, gpus: int, console: Console) -> RecipeRunner:
     """Return the runner of a plan's recipe."""
-    package = Path(__file__).resolve().parents[1]
-    root = package.parent if (package.parent / 'tools').is_dir() else package / '.mim'
-    return RecipeRunner(RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(root, gpus)), console)
+    tools = ToolCommands(tools_folder().parent, gpus)
+    return RecipeRunner(RecipeContext(read_recipe(plan.recipe), plan.out_dir, tools), console)
 
 
 def plan_photos(photos: PathLike,
@@ -146,7 +146,7 @@ def plan_photos(photos: PathLike,
     labels, untagged = _match(read_tags(photos, tags), photos, keep_empty=tags is None)
     chosen = PRESETS[preset]
     if config is not None:
-        chosen = Preset(str(config), chosen.post, chosen.segmentor, chosen.epochs, chosen.tta)
+        chosen = replace(chosen, config=str(config))
     out_dir.mkdir(parents=True, exist_ok=True)
     write_json({'photos': str(photos), 'preset': preset}, out_dir / MANIFEST)
     data = out_dir / 'data'
@@ -156,9 +156,8 @@ def plan_photos(photos: PathLike,
     stages = _stages(chosen, photos, out_dir, labels, epochs, init_from, device)
     recipe = out_dir / 'recipe.py'
     title = f'{len(labels.labels)} photographs of {len(labels.classes)} classes'
-    recipe.write_text(f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py --out {out_dir}\n'
-                      f'title = {title!r}\nstages = {pprint.pformat(stages, width=110, sort_dicts=False)}\n',
-                      encoding='utf-8')
+    write_lines([f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py {recipe} --out {out_dir}',
+                 f'title = {title!r}', f'stages = {pprint.pformat(stages, width=110, sort_dicts=False)}'], recipe)
     return PhotoPlan(photos, out_dir, labels, tuple(untagged), chosen, recipe)
 
 

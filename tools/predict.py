@@ -22,12 +22,11 @@ from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs
 from mmwsss.checkpoints import local_path
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
+from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import atomic_path, claim_folder, path_inside, seal_folder, write_json
 from mmwsss.utils.cli import add_config_arguments
 from mmwsss.utils.errors import UserError, run_tool
-
-PREDICTIONS = 'predictions.json'
 
 
 def parse_args() -> argparse.Namespace:

@@ -348,7 +348,7 @@ def _shrunk(results: dict, factor: float) -> dict:
 
 
 def _shape(data: dict) -> Any:
-    """Return the shape of a packed sample's input, or None for several views, which are not batched."""
+    """Return the shape of a packed sample's input; that of several views, which are not batched, equals no other."""
     return tuple(data['inputs'].shape) if isinstance(data['inputs'], Tensor) else object()
 
 

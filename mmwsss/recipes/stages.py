@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmwsss.analysis import draw_label_sheet
 from mmwsss.datasets.coco import read_mask_as_category_ids
+from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import read_label_map
 from mmwsss.utils.cli import read_config_file
 from mmwsss.utils.commands import cfg_options_arguments, relative_path
@@ -315,7 +316,7 @@ class Predict(CheckpointStage):
 
     def output_paths(self, context: RecipeContext) -> list[Path]:
         """Return the masks and the list of predictions."""
-        return [self.result_dir(context) / 'masks', self.result_dir(context) / 'predictions.json']
+        return [self.result_dir(context) / 'masks', self.result_dir(context) / PREDICTIONS]
 
 
 @STAGES.register_module(name='script')

@@ -1,7 +1,7 @@
 # Plain CAM, EfficientNet-Lite0, your own photographs: minutes on one core (docs/photographs.md).
 _base_ = [
-    '../_base_/models/cam_resnet50.py', '../_base_/datasets/photos.py', '../_base_/pipelines/photos_168.py',
-    '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
+    '../_base_/models/cam_resnet50.py', '../_base_/datasets/photos_168.py', '../_base_/schedules/photos_adamw.py',
+    '../_base_/epoch_runtime.py'
 ]
 crop_size = 224
 model = dict(
@@ -18,11 +18,7 @@ train_pipeline = [
     _base_.photos_train_pipeline[0],
     dict(_base_.photos_train_pipeline[1], scale=crop_size), *_base_.photos_train_pipeline[2:]
 ]
-train_dataloader = dict(
-    batch_size=16, drop_last=True, sampler=dict(type='EpochSampler'), dataset=dict(pipeline=train_pipeline))
-test_pipeline = _base_.photos_val_pipeline
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -1,8 +1,8 @@
 # The first stage of WeakTr, ViT-S/14 of DINOv2's architecture, your own photographs: a quarter of an hour on one core
 # (docs/photographs.md).
 _base_ = [
-    '../_base_/models/weaktr_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos.py',
-    '../_base_/pipelines/photos_168.py', '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
+    '../_base_/models/weaktr_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
+    '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
 ]
 model = dict(
     data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
@@ -14,14 +14,6 @@ model = dict(
         class_token_std=0.1,
         raw_output=True),
     test_cfg=dict(cams=dict(scales=(1.0, ))))
-train_dataloader = dict(
-    batch_size=8,
-    drop_last=True,
-    sampler=dict(type='EpochSampler'),
-    dataset=dict(pipeline=_base_.photos_train_pipeline))
-test_pipeline = _base_.photos_val_pipeline
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -1,7 +1,5 @@
 # AdamW for a few epochs over a few hundred photographs. A linear warm-up and a polynomial decay change the rate in
-# every iteration; the Runner sets the length of the decay from train_cfg.max_epochs. Configs that use this schedule
-# also need train_dataloader=dict(batch_size=8, drop_last=True, sampler=dict(type='EpochSampler')) and
-# ../epoch_runtime.py.
+# every iteration; the Runner sets the length of the decay from train_cfg.max_epochs.
 max_epochs = 8
 optim_wrapper = dict(
     type='OptimWrapper',

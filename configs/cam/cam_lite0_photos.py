@@ -1,4 +1,4 @@
-# Plain CAM, EfficientNet-Lite0, your own photographs: minutes on one core (docs/photographs.md).
+# Plain CAM, EfficientNet-Lite0, your own photographs (docs/photographs.md).
 _base_ = [
     '../_base_/models/cam_resnet50.py', '../_base_/datasets/photos_168.py', '../_base_/schedules/photos_adamw.py',
     '../_base_/epoch_runtime.py'

@@ -1,5 +1,4 @@
-# MCTformer-V2, ViT-S/14 of DINOv2's architecture, your own photographs: a quarter of an hour on one core
-# (docs/photographs.md).
+# MCTformer-V2, ViT-S/14 of DINOv2's architecture, your own photographs (docs/photographs.md).
 _base_ = [
     '../_base_/models/mctformer_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
     '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'

@@ -1,5 +1,4 @@
-# The first stage of WeakTr, ViT-S/14 of DINOv2's architecture, your own photographs: a quarter of an hour on one core
-# (docs/photographs.md).
+# The first stage of WeakTr, ViT-S/14 of DINOv2's architecture, your own photographs (docs/photographs.md).
 _base_ = [
     '../_base_/models/weaktr_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
     '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'

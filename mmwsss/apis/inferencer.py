@@ -299,12 +299,18 @@ class WSSSInferencer(BaseInferencer):
     def _label_by_cams(self, photos: Sequence[PhotoInput], data: dict,
                        image_labels: dict) -> Iterator[PhotoPrediction]:
         data = self.model.data_preprocessor(data, False)
-        found = self.model.predict_cams(data['inputs'])
+        known = [self._known_classes(photo, image_labels) for photo in photos]
+        # Maps of classes that nobody can ask for are not computed.
+        wanted = None if None in known else torch.tensor(sorted(set().union(*known)) or [0])
+        inputs = data['inputs']
+        found = self.model.predict_cams(inputs, classes=None if wanted is None else wanted.to(inputs.device))
         for k, (photo, sample) in enumerate(zip(photos, data['data_samples'])):
             scores = found['logits'][k].float().sigmoid()
-            chosen = self._chosen(photo, scores, image_labels)
+            chosen = (select_classes(scores.cpu(), self.score_threshold, self.top_k) if known[k] is None
+                      else torch.tensor(known[k], dtype=torch.long))
+            planes = chosen if wanted is None else torch.searchsorted(wanted, chosen)
             image = sample.metainfo['image']
-            cams = without_padding(found['cams'][k:k + 1, chosen.to(scores.device)].float(), sample.metainfo)
+            cams = without_padding(found['cams'][k:k + 1, planes.to(scores.device)].float(), sample.metainfo)
             cams = resize_maps(cams, image.shape[:2]) if len(chosen) else cams.new_zeros(1, 0, *image.shape[:2])
             labels = torch.zeros(image.shape[:2])
             if len(chosen):
@@ -312,13 +318,6 @@ class WSSSInferencer(BaseInferencer):
                 labels = self.steps(LabelBatch.from_maps(
                     _planes_first(image)[None], cams, chosen, len(scores), image_ids=(photo.image_id, ), inputs=own))[0]
             yield self._prediction(photo, image, labels, scores, cams[0].cpu().numpy(), chosen)
-
-    def _chosen(self, photo: PhotoInput, scores: Tensor, image_labels: dict) -> Tensor:
-        """Return the channels of the classes whose CAMs are labeled."""
-        known = self._known_classes(photo, image_labels)
-        if known is not None:
-            return torch.tensor(known, dtype=torch.long)
-        return select_classes(scores.cpu(), self.score_threshold, self.top_k)
 
     def _known_classes(self, photo: PhotoInput, image_labels: dict) -> Optional[list[int]]:
         """Return the channels of the classes that the caller names for a photograph; None if it names none."""

@@ -142,7 +142,8 @@ def test_large_photographs_are_shrunk_for_the_network_only(cam_cfg: Config, root
     inferencer = WSSSInferencer(cam_cfg, max_side=28, show_progress=False)
     seen = []
     predict = inferencer.model.predict_cams
-    monkeypatch.setattr(inferencer.model, 'predict_cams', lambda x, **kwargs: seen.append(x.shape) or predict(x))
+    monkeypatch.setattr(inferencer.model, 'predict_cams',
+                        lambda x, **kwargs: seen.append(x.shape) or predict(x, **kwargs))
     one, = inferencer(root / 'JPEGImages/img_002.jpg')['predictions']
     assert seen == [(1, 3, 20, 28)]
     assert one.labels.shape == one.image.shape[:2] == (40, 56)
@@ -203,3 +204,14 @@ def test_inputs_that_are_nothing(tmp_path: Path, name: str):
         find_inputs(name if name.startswith('camera') else str(tmp_path / name))
     with pytest.raises(TypeError, match='uint8 in BGR order'):
         find_inputs(np.zeros((4, 4)))
+
+
+def test_only_maps_of_classes_that_can_be_asked_for_are_computed(cam_cfg: Config, root: Path, monkeypatch):
+    inferencer = WSSSInferencer(cam_cfg, classes=['bar'], show_progress=False)
+    predict, asked = inferencer.model.predict_cams, []
+    monkeypatch.setattr(inferencer.model, 'predict_cams',
+                        lambda x, classes: asked.append(classes) or predict(x, classes=classes))
+    one, = inferencer(root / 'JPEGImages/img_002.jpg')['predictions']
+    assert [classes.tolist() for classes in asked] == [[1]]
+    assert one.cams.shape[0] == 1
+    assert list(one.scores) == ['disc', 'bar']

@@ -22,7 +22,7 @@ from mmwsss.datasets import (
 )
 from mmwsss.datasets.config import override_data
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
-from mmwsss.utils import check_output, first_few, write_json, write_lines
+from mmwsss.utils import check_output, first_few, read_json, write_json, write_lines
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, tools_folder
 from mmwsss.utils.errors import UserError
@@ -183,11 +183,9 @@ def read_tags(photos: PathLike, tags: Optional[PathLike] = None) -> ImageLabels:
         raise UserError(f'tags {tags} do not exist')
     if tags.is_dir():
         return labels_from_voc_xml(tags)
-    if tags.suffix.lower() == '.json':
-        try:
-            return ImageLabels.load(tags)
-        except ValueError:
-            return labels_from_table(tags, image_root=photos)
+    content = read_json(tags) if tags.suffix.lower() == '.json' else None
+    if isinstance(content, dict) and {'classes', 'labels'} <= content.keys():
+        return ImageLabels.load(tags)
     return labels_from_table(tags, image_root=photos)
 
 

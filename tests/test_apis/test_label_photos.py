@@ -45,6 +45,14 @@ def test_folders_are_classes_unless_there_is_a_table(photos: Path, tmp_path: Pat
     assert (tmp_path / 'out/data/train.txt').read_text().split() == ['bar/1', 'disc/0']
 
 
+def test_image_labels_of_mmwsss_and_tables_in_json(photos: Path, tmp_path: Path):
+    ours = table(tmp_path / 'a.json', '{"classes": ["cat"], "labels": {"disc/0": ["cat"]}}')
+    assert read_tags(photos, ours).labels == {'disc/0': ('cat', )}
+    assert read_tags(photos, table(tmp_path / 'b.json', '{"disc/0.jpg": ["cat"]}')).labels == {'disc/0': ('cat', )}
+    with pytest.raises(ValueError, match='dog'):  # named, and not taken for a table
+        read_tags(photos, table(ours, '{"classes": ["cat"], "labels": {"disc/0": ["dog"]}}'))
+
+
 @pytest.mark.parametrize('preset', PRESETS)
 def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
     plan = plan_photos(photos, tmp_path / 'out', preset=preset, epochs=3)

@@ -50,3 +50,12 @@ def test_the_model_gives_maps_of_the_own_classes(path, root):
     model.eval()
     found = model.extract_cams(torch.zeros(1, 3, 56, 84))
     assert found['cams'].shape == (1, 2, 4, 6)
+
+
+def test_the_segmentor_does_not_depend_on_the_number_of_processes(root):
+    cfg = own_config(REPO / 'configs/weaktr/segmenter_dinov2-s_photos.py', root)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    assert model.decode_head.num_classes == 3
+    assert not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    assert model(torch.zeros(1, 3, 30, 45)).shape == (1, 3, 30, 45)

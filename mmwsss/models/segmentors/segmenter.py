@@ -1,6 +1,7 @@
 """Segmenter's inference with padding to whole patches and sliding windows of full size."""
 
 from mmseg.models import EncoderDecoder
+from mmseg.utils import OptSampleList
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,6 +42,10 @@ class Segmenter(EncoderDecoder):
         padded = F.pad(inputs, (0, -width % cols, 0, -height % rows))
         logits = self.decode_head(self.extract_feat(padded))
         return resize_maps(logits, padded.shape[-2:])[..., :height, :width]
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        """Return logits (B, K, H, W) as :meth:`encode_decode`; mmseg's would be of an input without padding."""
+        return self.encode_decode(inputs, [])
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Average the logits of overlapping windows.

@@ -32,6 +32,7 @@ from rich.table import Table
 from mmwsss.datasets import ImageLabels, image_id_of, labels_from_coco, read_ids
 from mmwsss.datasets.coco import (
     CROWD_CHOICES,
+    COCO2014Dataset,
     CocoCategories,
     paint_instances,
     paint_instances_like_coco2voc,
@@ -190,7 +191,7 @@ def resolve_crowd(style: str, crowd: Optional[str]) -> str:
 
 def summary_table(root: Path, labels: dict[str, ImageLabels]) -> Table:
     """Return a table of the images and labels of both splits beside the published numbers."""
-    sizes, parts = PUBLISHED_LIST_SIZES['COCO2014Dataset'], labels.values()
+    sizes, parts = PUBLISHED_LIST_SIZES[COCO2014Dataset], labels.values()
     summaries = [part.subset(with_object(part)).summary() for part in parts]
     table = Table('', *SPLITS, title=str(root))
     table.add_row('images', *(str(len(part)) for part in parts))

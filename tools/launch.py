@@ -5,8 +5,10 @@ The exit code is that of the first process that failed, and 130 or 143 after SIG
 to the processes. What they print is enough: the launcher prints no traceback of its own.
 """
 
+import faulthandler
 import logging
 import os
+import signal
 import sys
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -17,6 +19,8 @@ from torch.distributed.run import main
 def launch() -> int:
     """Start the processes, wait for them, and return the exit code."""
     logging.disable(logging.ERROR)
+    if hasattr(signal, 'SIGUSR1'):
+        faulthandler.register(signal.SIGUSR1)  # as in the processes; by default, the signal would end the launcher
     os.environ['MMWSSS_LAUNCHER'] = str(os.getpid())  # see mmwsss.utils.signals.end_with_launcher
     try:
         main()

@@ -1,8 +1,10 @@
 """Errors that the user can fix, and how a tool reports them."""
 
+import faulthandler
 import linecache
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -40,13 +42,16 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     Every tool starts here. An error that the user can fix (see :func:`can_be_fixed`) ends the tool with one line on the
     error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
     traceback is shown instead. Other errors are faults of the program and are raised unchanged. SIGINT and SIGTERM end
-    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`.
+    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`. SIGUSR1 prints what each thread of
+    the process is doing, unless the caller handles it otherwise; the process goes on.
 
     Args:
         main (Callable): Takes no arguments. May return an exit code; None means 0.
         go_on (str): How to continue after a signal, for the line about it.
     """
     end_with_launcher()
+    if hasattr(signal, 'SIGUSR1') and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
     with catch_signals():
         try:
             code = main()

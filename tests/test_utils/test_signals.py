@@ -69,6 +69,14 @@ def test_exit_codes_of_main():
     assert run_tool(lambda: 0) is None
 
 
+def test_sigusr1_prints_where_the_process_is_and_goes_on():
+    code = ('import os, signal\nfrom mmwsss.utils.errors import run_tool\n'
+            'def here():\n    os.kill(os.getpid(), signal.SIGUSR1)\n    print("goes on")\nrun_tool(here)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, 'goes on\n')
+    assert 'in here' in done.stderr
+
+
 def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with catch_signals():

@@ -33,7 +33,7 @@ class KeptPrecisionHook(Hook):
         self.interval = interval
         self.ignore_index = ignore_index
         self._loss: Optional[torch.nn.Module] = None
-        self._counts: dict[str, Tensor] = {}
+        self._counts = _no_pixels()
 
     def before_train(self, runner: Runner) -> None:
         """Find the loss."""
@@ -52,13 +52,15 @@ class KeptPrecisionHook(Hook):
         for sample, kept in zip(data_batch['data_samples'], self._loss.kept.cpu()):
             if 'true_sem_seg' in sample:
                 self._count(sample.gt_sem_seg.data[0].cpu(), sample.true_sem_seg.data[0].cpu(), kept)
-        if self.every_n_train_iters(runner, self.interval) and self._counts:
-            for name, counts in self._counts.items():
-                all_reduce(counts)
-                labeled, right = counts
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        for name, counts in self._counts.items():
+            all_reduce(counts)  # also where this process has seen no truth: another one may have, and waits
+            labeled, right = counts
+            if labeled.any():
                 share = (right[labeled > 0] / labeled[labeled > 0]).mean()
                 runner.message_hub.update_scalar(f'train/precision_{name}', 100 * share.item())
-            self._counts = {}
+        self._counts = _no_pixels()
 
     def _count(self, labels: Tensor, truth: Tensor, kept: Tensor) -> None:
         """Add labels (h, w), compared with truth (h, w); ``kept`` (H, W) is of the padded crop."""
@@ -69,4 +71,9 @@ class KeptPrecisionHook(Hook):
             chosen = labels[mask].long()
             right = chosen[chosen == truth[mask]]
             counts = torch.stack([torch.bincount(part, minlength=256).double() for part in (chosen, right)])
-            self._counts[name] = self._counts.get(name, 0) + counts
+            self._counts[name] += counts
+
+
+def _no_pixels() -> dict[str, Tensor]:
+    """Return the numbers of labeled and of right pixels by class, each (2, 256), before any pixel is counted."""
+    return {name: torch.zeros(2, 256, dtype=torch.float64) for name in ('all', 'kept')}

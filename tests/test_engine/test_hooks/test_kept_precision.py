@@ -54,3 +54,10 @@ def test_without_truth_or_loss_nothing_is_logged():
     hook = KeptPrecisionHook()
     hook.before_train(runner)
     hook.after_train_iter(runner, 0, dict(data_samples=[]))
+
+
+def test_a_process_without_truth_takes_part_in_the_sum(monkeypatch):
+    summed = []
+    monkeypatch.setattr('mmwsss.engine.hooks.kept_precision.all_reduce', summed.append)
+    run(KeptPrecisionHook(interval=1), torch.ones(1, 1, 2, dtype=torch.bool), [sample([[0, 1]])])
+    assert [tuple(counts.shape) for counts in summed] == [(2, 256)] * 2

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from mmwsss.registry import HOOKS
 from mmwsss.utils.signals import Stopped, raise_if_stopped, requested_signal, shield_worker
+from mmwsss.utils.workers import initialize_before_fork
 
 from .checkpoint_hook import CheckpointHook
 
@@ -120,6 +121,7 @@ def _shield_workers(loader: DataLoader) -> None:
     """Run :func:`shield_worker` in the workers of a data loader, after what it runs in them already."""
     if not isinstance(loader, DataLoader) or isinstance(loader.worker_init_fn, _Shielded):
         return
+    initialize_before_fork()
     loader.worker_init_fn = _Shielded(loader.worker_init_fn)
 
 

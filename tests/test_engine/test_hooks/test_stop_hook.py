@@ -3,11 +3,13 @@
 import itertools
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmwsss.engine.hooks import StopHook
 from mmwsss.utils.signals import Stopped, catch_signals, finish_first
@@ -105,3 +107,11 @@ def test_a_stop_within_an_epoch_repeats_it(data, tmp_path):
         assert checkpoints(tmp_path / 'run') == found
     train(config(data, tmp_path / 'run', by_epoch=True, resume=True))
     assert_same_state(tmp_path / 'whole/epoch_5.pth', tmp_path / 'run/epoch_5.pth')
+
+
+def test_libraries_are_initialized_before_workers_are_forked(monkeypatch):
+    called = []
+    monkeypatch.setattr('mmwsss.engine.hooks.stop_hook.initialize_before_fork', lambda: called.append(1))
+    loader = DataLoader(list(range(4)), num_workers=1)
+    StopHook().before_train(SimpleNamespace(train_dataloader=loader))
+    assert called and loader.worker_init_fn is not None

@@ -1,6 +1,6 @@
 """Prepare a process for forking the workers of its data loaders."""
 
-from functools import lru_cache
+from functools import cache
 from io import BytesIO
 
 import cv2
@@ -11,7 +11,7 @@ from PIL import Image
 __all__ = ['initialize_before_fork']
 
 
-@lru_cache(maxsize=None)
+@cache
 def initialize_before_fork() -> None:
     """Use what the workers of a data loader use of cv2, Pillow and torch, once in this process.
 

@@ -114,4 +114,5 @@ def test_libraries_are_initialized_before_workers_are_forked(monkeypatch):
     monkeypatch.setattr('mmwsss.engine.hooks.stop_hook.initialize_before_fork', lambda: called.append(1))
     loader = DataLoader(list(range(4)), num_workers=1)
     StopHook().before_train(SimpleNamespace(train_dataloader=loader))
-    assert called and loader.worker_init_fn is not None
+    assert called
+    assert loader.worker_init_fn is not None

@@ -6,8 +6,11 @@ have no orientation of their own.
 """
 
 import os
+from functools import cache
+from io import BytesIO
 from typing import Optional, Union
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -18,6 +21,7 @@ MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED_BY_90_DEGREES = (5, 6, 7, 8)
+_NOT_TURNED_BY_EVERY_CV2 = ('PNG', 'WEBP')
 _ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -32,18 +36,36 @@ def image_size(path: Union[str, os.PathLike]) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a regular file or not a picture that can be read.
+        ValueError: It is not a regular file or not a picture that can be read, or OpenCV would read it with another
+            orientation, because the installed release ignores EXIF data in files of this format.
     """
     _require_file(path, 'image')
     try:
         with Image.open(path) as image:
             if image.format == 'TIFF':
                 image.load()  # Pillow rotates these images itself, before or after decoding, depending on its version.
-            width, height = image.size
-            orientation = image.getexif().get(_ORIENTATION)
+            kind, (width, height) = image.format, image.size
+            orientation = image.getexif().get(_ORIENTATION, 1)
     except _ERRORS as error:
         raise ValueError(f'image {path} cannot be read: {_explain(error)}') from error
+    if orientation in range(2, 9) and kind in _NOT_TURNED_BY_EVERY_CV2 and not cv2_turns(kind):
+        raise ValueError(f'image {path} is stored with another orientation than it is displayed with (EXIF), which '
+                         f'OpenCV {cv2.__version__} ignores in {kind} files: save it as JPEG, or install '
+                         'opencv-python 4.12 or newer')
     return (width, height) if orientation in _TURNED_BY_90_DEGREES else (height, width)
+
+
+@cache
+def cv2_turns(kind: str) -> bool:
+    """Return whether the installed OpenCV turns pictures as their EXIF data say.
+
+    Args:
+        kind (str): Pillow's name of a file format, such as ``'WEBP'``.
+    """
+    exif, file = Image.Exif(), BytesIO()
+    exif[_ORIENTATION] = _TURNED_BY_90_DEGREES[1]
+    Image.new('RGB', (2, 1)).save(file, kind, exif=exif)
+    return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR).shape[:2] == (2, 1)
 
 
 def read_photo(path: Union[str, os.PathLike]) -> np.ndarray:

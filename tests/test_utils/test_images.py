@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from mmwsss.utils import image_size, mask_size, missing_files, read_photo, why_unreadable
+from mmwsss.utils.images import cv2_turns
 
 ORIENTATION = 0x0112
+# OpenCV before 4.12 ignores the orientation of WebP files.
+KINDS = ['jpg', 'tif', *(kind for kind in ('png', 'webp') if cv2_turns(kind.upper()))]
 
 
 def save_turned(path, orientation, size=(40, 20)):
@@ -19,7 +22,7 @@ def save_turned(path, orientation, size=(40, 20)):
     Image.new('RGB', size, (200, 30, 30)).save(path, exif=exif)
 
 
-@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
+@pytest.mark.parametrize('suffix', KINDS)
 @pytest.mark.parametrize('orientation', range(1, 9))
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
 def test_size_is_that_of_the_decoded_picture(tmp_path, suffix, orientation, backend):
@@ -29,7 +32,7 @@ def test_size_is_that_of_the_decoded_picture(tmp_path, suffix, orientation, back
     assert image_size(path) == expected == ((40, 20) if orientation >= 5 else (20, 40))
 
 
-@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
+@pytest.mark.parametrize('suffix', KINDS)
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_a_photo_is_read_as_mmcv_reads_it(tmp_path, suffix, orientation):
     colors = np.zeros((20, 40, 3), np.uint8)
@@ -41,6 +44,16 @@ def test_a_photo_is_read_as_mmcv_reads_it(tmp_path, suffix, orientation):
     found = read_photo(tmp_path / f'a.{suffix}')
     assert found.shape[:2] == image_size(tmp_path / f'a.{suffix}')
     assert np.abs(found - expected).mean() < 5
+
+
+@pytest.mark.parametrize('suffix', ['png', 'webp'])
+def test_a_picture_that_cv2_would_not_turn_is_refused(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr('mmwsss.utils.images.cv2_turns', lambda kind: False)
+    save_turned(tmp_path / f'a.{suffix}', 6)
+    with pytest.raises(ValueError, match=rf'a\.{suffix} is stored with another orientation.*{suffix.upper()} files'):
+        image_size(tmp_path / f'a.{suffix}')
+    save_turned(tmp_path / f'a.{suffix}', 1)
+    assert image_size(tmp_path / f'a.{suffix}') == (20, 40)
 
 
 @pytest.mark.parametrize(('mode', 'suffix'), [

@@ -121,7 +121,8 @@ class ToolCommands:
         Returns:
             list[str]: The program, ``python`` or ``bash``, and its arguments.
         """
-        words, options, number = [str(word) for word in arguments], [str(flag) for flag in flags], str(self.num_processes)
+        words, options = [str(word) for word in arguments], [str(flag) for flag in flags]
+        number = str(self.num_processes)
         if not distributed or self.num_processes == 1:
             program = 'bash' if script.endswith('.sh') else 'python'
             return [program, self.script_path(script), *words, *options]

@@ -84,6 +84,17 @@ def test_links_lead_somewhere(page):
     assert not broken
 
 
+def test_the_site_has_all_pages_and_packages():
+    nav = (REPO / 'mkdocs.yml').read_text().partition('\nnav:')[2]
+    pages = [page_id(page) for page in PAGES if page.parent.name != 'published_maps']
+    pages += [str(page.relative_to(REPO)) for page in (REPO / 'docs').glob('*.ipynb')]
+    packages = [str(path.parent.relative_to(REPO)) for path in (REPO / 'mmwsss').glob('*/__init__.py')]
+    missing = [name for name in [*pages, *packages] if not re.search(rf'{re.escape(name)}$', nav, re.M)]
+    assert not missing, f'add these to mkdocs.yml: {missing}'
+    reference = (REPO / 'docs/api.md').read_text()
+    assert all(f'(../{package})' in reference for package in packages)
+
+
 # The commands
 
 
@@ -91,6 +102,8 @@ def test_links_lead_somewhere(page):
 def test_tools_understand_the_commands(page):
     for words in commands(page.read_text()):
         check_command(words)
+    missing = [name for name in re.findall(r'-r (\S+\.txt)', page.read_text()) if not (REPO / name).is_file()]
+    assert not missing
 
 
 def test_the_commands_are_found():

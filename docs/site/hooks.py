@@ -43,7 +43,7 @@ def page_of(path: PurePosixPath) -> str:
     """Return the page or file of the site to which a link to a path of the repository leads."""
     if path.suffix in ('.md', '.jpg', '.png'):
         return str(path)
-    return f'{path}.md'
+    return str(path.with_suffix('.md')) if path.suffix == '.ipynb' else f'{path}.md'
 
 
 def linked_paths(text: str, page: PurePosixPath) -> dict[str, PurePosixPath]:

@@ -41,7 +41,7 @@ def api_page(path: PurePosixPath) -> str:
 
 def page_of(path: PurePosixPath) -> str:
     """Return the page or file of the site to which a link to a path of the repository leads."""
-    if path.suffix in ('.md', '.jpg', '.png'):
+    if path.suffix in ('.md', '.jpg', '.png', '.css'):
         return str(path)
     return str(path.with_suffix('.md')) if path.suffix == '.ipynb' else f'{path}.md'
 

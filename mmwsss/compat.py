@@ -257,7 +257,8 @@ class _StandInFinder:
     def find_spec(name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         """Return a spec for ``mmcv._ext``, and None for everything else."""
         if name == 'mmcv._ext':
-            return ModuleSpec(name, _StandInFinder, origin='stand-in of mmwsss for the missing operators of mmcv')
+            loader: Any = _StandInFinder
+            return ModuleSpec(name, loader, origin='stand-in of mmwsss for the missing operators of mmcv')
         return None
 
     @staticmethod
@@ -294,7 +295,7 @@ _TORCHVISION_SCHEMAS = {
     'nms': 'nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
     'qnms': 'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
 }
-_libraries = []  # a torch.library.Library takes its declarations back when it is collected
+_libraries: list = []  # a torch.library.Library takes its declarations back when it is collected
 
 
 def declare_torchvision_schemas() -> bool:

@@ -1,10 +1,9 @@
-"""The documentation: its Python blocks run, its links lead somewhere, its commands name what exists."""
+"""The documentation: its Python blocks run, its links lead somewhere, and the tools understand its commands."""
 
 import importlib
 import json
 import os
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -27,10 +26,10 @@ from mmwsss.models import AttentionViT, Request, extract_features
 from mmwsss.pseudo_labels.label_cfg import check_keys
 from mmwsss.recipes import STAGES, RecipeContext, read_recipe
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, run_command
 
 from .color_cam import color_cam_config
+from .doc_commands import check_command, commands, parse
 from .helpers import REPO, call_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
 PAGES = sorted(page for pattern in ('docs/*.md', 'configs/**/*.md', 'projects/**/*.md', '*.md')
@@ -42,7 +41,7 @@ VOC = 'data/VOCdevkit/VOC2012'
 
 
 def blocks():
-    return [(page, found['name'], found['code']) for page in DOCS for found in BLOCK.finditer(page.read_text())]
+    return [(page, found['name'], found['code']) for page in PAGES for found in BLOCK.finditer(page.read_text())]
 
 
 SNIPPETS = {name: code for _, name, code in blocks() if name}
@@ -58,8 +57,8 @@ def page_id(page):
 def test_every_block_is_marked_and_tested():
     unmarked = [f'{page.name}: {code.splitlines()[0]}' for page, name, code in blocks() if not name]
     assert not unmarked
-    names = [name for _, name, _ in blocks()]
-    assert len(names) == len(set(names))
+    names = {name for _, name, _ in blocks()}
+    assert len(names) == len({(name, code) for _, name, code in blocks()}), 'one name stands for different blocks'
     source = Path(__file__).read_text()
     untested = [name for name in names if f"'{name}'" not in source]
     assert not untested
@@ -85,63 +84,48 @@ def test_links_lead_somewhere(page):
     assert not broken
 
 
+def test_the_site_has_all_pages_and_packages():
+    nav = (REPO / 'mkdocs.yml').read_text().partition('\nnav:')[2]
+    pages = [page_id(page) for page in PAGES if page.parent.name != 'published_maps']
+    pages += [str(page.relative_to(REPO)) for page in (REPO / 'docs').glob('*.ipynb')]
+    packages = [str(path.parent.relative_to(REPO)) for path in (REPO / 'mmwsss').glob('*/__init__.py')]
+    missing = [name for name in [*pages, *packages] if not re.search(rf'{re.escape(name)}$', nav, re.M)]
+    assert not missing, f'add these to mkdocs.yml: {missing}'
+    reference = (REPO / 'docs/api.md').read_text()
+    assert all(f'(../{package})' in reference for package in packages)
+
+
 # The commands
 
 
-def commands(page):
-    """Command lines of our tools in indented or fenced blocks and in tables, as lists of words."""
-    text = page.read_text().replace('\\\n', ' ')
-    lines = re.findall(r'^\s*(?:\w+=\S+ )*((?:python|bash|torchrun[^\n]*?) tools/[^\n]*)$', text, re.M)
-    rows = [line for line in text.splitlines() if line.startswith('|')]
-    lines += [command for row in rows for command in re.findall(r'`((?:python|bash) tools/[^`]*)`', row)]
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-def known_flags(script):
-    """Flags that a tool defines, in its own file or in the modules that it shares with others."""
-    own = set(re.findall(r'(--[\w-]+)(?:\)| \])', (REPO / script).read_text())) if script.endswith('.sh') else set()
-    if script.endswith(('dist_train.sh', 'slurm_train.sh')):
-        script = 'tools/train.py'
-    elif script.endswith(('dist_test.sh', 'slurm_test.sh')):
-        script = 'tools/test.py'
-    elif script.endswith('demo.sh'):
-        script = 'tools/demo.py'
-    source = (REPO / script).read_text() + (REPO / 'mmwsss/utils/cli.py').read_text()
-    return own | set(re.findall(r"'(--[\w-]+)'", source))
-
-
-def has_key(cfg, key):
-    """Whether the place that an override writes to exists; its last part may be new."""
-    for part in key.split('.')[:-1]:
-        if isinstance(cfg, (list, tuple)):
-            cfg = cfg[int(part)] if int(part) < len(cfg) else None
-        else:
-            cfg = cfg.get(part)
-        if cfg is None:
-            return False
-    return True
-
-
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
-def test_commands_name_what_exists(page):
-    for words in commands(page):
-        place = next(i for i, word in enumerate(words) if word.startswith('tools/'))
-        script, rest = words[place], words[place + 1:]
-        assert (REPO / script).is_file(), script
-        flags = {word.split('=')[0] for word in rest if word.startswith('--')}
-        assert flags <= known_flags(script) | ({'--launcher'} if 'dist' in script else set()), words
-        configs = [word for word in rest if word.startswith('configs/') and word.endswith('.py')]
-        configs = [config for config in configs if '{' not in config and 'affinity_cam' not in config]
-        for config in configs:
-            cfg = Config.fromfile(find_config(config), format_python_code=False)
-            for key in (word.split('=')[0] for word in rest if re.match(r'[a-z_]+(\.\w+)+=', word)):
-                assert has_key(cfg, key), f'{config} has no {key}'
+def test_tools_understand_the_commands(page):
+    for words in commands(page.read_text()):
+        check_command(words)
+    missing = [name for name in re.findall(r'-r (\S+\.txt)', page.read_text()) if not (REPO / name).is_file()]
+    assert not missing
 
 
 def test_the_commands_are_found():
-    found = [words for page in DOCS for words in commands(page)]
-    assert len(found) > 20
+    found = [words for page in DOCS for words in commands(page.read_text())]
+    assert len(found) > 60
     assert any(words[1] == 'tools/make_pseudo_labels.py' and '--post' in words for words in found)
+    assert any(words[:2] == ['mmwsss', 'train'] for words in found)
+
+
+@pytest.mark.parametrize(('command', 'complaint'), [
+    ('python tools/train.py', 'required: config'),
+    ('python tools/trains.py configs/toco/toco_vit-b_voc.py', 'no tools/trains.py'),
+    ('mmwsss trains configs/toco/toco_vit-b_voc.py', 'no tool trains'),
+    ('bash tools/dist_train.sh configs/toco/toco_vit-b_voc.py', 'number of processes'),
+    ('python tools/make_pseudo_labels.py configs/toco/toco_vit-b_voc.py C --out-dir D --post smooth', 'invalid choice'),
+    ('python tools/train.py configs/toco/toco_vit-b_voc.py --cfg-options model.heads.high=1', 'no model.heads.high'),
+    ('python tools/train.py configs/toco/toco_vit-b_vocs.py', 'no config'),
+])
+def test_wrong_commands_are_noticed(command, complaint):
+    words, = commands(f'    {command}\n')
+    with pytest.raises((AssertionError, FileNotFoundError), match=complaint):
+        check_command(words)
 
 
 # Blocks that run by themselves
@@ -193,11 +177,11 @@ def test_recipe_block(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'recipe.py').write_text(SNIPPETS['recipe'])
     context = RecipeContext(read_recipe('recipe.py'), tmp_path / 'out', ToolCommands(REPO))
-    lines = [' '.join(stage.command(context)) for stage in context.recipe.stages]
+    lines = [stage.command(context) for stage in context.recipe.stages]
     assert len(lines) == 6
     for line in lines:
-        script = next(word for word in line.split() if word.startswith(str(REPO)))
-        assert set(re.findall(r' (--[\w-]+)', line)) <= known_flags(str(Path(script).relative_to(REPO))), line
+        place = next(i for i, word in enumerate(line) if word.startswith(str(REPO)))
+        parse(str(Path(line[place]).relative_to(REPO)), line[place + 1:])
 
 
 def test_stage_kind_block(tmp_path, monkeypatch):
@@ -276,7 +260,6 @@ def trained_loss(runner):
 
 @pytest.mark.skipif(not (REPO / 'mmwsss/.mim/configs').exists(), reason='mmwsss is not installed, not even editable')
 def test_stock_config_block(tmp_path):
-    assert SNIPPETS['stock_config'].strip() in (REPO / 'README.md').read_text()
     (tmp_path / 'stock_config.py').write_text(SNIPPETS['stock_config'])
     cfg = Config.fromfile(tmp_path / 'stock_config.py', format_python_code=False)
     assert cfg.model.decode_head.type == 'DepthwiseSeparableASPPHead'
@@ -467,7 +450,7 @@ def test_own_config_block(sample_folder):
 def test_from_python_block(sample_folder, monkeypatch):
     monkeypatch.chdir(sample_folder)
     model = init_model('configs/toco/toco_vit-micro_sample.py', cfg_options={'model.backbone.init_cfg': None})
-    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, 'work_dirs/toco/iter_500.pth')
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, 'work_dirs/toco_vit-micro_sample/iter_600.pth')
     image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
     shutil.copyfile(image, 'photo.jpg')
     space = {}
@@ -478,11 +461,22 @@ def test_from_python_block(sample_folder, monkeypatch):
     assert space['cams'].any(axis=(1, 2)).nonzero()[0].tolist() in ([fish - 1], [])
     assert set(np.unique(space['mask'])) <= {0, 1, fish}
 
-
     exec(compile(SNIPPETS['predict_from_python'], 'predict_from_python', 'exec'), space)
     assert len(space['prediction'].scores) == 8
     assert space['picture'].shape == (height, width, 3)
     assert space['sheet'].ndim == 3
+
+    (sample_folder / 'work_dirs/demo').mkdir()
+    (sample_folder / 'work_dirs/demo/toco').symlink_to('../toco_vit-micro_sample')
+    exec(compile(SNIPPETS['readme_cams'], 'readme_cams', 'exec'), space)
+    assert space['cams'].shape == (8, height, width)
+
+
+def test_aream_block(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(SNIPPETS['aream_on_mctformer'].replace("'../", f"'{REPO}/configs/"))
+    model = MODELS.build(dict(Config.fromfile(path, format_python_code=False).model, init_cfg=None))
+    assert [type(part).__name__ for part in model.auxiliary.values()] == ['AffinityReactivation']
 
 
 def test_both_label_kinds_block(sample_folder):

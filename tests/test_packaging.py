@@ -220,3 +220,23 @@ def test_version_is_stated_once():
     citation = yaml.safe_load((REPO / 'CITATION.cff').read_text())
     assert citation['version'] == __version__
     assert citation['license'] == 'Apache-2.0'
+
+
+def test_changelog_begins_with_this_version():
+    versions = re.findall(r'^## \[([\d.]+)\]', (REPO / 'CHANGELOG.md').read_text(), re.MULTILINE)
+    assert versions[0] == __version__
+
+
+def test_commits_are_checked_by_the_linters_of_ci():
+    hooks = yaml.safe_load((REPO / '.pre-commit-config.yaml').read_text())['repos'][0]['hooks']
+    ci = (REPO / '.ci/run').read_text()
+    for hook in hooks:
+        program, *arguments = hook['entry'].split()
+        assert ' '.join(['step', hook['name'], f'"$VENV/bin/{program}"', *arguments]) in ci
+
+
+def test_the_workflow_runs_each_part_of_ci():
+    workflow = yaml.safe_load((REPO / '.github/workflows/ci.yml').read_text())['jobs']['run']
+    parts = re.findall(r'^    (\w+)\) run_\1 ;;', (REPO / '.ci/run').read_text(), re.MULTILINE)
+    assert set(workflow['strategy']['matrix']['family']) == set(parts)
+    assert 'bash .ci/run ${{ matrix.family }}' in [step.get('run') for step in workflow['steps']]

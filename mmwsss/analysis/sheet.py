@@ -53,7 +53,7 @@ def color_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.nda
     return table[np.where(known, labels, len(palette))]
 
 
-def fit_cell(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
+def fit_cell(picture: np.ndarray, size: Sequence[int], smooth: bool = True) -> np.ndarray:
     """Scale a picture into a cell, keeping its aspect ratio, centered on light gray.
 
     Args:

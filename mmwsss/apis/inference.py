@@ -175,7 +175,7 @@ def _multi_hot(model: nn.Module, image_labels: ImageLabels) -> Tensor:
     if len(image_labels) and isinstance(image_labels[0], str):
         unknown = [name for name in image_labels if name not in classes]
         if unknown:
-            raise ValueError(f'image_labels names {unknown[0]!r}{closest(unknown[0], classes)}; the '
+            raise ValueError(f'image_labels names {unknown[0]!r}{closest(str(unknown[0]), classes)}; the '
                              f'classes are {", ".join(classes)}')
         return torch.tensor([float(name in image_labels) for name in classes])
     labels = torch.as_tensor(image_labels, dtype=torch.float32)

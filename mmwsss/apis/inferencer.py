@@ -89,7 +89,7 @@ class WSSSInferencer(BaseInferencer):
                  window: Optional[int] = None,
                  show_progress: bool = True) -> None:
         self._given = model if isinstance(model, nn.Module) else None
-        cfg = model.cfg if self._given is not None else read_config(model)[0]
+        cfg = read_config(model)[0] if self._given is None else self._given.cfg
         super().__init__(cfg, None if weights is None else os.fspath(weights), device, scope='mmwsss',
                          show_progress=show_progress)
         names = list((self.model.dataset_meta or {}).get('classes') or ())

@@ -111,7 +111,7 @@ def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:
         CheckpointError: A weight matches no rule, a required rule matches no weight, a block or a part of one is
             missing, or two weights would get the same name. The message lists the names.
     """
-    taken = {rule: [] for rule in layout.rules}
+    taken: dict = {rule: [] for rule in layout.rules}
     renamed, left_over = {}, []
     for key, value in weights.items():
         rule = next((rule for rule in layout.rules

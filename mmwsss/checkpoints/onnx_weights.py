@@ -46,7 +46,9 @@ def read_onnx_weights(path: PathLike) -> dict[str, Tensor]:
         raise FileNotFoundError(f'checkpoint {path} does not exist')
     graph, to_array = _read_graph(path)
     arrays = {item.name: item for item in graph.initializer}
-    weights, extra_rows, patch_rows = {}, {}, {}
+    weights: dict = {}
+    extra_rows: dict = {}
+    patch_rows: dict = {}
     for node in graph.node:
         module = '.'.join(node.name.strip('/').split('/')[:-1])
         for name in (name for name in node.input if name in arrays):

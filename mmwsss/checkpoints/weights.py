@@ -127,7 +127,7 @@ def _saved_model_type(text: Any) -> Optional[str]:
     for statement in statements:
         is_model = isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == 'model' for target in statement.targets)
-        for keyword in getattr(statement.value, 'keywords', ()) if is_model else ():
+        for keyword in getattr(getattr(statement, 'value', None), 'keywords', ()) if is_model else ():
             if keyword.arg == 'type' and isinstance(keyword.value, ast.Constant):
                 return str(keyword.value.value)
     return None

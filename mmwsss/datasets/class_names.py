@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -145,8 +145,7 @@ def read_ids(path: Union[str, os.PathLike]) -> list[str]:
     if not ids:
         raise ValueError(f'split list {path} is empty')
     if len(set(ids)) != len(ids):
-        seen: set = set()
-        twice = [i for i in ids if i in seen or seen.add(i)]
+        twice = [image_id for image_id, count in Counter(ids).items() if count > 1]
         raise ValueError(f'split list {path} names {len(twice)} images more than once: {first_few(twice)}')
     return ids
 

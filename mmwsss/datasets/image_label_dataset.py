@@ -45,7 +45,11 @@ class ImageLabelDataset(SegDatasetWrapper):
         missing (str): What to do with images that the label file does not have: ``error`` or ``skip``.
         verify_images (bool): Decode every image once at the start and list those that cannot be read. Without it, an
             unreadable image is named when its turn comes.
-        pipeline, seed, test_mode, max_refetch, lazy_init: See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        pipeline (Sequence, optional): Transforms. None uses the pipeline of ``dataset``.
+        seed (int, optional): Seed of the pipeline's randomness; see :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        test_mode (bool, optional): See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        max_refetch (int): See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        lazy_init (bool): Read lists and labels at first use.
 
     Raises:
         FileNotFoundError: Label file, image folder, split list, images, or masks to be shown do not exist.

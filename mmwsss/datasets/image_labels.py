@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -121,7 +121,7 @@ class ImageLabels:
         return cls._from_json(read_json(path, 'label file'), path)
 
     @classmethod
-    def _from_json(cls, data: object, path: Path) -> 'ImageLabels':
+    def _from_json(cls, data: Any, path: Path) -> 'ImageLabels':
         """Check the layout of parsed JSON and build the labels from it."""
         well_formed = (
             isinstance(data, dict) and isinstance(data.get('classes'), list)

@@ -45,7 +45,7 @@ def write_label_map(labels: np.ndarray,
     """
     labels = as_label_map(labels, path)
     colors = index_palette(256)
-    colors[:len(palette or ())] = palette or ()
+    colors[:len(palette or ())] = [list(color) for color in palette or ()]
     image = Image.fromarray(labels).convert('P')
     image.putpalette([int(value) for color in colors for value in color])
     info = PngInfo()
@@ -173,14 +173,14 @@ def write_cams(cams: np.ndarray, channels: Sequence[int], size: Sequence[int], p
         size (Sequence[int]): (H, W) of the image; the maps may be smaller.
         path (str or PathLike): The file; its folder is made.
     """
-    channels = np.asarray(channels, np.int16)
+    numbers = np.asarray(channels, np.int16)
     with atomic_path(path) as tmp:
         if tmp.suffix == '.npy':
-            first = int(BACKGROUND in channels)
-            planes = zip(channels.tolist(), np.ascontiguousarray(cams, np.float32))
+            first = int(BACKGROUND in numbers)
+            planes = zip(numbers.tolist(), np.ascontiguousarray(cams, np.float32))
             np.save(tmp, {channel + first: plane for channel, plane in planes})
         else:
-            np.savez_compressed(tmp, cams=cams.astype(np.float16), channels=channels,
+            np.savez_compressed(tmp, cams=cams.astype(np.float16), channels=numbers,
                                 size=np.asarray(size, np.int32))
 
 

@@ -117,7 +117,9 @@ def _without_touching(ring: list[tuple[int, int]]) -> list[np.ndarray]:
     """Cut an outline into outlines that pass no point twice."""
     if len(set(ring)) == len(ring):
         return [np.array(ring)]
-    rings, places, path = [], {}, []
+    rings: list[np.ndarray] = []
+    places: dict = {}
+    path: list = []
     for point in ring:
         if point in places:
             start = places[point]

@@ -38,7 +38,11 @@ class PseudoLabelDataset(SegDatasetWrapper):
             them).
         suffix (str): Ending of the pseudo labels.
         num_checked (int): Number of pseudo labels that are checked.
-        pipeline, seed, test_mode, max_refetch, lazy_init: See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        pipeline (Sequence, optional): Transforms. None uses the pipeline of ``dataset``.
+        seed (int, optional): Seed of the pipeline's randomness; see :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        test_mode (bool, optional): See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        max_refetch (int): See :class:`~mmwsss.datasets.SegDatasetWrapper`.
+        lazy_init (bool): Read lists and labels at first use.
 
     Raises:
         FileNotFoundError: The folder, or pseudo labels in it, do not exist; the first few are listed.

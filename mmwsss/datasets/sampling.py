@@ -32,11 +32,6 @@ class SampleIndex(int):
     It is an ``int`` wherever one is needed. Arithmetic gives plain ints (the position is lost), so the
     dataset that reads ``draw`` has to be the outermost one.
 
-    Args:
-        index (int): Index of the sample in the dataset.
-        draw (int): Number of samples that all processes together drew before this one.
-        seed (int): Seed of the stream.
-
     Examples:
         >>> index = SampleIndex(7, draw=1200)
         >>> index + 1, index.draw
@@ -47,7 +42,16 @@ class SampleIndex(int):
     seed: int
 
     def __new__(cls, index: int, draw: int, seed: int = 0) -> 'SampleIndex':
-        """Build the integer and store its position."""
+        """Build the integer and store its position.
+
+        Args:
+            index (int): Index of the sample in the dataset.
+            draw (int): Number of samples that all processes together drew before this one.
+            seed (int): Seed of the stream.
+
+        Returns:
+            SampleIndex: The index.
+        """
         self = super().__new__(cls, index)
         self.draw = int(draw)
         self.seed = int(seed)

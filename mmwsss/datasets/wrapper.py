@@ -203,7 +203,7 @@ class SegDatasetWrapper(Dataset):
         draw = getattr(index, 'draw', None)
         if self.seed is None or draw is None:
             return self._fetch(index)
-        stream_seed = derive_seed(self.seed, index.seed)
+        stream_seed = derive_seed(self.seed, getattr(index, 'seed', 0))
         with seeded_sample(stream_seed, draw) as sample_seed:
             return self._fetch(index, sample_seed=sample_seed, draw=draw, stream_seed=stream_seed)
 

@@ -21,6 +21,9 @@ class CountingMetric(BaseMetric):
     join them with :meth:`merged`.
     """
 
+    _counted: tuple
+    _held_back: tuple
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reset()
@@ -90,8 +93,8 @@ class CountingMetric(BaseMetric):
 
     def _reset(self) -> None:
         """Clear all counts."""
-        self._counted: tuple = ()
-        self._held_back: tuple = ()
+        self._counted = ()
+        self._held_back = ()
         self._num_seen = 0
 
     def _count_held_back(self) -> None:

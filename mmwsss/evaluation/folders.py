@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -129,7 +130,7 @@ def evaluate_label_folder(label_dir: PathLike,
     masks = _require(gt_dir, ids, ('.png', ), 'masks')
     counts = LabelCounts(len(classes), ignore_index, undecided)
     for path, mask, found, gt in _read_pairs(labels, masks, read_label_map, read_mask):
-        _named(path, mask, lambda found=found, gt=gt: counts.update(found, gt))
+        _named(path, mask, partial(counts.update, found, gt))
         if advance:
             advance()
     return _with_classes(counts.result(classes, num_images=len(ids)), gt_dir)
@@ -181,8 +182,7 @@ def evaluate_cam_folder(cam_dir: PathLike,
             kept = channels >= (first_key or 0)
             maps, channels = maps[kept], channels[kept] - (first_key or 0)
             _check_last_key(path, channels, len(classes) - 1, first_key)
-        _named(path, mask, lambda maps=maps, channels=channels, gt=gt: sweep.update(
-            _enlarged(maps, gt.shape), gt, channels.tolist()))
+        _named(path, mask, partial(_update, sweep, maps, channels, gt))
         if advance:
             advance()
     result = _with_classes(sweep.result(classes, num_images=len(ids)), gt_dir)
@@ -258,7 +258,8 @@ def _require(folder: PathLike, ids: Sequence[str], suffixes: Sequence[str], what
 
 def _read_pairs(paths: Sequence[Path], masks: Sequence[Path], read: Callable, read_mask: Callable) -> Iterator[tuple]:
     """Yield (path, path of the mask, result of ``read``, mask) in order, reading ahead in threads."""
-    ahead, step = [], 16
+    ahead: list = []
+    step = 16
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, len(paths) + step, step):
             chunk = [(path, mask, pool.submit(read, path), pool.submit(read_mask, mask))
@@ -266,6 +267,11 @@ def _read_pairs(paths: Sequence[Path], masks: Sequence[Path], read: Callable, re
             for path, mask, content, gt in ahead:
                 yield path, mask, content.result(), gt.result()
             ahead = chunk
+
+
+def _update(sweep: ThresholdSweep, maps: np.ndarray, channels: np.ndarray, gt: np.ndarray) -> None:
+    """Count the CAMs of an image at the size of its mask."""
+    sweep.update(_enlarged(maps, gt.shape), gt, channels.tolist())
 
 
 def _enlarged(maps: np.ndarray, size: tuple) -> np.ndarray:

@@ -89,7 +89,7 @@ class EvaluationResult:
                         'be evaluated. If they are black-and-white pictures, write the index of the class (1, 2, ...) '
                         f'instead of {self._ignore_index}, or name another ignored value.']
             return ['The masks hold no pixel of a foreground class, so no class can be evaluated.']
-        absent = {True: [], False: []}
+        absent: dict[bool, list] = {True: [], False: []}
         for name, occurs, predicted in list(zip(self.classes, self._occurs, self._predicted))[1:]:
             if not occurs:
                 absent[bool(predicted)].append(name)
@@ -151,7 +151,7 @@ class EvaluationResult:
         """
         if self.thresholds is None:
             return self.means.iloc[self._position(threshold)].to_dict()
-        named = {}
+        named: dict = {}
         if threshold is not None:
             named.update(self._means_at(threshold), threshold=float(threshold))
         if oracle is not None:

@@ -263,7 +263,7 @@ def _differences(found: dict, wanted: dict) -> str:
 
 def _flat(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:
     """Walk through nested dictionaries and lists of them; keys are joined by dots."""
-    items = value.items() if isinstance(value, dict) else None
+    items: Optional[Iterable] = value.items() if isinstance(value, dict) else None
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         items = enumerate(value)
     if items is None:

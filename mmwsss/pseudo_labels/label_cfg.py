@@ -1,6 +1,6 @@
 """``label_cfg``, which describes how maps become pseudo labels: its short forms, and the objects that it builds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -93,7 +93,7 @@ def expand_short_forms(test_cfg: Optional[Mapping] = None,
         over = crf_classes or (HARD_LABEL_CRFS.get(used) if isinstance(used, str) else None) or 'present'
         parts['hard'] = dict(type='HardLabels', confidence=0.7, over=over)
     saved = {key: value for key, value in (('stride', cam_stride), ('format', cam_format)) if value is not None}
-    outputs = {'cams': dict(steps=[], **saved)} if save_cams else {}
+    outputs: dict[str, dict] = {'cams': dict(steps=[], **saved)} if save_cams else {}
     for alpha in _distinct(crf_alphas or ()):
         steps = [dict(type='AlphaBackground', alpha=alpha), dict(type='DenseCRF', preset='psa_cam', **stride)]
         outputs[f'crf_{alpha:g}'] = dict(steps=steps, **saved)
@@ -298,11 +298,11 @@ def _source(source: Optional[str], cams: Optional[str], first_key: Optional[int]
     return dict(source=dict(type=types[source]))
 
 
-def _distinct(alphas: tuple[float, ...]) -> list[float]:
-    alphas = [float(alpha) for alpha in alphas]
-    if any(alpha <= 0 for alpha in alphas) or len(set(alphas)) < len(alphas):
-        raise ValueError(f'crf_alphas must be positive and differ, got {alphas}')
-    return alphas
+def _distinct(alphas: Sequence[float]) -> list[float]:
+    numbers = [float(alpha) for alpha in alphas]
+    if any(alpha <= 0 for alpha in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(f'crf_alphas must be positive and differ, got {numbers}')
+    return numbers
 
 
 def _require_known(name: str, value: str, known: Any) -> None:

@@ -121,14 +121,15 @@ class ToolCommands:
         Returns:
             list[str]: The program, ``python`` or ``bash``, and its arguments.
         """
-        arguments, flags, number = list(map(str, arguments)), list(map(str, flags)), str(self.num_processes)
+        words, options = [str(word) for word in arguments], [str(flag) for flag in flags]
+        number = str(self.num_processes)
         if not distributed or self.num_processes == 1:
             program = 'bash' if script.endswith('.sh') else 'python'
-            return [program, self.script_path(script), *arguments, *flags]
+            return [program, self.script_path(script), *words, *options]
         if script in DIST_SCRIPTS:
-            return ['bash', self.script_path(DIST_SCRIPTS[script]), *arguments, number, *flags]
+            return ['bash', self.script_path(DIST_SCRIPTS[script]), *words, number, *options]
         launcher = [self.script_path('launch.py'), '--standalone', '--nproc-per-node', number]
-        return ['python', *launcher, self.script_path(script), *arguments, *flags, '--launcher', 'pytorch']
+        return ['python', *launcher, self.script_path(script), *words, *options, '--launcher', 'pytorch']
 
     def batch_size_options(self, batch_size: int) -> dict[str, int]:
         """Return the config option that divides a batch among the processes, or none for a single process.
@@ -181,7 +182,7 @@ def _run(command: Sequence[str], output: Optional[TextIO], log: Optional[TextIO]
         try:
             while True:
                 code = _wait(process, POLL_SECONDS if stream else None)
-                if stream:
+                if stream and log:
                     stream.write(log.read())
                     stream.flush()
                 if code is not None:

@@ -89,7 +89,7 @@ def missing_files(paths: Sequence[Union[str, os.PathLike]]) -> list[str]:
         list[str]: Those of ``paths`` that are missing, in their order.
     """
     names: dict[str, set] = defaultdict(set)
-    for folder in {os.path.dirname(path) for path in map(os.fspath, paths)}:
+    for folder in {os.path.dirname(os.fspath(path)) for path in paths}:
         if os.path.isdir(folder or '.'):
             with os.scandir(folder or '.') as entries:
                 names[folder] = {entry.name for entry in entries if entry.is_file()}

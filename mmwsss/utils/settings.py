@@ -200,7 +200,8 @@ def _is_number(value: Any, low: float, high: float, whole: bool, above: bool) ->
     """Return whether a value is a number in a range; booleans and NaN are not."""
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         return False
-    return low <= value <= high and not (above and value == low) and math.isfinite(value)
+    number: Any = value
+    return low <= number <= high and not (above and number == low) and math.isfinite(number)
 
 
 def _is_list(value: Any, count: Optional[int]) -> bool:

@@ -26,7 +26,8 @@ def write_coco(images: Iterable[LabeledImage], classes: ClassTable, target: Path
         target (Path): The JSON file.
         options (ExportOptions): See there.
     """
-    entries, annotations = [], []
+    entries: list[dict] = []
+    annotations: list[dict] = []
     for number, image in enumerate(images, 1):
         height, width = image.labels.shape
         entries.append(dict(id=number, file_name=image.file_name, height=height, width=width))

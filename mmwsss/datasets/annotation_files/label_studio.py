@@ -39,7 +39,7 @@ def write_label_studio(images: Iterable[LabeledImage], classes: ClassTable, targ
     tasks = []
     for number, image in enumerate(images, 1):
         height, width = image.labels.shape
-        results = []
+        results: list[dict] = []
         for region in bridged_regions(image, classes, options.tolerance):
             points = region.polygon * (100 / width, 100 / height)
             results.append(dict(

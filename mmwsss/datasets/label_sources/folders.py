@@ -90,7 +90,7 @@ def mask_values(path: Union[str, os.PathLike]) -> frozenset[int]:
             mode = image.mode
             if mode in ('P', 'L'):
                 return frozenset(np.flatnonzero(image.histogram()).tolist())
-            values = np.unique(np.asarray(image)) if mode in MASK_MODES else ()
+            values = np.unique(np.asarray(image)) if mode in MASK_MODES else np.array(())
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError, ValueError) as error:

@@ -40,7 +40,9 @@ class PictureSheetHook(SegVisualizationHook):
             model's ``test_cfg.threshold``, or else 0.5.
         draw (bool): Also draw single images, as ``tools/test.py --show-dir`` asks for.
         interval (int): Batches of a validation from one single image to the next. Defaults to 50.
-        show, wait_time, backend_args: See mmseg's ``SegVisualizationHook``.
+        show (bool): See mmseg's ``SegVisualizationHook``.
+        wait_time (float): See mmseg's ``SegVisualizationHook``.
+        backend_args (dict, optional): See mmseg's ``SegVisualizationHook``.
 
     Raises:
         ValueError: ``num_images`` is negative.

@@ -60,9 +60,15 @@ class LaggedCosineLR(ClosedFormLR):
     Args:
         optimizer: Optimizer or its wrapper.
         total: See :func:`lagged_cosine`. None takes ``end``, which the Runner sets to the length of training.
-        warmup, warmup_lr, min_lr, lag: See :func:`lagged_cosine`.
-        begin, end, by_epoch, last_step, verbose: See mmengine's schedulers. With ``by_epoch=False``, all lengths count
-            iterations.
+        warmup: Epochs of the warm-up; 0 for none.
+        warmup_lr: Rate at the start of the warm-up.
+        min_lr: Rate at the end.
+        lag: By how many epochs the schedule is late.
+        begin: See mmengine's schedulers.
+        end: See mmengine's schedulers.
+        by_epoch: See mmengine's schedulers. If False, all lengths count iterations.
+        last_step: See mmengine's schedulers.
+        verbose: See mmengine's schedulers.
 
     Raises:
         ValueError: ``total`` is not positive, or neither it nor ``end`` is given; ``warmup`` or ``lag`` is negative.

@@ -197,7 +197,7 @@ class AffinityReactivation(BaseAuxiliary):
 
     @property
     def _attention(self) -> PatchAttention:
-        return PatchAttention(keys=self.affinity_keys)
+        return PatchAttention(keys=self.affinity_keys)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def reactivate(self, maps: Tensor, affinities: Tensor, image_labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..backbones.features import Features, Request
+from ..backbones.features import Features, Observation, Request
 from ..backbones.observations import ClassAttentionSum, PatchAttention, PatchAttentionSum
 from ..utils import refine_with_affinity
 from .base import BaseCAMHead, class_indices, select_classes
@@ -73,7 +73,7 @@ class AReAMHead(BaseCAMHead):
     def request(self, names: Sequence[str] = (), classes: Optional[Tensor] = None) -> Request:
         """Request class and patch tokens, and attention where a map is made of it; see the base class."""
         self.check_maps(names)
-        observations = []
+        observations: list[Observation] = []
         if set(names) - {'patch_cams', 'refined_patch_cams'}:
             observations.append(self._class_attention(classes))
         if any(self._refined_from(name) for name in names):

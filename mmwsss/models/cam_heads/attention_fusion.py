@@ -65,9 +65,9 @@ class AdaptiveAttentionFusion(BaseModule):
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
         total = num_layers * num_heads
         from_tokens = weights != 'random' and pool_source != 'attention'
-        for name, value, most in (('reduction', reduction, total), ('feat_reduction', feat_reduction, head_dims)):
-            if not 0 < value <= most and (from_tokens or name == 'reduction'):
-                raise ValueError(f'{name} must be above 0 and at most {most}, got {value}')
+        for name, factor, most in (('reduction', reduction, total), ('feat_reduction', feat_reduction, head_dims)):
+            if not 0 < factor <= most and (from_tokens or name == 'reduction'):
+                raise ValueError(f'{name} must be above 0 and at most {most}, got {factor}')
         hidden = int(total / reduction)
         self.num_layers, self.num_heads = num_layers, num_heads
         self.weights, self.pool_source, self.pool = weights, pool_source, pool

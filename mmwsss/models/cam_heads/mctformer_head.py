@@ -1,6 +1,6 @@
 """MCTformer's class scores and class maps: one class token per class, its attention, and a patch classifier."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Optional
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..backbones.features import Features, Request
+from ..backbones.features import Features, Observation, Request
 from ..backbones.observations import ClassAttentionSum, PatchAttentionSum
 from ..utils import normalize_cams, refine_with_affinity
 from .base import BaseCAMHead, class_indices, select_classes
@@ -98,7 +98,7 @@ class MCTformerHead(BaseCAMHead):
         """Request class tokens, patch tokens in V2, and attention where a map is made of it; see the base class."""
         self.check_maps(names)
         plans = [self._plan(name) for name in names]
-        observations = []
+        observations: list[Observation] = []
         if any(base != 'patch_cams' for base, _ in plans):
             observations.append(self._class_attention(classes))
         if any(refined for _, refined in plans):
@@ -162,6 +162,6 @@ class MCTformerHead(BaseCAMHead):
         return maps / len(features.layout.layer_indices(self._affinity.layers))
 
 
-def _check_choice(argument: str, value: str, allowed: Sequence[str]) -> None:
+def _check_choice(argument: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise ValueError(f'{argument} must be one of {sorted(allowed)}, got {value!r}')

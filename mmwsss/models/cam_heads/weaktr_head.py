@@ -75,7 +75,7 @@ class WeakTrHead(BaseCAMHead):
         """Request tokens, and what training or the maps need of all heads' attention; see the base class."""
         self.check_maps(names)
         if not names:
-            observations = (HeadParts(), )
+            observations: tuple[Observation, ...] = (HeadParts(), )
         elif set(names) == {'coarse_cams'}:
             return Request()
         else:

@@ -115,7 +115,8 @@ class LabelBatch:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the images and of the labels."""
-        return tuple(self.images.shape[-2:])
+        height, width = self.images.shape[-2:]
+        return height, width
 
     @property
     def values(self) -> Tensor:

@@ -107,8 +107,8 @@ def round_trip_table(mean: Sequence[float], std: Sequence[float], double: bool) 
     Returns:
         (C, 256) uint8.
     """
-    mean, std = (np.asarray(value, np.float64)[:, None] for value in (mean, std))
+    means, stds = (np.asarray(value, np.float64)[:, None] for value in (mean, std))
     levels = np.arange(256, dtype=np.float64 if double else np.float32)
-    normalized = ((levels / 255 - mean.astype(levels.dtype)) / std.astype(levels.dtype)).astype(np.float32)
-    restored = (normalized * std.astype(np.float32) + mean.astype(np.float32)) * np.float32(255)
+    normalized = ((levels / 255 - means.astype(levels.dtype)) / stds.astype(levels.dtype)).astype(np.float32)
+    restored = (normalized * stds.astype(np.float32) + means.astype(np.float32)) * np.float32(255)
     return restored.clip(0, 255).astype(np.uint8)

@@ -1,5 +1,6 @@
 """Label steps that only use the scores: size, softmax, hard labels, absent classes and affinity."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -130,7 +131,7 @@ class AffinityRefinement(LabelStep):
         return replace(batch, scores=refined.view_as(batch.scores))
 
 
-def resized_scores(batch: LabelBatch, size: list[int]) -> Tensor:
+def resized_scores(batch: LabelBatch, size: Sequence[int]) -> Tensor:
     """Resize the scores of a batch bilinearly to ``size`` (h, w): (B, T, 1 + P, h, w)."""
     scores = batch.scores
     return resize_maps(scores.flatten(1, 2), size).view(*scores.shape[:3], *size)

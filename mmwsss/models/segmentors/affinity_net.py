@@ -131,8 +131,8 @@ class AffinityNet(BaseModel):
     def grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the grid (h, w) for an image of (H, W) pixels at inference, which is large enough for the radius."""
         radius = self.inference_radius(size)
-        least = (radius, 2 * radius - 1)
-        return tuple(max(-(-side // self.stride), cells) for side, cells in zip(size, least))
+        height, width = (-(-side // self.stride) for side in size)
+        return max(height, radius), max(width, 2 * radius - 1)
 
     def extract_pairs(self, inputs: Tensor) -> Tensor:
         """Compute the affinities of pairs.

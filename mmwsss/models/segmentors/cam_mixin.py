@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import all_reduce_dict, get_world_size
 from mmengine.structures import PixelData
 from mmseg.utils import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..backbones.features import extract_features
 from ..utils import (
@@ -47,6 +47,11 @@ class CAMMixin:
     """
 
     map_names: tuple[str, ...] = ('cams', )
+    backbone: nn.Module
+    cam_head: nn.Module
+    loss_cls: nn.Module
+    data_preprocessor: nn.Module
+    test_cfg: dict
 
     @torch.no_grad()
     def extract_cams(self, inputs: Tensor, image_labels: Optional[Tensor] = None) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ class MultiScaleTTA(BaseTTAModel):
         super().__init__(module, data_preprocessor)
         self.scales = tuple(scales)
         self.scale_fusion = scale_fusion
-        self.mirror = dict(flip=flip, flip_fusion=flip_fusion)
+        self.mirror: dict[str, Any] = dict(flip=flip, flip_fusion=flip_fusion)
         self.view_resize = dict(view_resize or {})
         self.via_view_size = via_view_size
         self.probabilities = probabilities

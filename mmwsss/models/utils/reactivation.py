@@ -64,7 +64,10 @@ def layer_entropies(cams: Tensor,
     """Compute the entropy of class activation maps refined by each layer alone (AReAM, Eq. 7 and 8).
 
     Args:
-        cams, affinities, image_labels, normalize_refined: See :func:`reactivation_weights`.
+        cams: (B, C, h, w) CAMs in [0, 1] before refinement.
+        affinities: (B, L, N, N), N = h*w, of L layers; rows are queries.
+        image_labels: (B, C) multi-hot; maps of absent classes are not used.
+        normalize_refined: Min-max normalize refined maps before their entropy is taken.
         reduce_classes: ``'max'`` over the present classes; or their ``'sum'``, as released for arXiv version 1.
         relative: Return the entropy minus ln N, which is at most 0 and keeps its digits for nearly flat maps.
 

@@ -89,7 +89,9 @@ def view_sizes(size: Sequence[int],
     if sizes:
         return [(int(height), int(width)) for height, width in sizes]
     whole = _ROUNDINGS[rounding or ('down' if divisor == 1 else 'nearest')]
-    return [tuple(max(whole(scale * side / divisor), 1) * divisor for side in size) for scale in scales]
+    height, width = size
+    return [(max(whole(scale * height / divisor), 1) * divisor, max(whole(scale * width / divisor), 1) * divisor)
+            for scale in scales]
 
 
 def pad_to_multiple(images: Tensor, divisor: int) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Optional
 
 from torch.cuda import OutOfMemoryError
 
+from .console import quiet_console
+from .dist import is_first_process
 from .signals import Stopped, catch_signals, end_with_launcher, requested_signal
 
 __all__ = ['DEBUG_VARIABLE', 'ImageError', 'UserError', 'can_be_fixed', 'one_line', 'run_tool']
@@ -40,14 +42,15 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     Every tool starts here. An error that the user can fix (see :func:`can_be_fixed`) ends the tool with one line on the
     error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
     traceback is shown instead. Other errors are faults of the program and are raised unchanged. SIGINT and SIGTERM end
-    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`.
+    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`. The log is kept off the console;
+    see :func:`mmwsss.utils.console.quiet_console`.
 
     Args:
         main (Callable): Takes no arguments. May return an exit code; None means 0.
         go_on (str): How to continue after a signal, for the line about it.
     """
     end_with_launcher()
-    with catch_signals():
+    with catch_signals(), quiet_console():
         try:
             code = main()
         except Stopped as stop:
@@ -137,6 +140,6 @@ def _stopped_in(error: Exception) -> Stopped:
 
 def _end_stopped(stop: Stopped, go_on: str) -> None:
     """Print how to continue, in the first process, and exit."""
-    if int(os.environ.get('RANK') or 0) == 0:
+    if is_first_process():
         print(f'{Path(sys.argv[0]).name}: {stop}; what is finished is kept. {go_on}', file=sys.stderr, flush=True)
     sys.exit(stop.code)

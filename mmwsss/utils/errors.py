@@ -1,5 +1,6 @@
 """Errors that the user can fix, and how a tool reports them."""
 
+import gc
 import linecache
 import os
 import re
@@ -53,6 +54,7 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     with catch_signals(), quiet_console():
         try:
             code = main()
+            gc.collect()  # data loaders end their worker processes now; at exit, torch takes their end for a failure
         except Stopped as stop:
             _end_stopped(stop, go_on)
         except Exception as error:

@@ -61,7 +61,9 @@ class StageOutput(io.TextIOBase):
 
     def _show(self, line: str) -> None:
         if self._status:
-            self._status.update(Text(f'{self.name}: {line}', overflow='ellipsis', no_wrap=True))
+            text = Text(f'{self.name}: {line}')
+            text.truncate(self.console.width - 4, overflow='ellipsis')  # the line must not wrap
+            self._status.update(text)
         elif time.monotonic() - self._shown > _SECONDS:
             self._shown = time.monotonic()
             self.console.print(f'{self.name}: {line}', soft_wrap=True, highlight=False, markup=False)

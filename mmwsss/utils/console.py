@@ -20,8 +20,8 @@ from torch.utils.data import get_worker_info
 
 from .dist import is_first_process
 
-__all__ = ['VERBOSE_VARIABLE', 'describe_processes', 'echo', 'is_quiet', 'is_verbose', 'notify', 'print_facts',
-           'print_header', 'quiet_console', 'set_verbose', 'show_tables']
+__all__ = ['VERBOSE_VARIABLE', 'describe_processes', 'echo', 'is_quiet', 'is_verbose', 'log_table', 'notify',
+           'print_facts', 'print_header', 'quiet_console', 'set_verbose', 'show_tables']
 
 VERBOSE_VARIABLE = 'MMWSSS_VERBOSE'
 """str: Environment variable; if it is 1, tools and the tools that they start show the whole log on the console."""
@@ -34,7 +34,6 @@ _NEEDLESS = re.compile('|'.join((
 """re.Pattern: Warnings in the log that ask the user for nothing."""
 
 _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
-_TABLE = re.compile(r'^(\+-|per class results)', re.MULTILINE)
 _CALL_HANDLERS = MMLogger.callHandlers
 
 
@@ -113,6 +112,15 @@ def notify(message: str) -> None:
     MMLogger.get_current_instance().info(message, extra={'notify': True})
 
 
+def log_table(message: str) -> None:
+    """Log a table of results at level INFO; the quiet console shows it after :func:`show_tables`.
+
+    Args:
+        message (str): The title and the table, on several lines.
+    """
+    MMLogger.get_current_instance().info(message, extra={'table': True})
+
+
 def print_header(title: str, **facts: Any) -> None:
     """Print what a tool is about to do.
 
@@ -165,8 +173,13 @@ def _show(record: LogRecord) -> None:
         if message not in _State.shown and not _NEEDLESS.search(message):
             _State.shown.add(message)
             echo(f'warning: {message}', 'yellow')
-    elif getattr(record, 'notify', False) or (_State.tables and _TABLE.search(message)):
+    elif getattr(record, 'notify', False) or (_State.tables and _is_table(record, message)):
         echo(message.strip('\n'))
+
+
+def _is_table(record: LogRecord, message: str) -> bool:
+    """Return whether a record is a table of :func:`log_table` or one of mmseg's ``IoUMetric``."""
+    return getattr(record, 'table', False) or message.lstrip('\n').startswith(('+-', 'per class results'))
 
 
 def _is_further_worker() -> bool:

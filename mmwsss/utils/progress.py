@@ -13,6 +13,8 @@ from .console import echo
 
 __all__ = ['ProgressLine']
 
+_MOST_SECONDS = 600
+
 Note = Union[str, Callable[[], str]]
 
 
@@ -26,7 +28,8 @@ class ProgressLine:
         total (int, optional): Number of steps; None if unknown.
         completed (int): Steps that were done before. Defaults to 0.
         enabled (bool): Whether to show anything, such as in the first process only. Defaults to True.
-        seconds (float): Least time between two lines where there is no terminal. Defaults to 30.
+        seconds (float): Time until the first line where there is no terminal; until each further one, it is twice as
+            long as before, but at most ten minutes. Defaults to 30.
         console (Console, optional): The console of rich to print on. Defaults to the standard output.
 
     Examples:
@@ -98,6 +101,7 @@ class ProgressLine:
         if self._live:
             self._update_live()
         else:
+            self.seconds = min(2 * self.seconds, _MOST_SECONDS)
             echo(f'{self.title}: {self._count()}{self._remaining(now)}{self._note_text()}')
 
     def _update_live(self) -> None:

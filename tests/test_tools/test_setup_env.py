@@ -52,7 +52,7 @@ def set_up(checkout, *fails, flags=(), **variables):
 
 
 def installs(calls):
-    return [call.split('install -q ')[1] for call in calls if 'install -q' in call]
+    return [call.split('install --progress-bar off ')[1] for call in calls if 'install --progress-bar' in call]
 
 
 def test_torch_comes_first_and_the_package_last(checkout):

@@ -6,6 +6,7 @@ which every tool runs, the console shows only what its user needs; the files sta
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,7 @@ def quiet_console() -> Iterator[None]:
         level = INFO if issubclass(category, _FOR_DEVELOPERS) else WARNING
         MMLogger.get_current_instance().log(level, f'{category.__name__}: {message} ({filename}:{lineno})')
 
+    MMLogger.get_current_instance()  # messages that name no logger are printed if there is none
     MMLogger.callHandlers, warnings.showwarning = _call_handlers, log_warning
     _State.quiet, _State.tables, _State.shown = True, False, set()
     try:
@@ -95,12 +97,16 @@ def show_tables() -> None:
 def echo(text: str, style: str = '') -> None:
     """Print a line in the first process of a run, above a progress line if there is one.
 
+    Of the worker processes of a data loader, which say the same, only the first prints it.
+
     Args:
         text (str): The line; nothing in it is markup.
         style (str): Style of rich, such as ``'bold'``. Defaults to none.
     """
-    if is_first_process() and not _is_further_worker():
-        Console().print(Text(text, style), soft_wrap=True)
+    worker = get_worker_info()
+    if is_first_process() and (worker is None or worker.id == 0):
+        # In a worker of a data loader, the standard output is still that of a live line, which is not the worker's.
+        Console(file=sys.__stdout__ if worker else None).print(Text(text, style), soft_wrap=True)
 
 
 def notify(message: str) -> None:
@@ -180,9 +186,3 @@ def _show(record: LogRecord) -> None:
 def _is_table(record: LogRecord, message: str) -> bool:
     """Return whether a record is a table of :func:`log_table` or one of mmseg's ``IoUMetric``."""
     return getattr(record, 'table', False) or message.lstrip('\n').startswith(('+-', 'per class results'))
-
-
-def _is_further_worker() -> bool:
-    """Return whether this is a worker process of a data loader, but not its first, which says the same."""
-    info = get_worker_info()
-    return info is not None and info.id > 0

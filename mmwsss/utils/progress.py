@@ -57,7 +57,8 @@ class ProgressLine:
         columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                    TextColumn('{task.fields[note]}'))
         live = enabled and console.is_terminal and ProgressLine._shown_live is None
-        self._live = Progress(*columns, console=console) if live else None
+        # Without a thread: worker processes are forked while the line is shown, and would inherit its locks.
+        self._live = Progress(*columns, console=console, auto_refresh=False) if live else None
 
     def __enter__(self) -> 'ProgressLine':
         self._began = self._shown = time.monotonic()
@@ -105,7 +106,7 @@ class ProgressLine:
             echo(f'{self.title}: {self._count()}{self._remaining(now)}{self._note_text()}')
 
     def _update_live(self) -> None:
-        self._live.update(self._task, completed=self.completed, note=self._note_text().lstrip(', '))
+        self._live.update(self._task, completed=self.completed, note=self._note_text().lstrip(', '), refresh=True)
 
     def _count(self) -> str:
         return f'{self.completed}/{self.total}' if self.total else str(self.completed)

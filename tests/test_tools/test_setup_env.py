@@ -38,7 +38,8 @@ def set_up(checkout, *fails, flags=(), **variables):
     log = checkout / 'calls.txt'
     log.write_text('')
     fake = checkout / 'python'
-    fake.write_text(FAKE_PYTHON.format(log=log, fails='\n'.join(f'{pattern}) echo "ERROR: no such thing"; exit 1 ;;' for pattern in fails)))
+    cases = [f'{pattern}) echo "ERROR: no such thing"; exit 1 ;;' for pattern in fails]
+    fake.write_text(FAKE_PYTHON.format(log=log, fails='\n'.join(cases)))
     fake.chmod(0o755)
     for python in checkout.glob('.venv*/bin/python'):
         shutil.copy(fake, python)

@@ -29,8 +29,8 @@ VERBOSE_VARIABLE = 'MMWSSS_VERBOSE'
 
 _NEEDLESS = re.compile('|'.join((
     r'is skipped since its requires_grad=False$',  # mmengine, for every frozen parameter
-    r'^"FileClient" will be deprecated in future',  # mmengine, of its own hook
-    r'^"HardDiskBackend" is the alias of',
+    r'\b(will|would) be deprecated\b',  # of what the packages call themselves
+    r'^"HardDiskBackend" is the alias of',  # mmengine, of the same
 )))
 """re.Pattern: Warnings in the log that ask the user for nothing."""
 

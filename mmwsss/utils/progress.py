@@ -117,7 +117,7 @@ class ProgressLine:
 
     def _remaining(self, now: float) -> str:
         done = self.completed - self._first
-        if not self.total or done <= 0:
+        if not self.total or done <= 0 or self.completed >= self.total:
             return ''
         return f', {_clock((now - self._began) * (self.total - self.completed) / done)} left'
 

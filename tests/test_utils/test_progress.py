@@ -18,7 +18,7 @@ def test_a_line_now_and_then_and_one_at_the_end(capsys):
         line.advance(4)
     first, second, last = capsys.readouterr().out.splitlines()
     assert first == 'training: 6/10, 0:00:00 left, loss 0.5'
-    assert second == 'training: 10/10, 0:00:00 left, loss 0.5'
+    assert second == 'training: 10/10, loss 0.5'
     assert last == 'training: 10/10 in 0:00:00, loss 0.5'
 
 

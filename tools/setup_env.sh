@@ -75,20 +75,24 @@ show_progress() {
         [ $status = 0 ] || [ $status -gt 128 ] || break
         [ -z "$line" ] || printf '%s\n' "$line" >> "$LOG"
         case $line in
-            Collecting\ *) packages=$((packages + 1)); state=${line,} ;;
+            Collecting\ *|Processing\ *) packages=$((packages + 1)); state=${line,} ;;
             *Downloading\ *|*'Building wheel'*) state=${line#"${line%%[![:space:]]*}"}; state=${state,} ;;
-            Installing\ collected*) state="installing $(printf '%s' "$line" | tr ',' '\n' | wc -w) packages" ;;
-            ERROR:*|error:*) say "$line" ;;
+            Installing\ collected*) state="installing $(wc -w <<< "${line#*: }") packages" ;;
+            ERROR:*|error:*) clear_line; say "$line" ;;
         esac
         if [ -t 2 ]; then
-            printf '\r\033[K%.*s' "$((${COLUMNS:-80} - 1))" "[setup] $packages packages found, $state" >&2
+            clear_line
+            printf '%.*s' "$((${COLUMNS:-80} - 1))" "[setup] $packages packages found, $state" >&2
         elif [ $((SECONDS - shown)) -ge 15 ]; then
             shown=$SECONDS
             say "$packages packages found, $state"
         fi
     done
-    [ ! -t 2 ] || printf '\r\033[K' >&2
+    clear_line
 }
+
+# Remove the line that changes, on a terminal.
+clear_line() { [ ! -t 2 ] || printf '\r\033[K' >&2; }
 
 # Print the requirement lines that keep the installed torch, and NumPy 1 where torch was compiled for it.
 torch_bounds() {

@@ -28,12 +28,16 @@ class ProgressHook(Hook):
         runner.register_hook(progress)
         with progress:
             runner.train()
+
+    Args:
+        results (bool): Whether to show the metrics and tables of a test. Defaults to True.
     """
 
     # After the hooks that save checkpoints and write results.
     priority = 'LOWEST'
 
-    def __init__(self) -> None:
+    def __init__(self, results: bool = True) -> None:
+        self.results = results
         self._line: Optional[ProgressLine] = None
 
     def __enter__(self) -> 'ProgressHook':
@@ -85,7 +89,8 @@ class ProgressHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Begin the line of the test."""
         self._open('test', _length(runner.test_dataloader))
-        show_tables()
+        if self.results:
+            show_tables()
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                         outputs: Optional[Any] = None) -> None:
@@ -96,7 +101,7 @@ class ProgressHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: Optional[dict[str, float]] = None) -> None:
         """Show the metrics."""
-        if metrics and is_quiet() and is_first_process():
+        if self.results and metrics and is_quiet() and is_first_process():
             echo(_metrics_text(metrics))
 
     def _open(self, title: str, total: Optional[int], completed: int = 0) -> None:

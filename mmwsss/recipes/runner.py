@@ -51,7 +51,7 @@ class RecipeRunner:
 
     Args:
         context (RecipeContext): The recipe, its folder, data and tools.
-        console (Console): Where progress and the output of the commands are printed.
+        console (Console): Where progress is printed and, if the tool is verbose, the whole output of the commands.
     """
 
     def __init__(self, context: RecipeContext, console: Console) -> None:

@@ -3,14 +3,18 @@
 Two families of distributions provide mmengine, mmcv, mmseg and mmpretrain under the same import names: the maintained
 forks and the original packages of OpenMMLab. This module checks that one of them is installed in versions that work. It
 also repairs two imports that would fail for the sake of compiled operators that mmwsss does not use: those of
-torchvision, if it was compiled for another torch build, and those of mmcv, if ``mmcv-lite`` is installed. All functions
-do nothing if nothing is wrong, and may be called again.
+torchvision, if it was compiled for another torch build, and those of mmcv, if ``mmcv-lite`` is installed; and it keeps
+messages of the packages away that ask the user for nothing. All functions do nothing if nothing is wrong, and may be
+called again.
 """
 
+import functools
 import importlib.metadata
 import importlib.util
+import logging
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -18,8 +22,9 @@ from types import ModuleType
 from typing import Any, NamedTuple, Optional
 
 __all__ = [
-    'FAMILIES', 'INSTALL_LINES', 'MissingOperators', 'Requirement', 'check_stack', 'declare_torchvision_schemas',
-    'installed_distributions', 'installed_version', 'name_config_packages', 'stand_in_for_mmcv_operators'
+    'FAMILIES', 'HARMLESS_WARNINGS', 'INSTALL_LINES', 'MissingOperators', 'Requirement', 'check_stack',
+    'declare_torchvision_schemas', 'ignore_harmless_messages', 'installed_distributions', 'installed_version',
+    'name_config_packages', 'stand_in_for_mmcv_operators'
 ]
 
 
@@ -227,6 +232,41 @@ def name_config_packages() -> None:
         installed = installed_distributions(name)
         if installed:
             MODULE2PACKAGE[name] = installed[0]
+
+
+HARMLESS_WARNINGS = (
+    r'Fail to import ``MultiScaleDeformableAttention``',  # mmcv: no operator of it is used here
+    r"Only use 'alpha' for pillow backend",  # mmcv, on every image that mmpretrain's ColorJitter changes
+    r'Setting (OMP|MKL)_NUM_THREADS environment variable',  # mmengine, in every process of a distributed run
+)
+"""tuple[str, ...]: Beginnings of warnings of the MM packages that ask the user for nothing."""
+
+
+def ignore_harmless_messages() -> None:
+    """Ignore :data:`HARMLESS_WARNINGS`, and what mmengine prints although its level says that it should not.
+
+    mmengine's ``print_log`` prints a message that names no logger, whatever its level: each import of mmseg's data sets
+    says that an optional package is missing. Messages below INFO are dropped here, and others go to the log of the run
+    if there is one.
+    """
+    import mmengine
+    from mmengine.logging import logger as loggers
+
+    for pattern in HARMLESS_WARNINGS:
+        warnings.filterwarnings('ignore', pattern, UserWarning)
+    print_always = loggers.print_log
+    if hasattr(print_always, '__wrapped__'):
+        return
+
+    @functools.wraps(print_always)
+    def print_log(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
+        if logger is not None:
+            print_always(msg, logger, level)
+        elif level >= logging.INFO:
+            print_always(msg, 'current' if loggers.MMLogger._instance_dict else None, level)
+
+    for module in (mmengine, mmengine.logging, loggers):
+        module.print_log = print_log
 
 
 class MissingOperators(ModuleType):

@@ -10,9 +10,9 @@ from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
 __all__ = [
-    'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
-    'WEIGHT_INITIALIZERS'
+    'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS',
+    'OPTIM_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS', 'VISBACKENDS',
+    'VISUALIZERS', 'WEIGHT_INITIALIZERS'
 ]
 
 
@@ -36,6 +36,7 @@ DATASETS = _child('dataset', mmseg_registry.DATASETS, 'datasets')
 DATA_SAMPLERS = _child('data sampler', mmseg_registry.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child('transform', mmseg_registry.TRANSFORMS, 'datasets')
 MODELS = _child('model', mmseg_registry.MODELS, 'models')
+MODEL_WRAPPERS = _child('model_wrapper', mmseg_registry.MODEL_WRAPPERS, 'models')
 WEIGHT_INITIALIZERS = _child('weight initializer', mmseg_registry.WEIGHT_INITIALIZERS, 'models')
 TASK_UTILS = _child('task util', mmseg_registry.TASK_UTILS, 'models')
 HOOKS = _child('hook', mmseg_registry.HOOKS, 'engine')

@@ -155,6 +155,18 @@ def tiny_runner_cfg(data_root: Path, work_dir: Path, scope: str = 'mmwsss', mode
         log_level='WARNING')
 
 
+NOISE = ('Could not import OneDL', 'You should install', 'requires_grad=False', "Only use 'alpha'", 'NUM_THREADS',
+         'System environment', 'default_hooks', 'Hooks will be executed', 'BELOW_NORMAL', 'paramwise_options',
+         'FileClient', 'Loads checkpoint by', 'Failed to search registry', 'Saving checkpoint', 'Traceback')
+"""tuple[str, ...]: What the log of a run may contain, but not the console of a tool."""
+
+
+def assert_quiet(output: str, most_lines: int) -> None:
+    """Check that the output of a tool is short and contains no :data:`NOISE`."""
+    assert len(output.splitlines()) <= most_lines, output
+    assert not [noise for noise in NOISE if noise in output], output
+
+
 def write_config(cfg: dict, path: Path) -> Path:
     """Write a config dict as a Python config file."""
     from mmengine.config import Config

@@ -36,6 +36,18 @@ def test_torchvision_needs_the_schemas_here(plain_torchvision):
     python('import mmwsss, mmpretrain.models')
 
 
+def test_messages_that_ask_for_nothing_are_not_printed():
+    shown = python('import warnings, mmwsss, mmseg.datasets, mmpretrain.datasets, mmcv.cnn\n'
+                   'from mmengine.utils.dl_utils import set_multi_processing\n'
+                   'from mmengine.logging import print_log\n'
+                   'set_multi_processing(mp_start_method="fork", opencv_num_threads=0, distributed=True)\n'
+                   'warnings.warn("Only use \'alpha\' for pillow backend.")\n'
+                   'warnings.warn("a real one")\n'
+                   'print_log("an answer")', OMP_NUM_THREADS='1')
+    assert shown.stdout == 'an answer\n'
+    assert [line for line in shown.stderr.splitlines() if 'Warning' in line] == ['<string>:6: UserWarning: a real one']
+
+
 def test_torchvision_is_left_alone_where_it_works(monkeypatch):
     monkeypatch.setattr(compat, '_declare', lambda schema: pytest.fail(f'declared {schema}'))
     assert 'torchvision' in sys.modules

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.utils import atomic_path
+from mmwsss.utils.cli import add_verbose_argument
 from mmwsss.utils.commands import ToolCommands, cfg_options_arguments, default_num_processes, run_command
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, read_results, write_results
@@ -38,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='work_dirs/demo', help='folder for checkpoints, labels, pictures and report')
     parser.add_argument('--data', help='folder for the sample set (default: data/sample, or in the output if --short)')
     parser.add_argument('--short', action='store_true', help='a few images and iterations, to see that all of it runs')
+    add_verbose_argument(parser)
     return parser.parse_args()
 
 

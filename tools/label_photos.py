@@ -14,6 +14,7 @@ from rich.table import Table
 from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_photos
 from mmwsss.recipes import StageError
 from mmwsss.utils import first_few
+from mmwsss.utils.cli import add_verbose_argument
 from mmwsss.utils.commands import default_num_processes
 from mmwsss.utils.errors import run_tool
 
@@ -38,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
     parser.add_argument('--dry-run', action='store_true', help='show what will be done, and write only the plan')
+    add_verbose_argument(parser)
     return parser.parse_args()
 
 

@@ -31,10 +31,11 @@ from mmwsss.apis import (
 )
 from mmwsss.checkpoints import local_path, require_checkpoint
 from mmwsss.datasets import data_paths
-from mmwsss.datasets.config import load_config
+from mmwsss.datasets.config import data_roots, load_config
 from mmwsss.models.label_steps import CRF_PRESETS
 from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
@@ -196,6 +197,8 @@ def main() -> None:
     if args.launcher != 'none' and not distributed.is_initialized():
         init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
     MMLogger.get_instance('mmwsss', log_level='INFO' if is_main_process() else 'ERROR')
+    print_header(f'pseudo labels of {args.config}', checkpoint=args.checkpoint, data=data_roots(cfg),
+                 output=args.out_dir, device=describe_processes(args.device))
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     images = labelled_images(cfg, args.split)
     model = init_model(cfg, args.checkpoint, args.device or get_device())

@@ -15,7 +15,6 @@ import cv2
 from mmengine.device import get_device
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs, video_frames
@@ -24,9 +23,11 @@ from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
 from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import write_label_map
-from mmwsss.utils import atomic_path, claim_folder, path_inside, seal_folder, write_json
+from mmwsss.utils import atomic_path, claim_folder, first_few, path_inside, seal_folder, write_json
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.errors import UserError, run_tool
+from mmwsss.utils.progress import ProgressLine
 
 
 def parse_args() -> argparse.Namespace:
@@ -135,38 +136,37 @@ class Writer:
         write_json({**settings, 'images': self.images, 'failed': self.failed}, self.folder / PREDICTIONS)
 
 
-def predict_photos(inferencer: WSSSInferencer, photos: list[PhotoInput], args: argparse.Namespace, writer: Writer,
-                   progress: Progress) -> None:
+def predict_photos(inferencer: WSSSInferencer, photos: list[PhotoInput], args: argparse.Namespace,
+                   writer: Writer) -> None:
     """Predict and write photographs; those that cannot be read are noted and skipped."""
     labels = dict(ImageLabels.load(args.tags).labels) if args.tags else {}
-    task = progress.add_task('photographs', total=len(photos))
+    with ProgressLine('photographs', len(photos)) as line:
 
-    def note_failure(photo: PhotoInput, error: UserError) -> None:
-        writer.failed.append({'path': photo.path, 'error': str(error)})
-        progress.advance(task)
+        def note_failure(photo: PhotoInput, error: UserError) -> None:
+            writer.failed.append({'path': photo.path, 'error': str(error)})
+            line.advance()
 
-    for prediction in inferencer.stream(photos, args.batch_size, labels, note_failure):
-        writer.photo(prediction)
-        progress.advance(task)
+        for prediction in inferencer.stream(photos, args.batch_size, labels, note_failure):
+            writer.photo(prediction)
+            line.advance()
 
 
-def predict_video(inferencer: WSSSInferencer, source: PhotoInput, args: argparse.Namespace, writer: Writer,
-                  progress: Progress) -> None:
+def predict_video(inferencer: WSSSInferencer, source: PhotoInput, args: argparse.Namespace, writer: Writer) -> None:
     """Predict and write a video or the pictures of a camera, until it ends or Ctrl+C is pressed."""
     rate, count, frames = video_frames(source)
-    task = progress.add_task(source.image_id, total=min(count, args.max_frames or count) or None)
 
-    def predicted() -> Iterator[PhotoPrediction]:
+    def predicted(line: ProgressLine) -> Iterator[PhotoPrediction]:
         inputs = (replace(source, kind='photo', array=frame) for frame in islice(frames, args.max_frames))
         try:
             for prediction in inferencer.stream(inputs, args.batch_size):
                 yield prediction
-                progress.advance(task)
+                line.advance()
         except KeyboardInterrupt:
             if source.kind != 'camera':
                 raise
 
-    writer.video(source, rate, predicted())
+    with ProgressLine(source.image_id, min(count, args.max_frames or count) or None) as line:
+        writer.video(source, rate, predicted(line))
 
 
 def print_summary(writer: Writer, classes: tuple[str, ...], console: Console) -> None:
@@ -198,19 +198,19 @@ def main() -> None:
     inputs = find_inputs(args.inputs)
     claim_folder(args.out_dir, [args.checkpoint, args.config, args.tags, args.classes,
                                 *(item.path for item in inputs), *args.inputs], '--out-dir')
+    print_header(f'predicting with {args.config}', checkpoint=args.checkpoint, data=first_few(args.inputs, 3),
+                 output=args.out_dir, device=describe_processes(args.device))
     inferencer = build_inferencer(args)
     Path(args.out_dir).mkdir(parents=True, exist_ok=True)
     writer = Writer(args.out_dir, not args.no_overlays)
     console = Console()
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console) as progress:
-            photos = [item for item in inputs if item.kind == 'photo']
-            if photos:
-                predict_photos(inferencer, photos, args, writer, progress)
-            for source in inputs:
-                if source.kind != 'photo':
-                    predict_video(inferencer, source, args, writer, progress)
+        photos = [item for item in inputs if item.kind == 'photo']
+        if photos:
+            predict_photos(inferencer, photos, args, writer)
+        for source in inputs:
+            if source.kind != 'photo':
+                predict_video(inferencer, source, args, writer)
     finally:
         writer.finish(dict(config=args.config, checkpoint=args.checkpoint, source=inferencer.source,
                            classes=list(inferencer.class_names), palette=inferencer.palette))

@@ -24,6 +24,7 @@ from mmwsss.recipes import (
     results_table,
     shorten_recipe,
 )
+from mmwsss.utils.cli import add_verbose_argument
 from mmwsss.utils.commands import ToolCommands, default_num_processes
 from mmwsss.utils.errors import run_tool
 
@@ -42,6 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--short', action='store_true',
                         help='train for one epoch or four iterations on a few images, to check that everything runs')
     parser.add_argument('--dry-run', action='store_true', help='print stages and commands without running them')
+    add_verbose_argument(parser)
     return parser.parse_args()
 
 

@@ -58,8 +58,41 @@ fingerprint() {
       cat requirements.txt requirements/*.txt setup.py pyproject.toml; } | cksum
 }
 
-PIP=("$VENV/bin/python" -m pip --disable-pip-version-check install -q)
+LOG=$VENV/setup.log
 NEEDED=(-r requirements/runtime.txt -r requirements/tests.txt)
+
+# Install with pip. All that it says goes to $LOG; one line shows what it is at, and errors are shown in full.
+pip_install() {
+    "$VENV/bin/python" -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&1 | show_progress
+}
+
+# Read the output of pip. A terminal shows one line that changes, anything else a line every 15 seconds.
+show_progress() {
+    local line status state=resolving packages=0 shown=$SECONDS
+    while true; do
+        status=0
+        IFS= read -r -t 15 line || status=$?
+        [ $status = 0 ] || [ $status -gt 128 ] || break
+        [ -z "$line" ] || printf '%s\n' "$line" >> "$LOG"
+        case $line in
+            Collecting\ *|Processing\ *) packages=$((packages + 1)); state=${line,} ;;
+            *Downloading\ *|*'Building wheel'*) state=${line#"${line%%[![:space:]]*}"}; state=${state,} ;;
+            Installing\ collected*) state="installing $(wc -w <<< "${line#*: }") packages" ;;
+            ERROR:*|error:*) clear_line; say "$line" ;;
+        esac
+        if [ -t 2 ]; then
+            clear_line
+            printf '%.*s' "$((${COLUMNS:-80} - 1))" "[setup] $packages packages found, $state" >&2
+        elif [ $((SECONDS - shown)) -ge 15 ]; then
+            shown=$SECONDS
+            say "$packages packages found, $state"
+        fi
+    done
+    clear_line
+}
+
+# Remove the line that changes, on a terminal.
+clear_line() { [ ! -t 2 ] || printf '\r\033[K' >&2; }
 
 # Print the requirement lines that keep the installed torch, and NumPy 1 where torch was compiled for it.
 torch_bounds() {
@@ -75,11 +108,11 @@ install_packages() {
     local index=(${TORCH_INDEX:+--index-url "$TORCH_INDEX"})
     local torch=${TORCH:+torch==$TORCH} fixed=(-c "$CONSTRAINTS")
     torch=${torch:-$(pin torch)}
-    say "installing $torch"
-    if ! { "${PIP[@]}" ${index[@]+"${index[@]}"} "$torch" && [ -z "${TORCH:-}" ] &&
+    say "installing $torch and what belongs to it: about 2 GB, usually one to three minutes; log: $LOG"
+    if ! { pip_install ${index[@]+"${index[@]}"} "$torch" && [ -z "${TORCH:-}" ] &&
         install_family "${fixed[@]}"; }; then
         say 'not all pinned versions can be installed with this torch and Python, taking the newest that fit'
-        "$VENV/bin/python" -c 'import torch' 2>/dev/null || "${PIP[@]}" ${index[@]+"${index[@]}"} 'torch>=2.4'
+        "$VENV/bin/python" -c 'import torch' 2>/dev/null || pip_install ${index[@]+"${index[@]}"} 'torch>=2.4'
         mapfile -t fixed < <(torch_bounds)
         install_family "${fixed[@]}"
     fi
@@ -94,11 +127,11 @@ pin() { grep "^$1==" "$CONSTRAINTS"; }
 # installed separately, because its operators have to be compiled for the installed torch.
 install_family() {
     if [ "$STACK" = maintained ]; then
-        "${PIP[@]}" -r "$MMINSTALL" "${NEEDED[@]}" "$@"
+        pip_install -r "$MMINSTALL" "${NEEDED[@]}" "$@"
         return
     fi
     grep -v '^mmcv' "$MMINSTALL" > "$VENV/mminstall.txt"
-    "${PIP[@]}" -r "$VENV/mminstall.txt" "${NEEDED[@]}" "$@"
+    pip_install -r "$VENV/mminstall.txt" "${NEEDED[@]}" "$@"
 }
 
 # Install the original mmcv, with compiled operators unless MMWSSS_MMCV=lite. A wheel that was compiled for the same
@@ -106,21 +139,21 @@ install_family() {
 install_mmcv() {
     local wheels
     if [ "$MMCV" = lite ]; then
-        "${PIP[@]}" "$(pin mmcv-lite)"
+        pip_install "$(pin mmcv-lite)"
         return
     fi
     wheels=${MMWSSS_WHEELS:-$HOME/.cache/mmwsss/wheels}/$("$VENV/bin/python" -c 'import sys, torch
 print(f"torch-{torch.__version__}-python-{sys.version_info[0]}.{sys.version_info[1]}")')
     compgen -G "$wheels/mmcv-*.whl" > /dev/null || build_mmcv "$wheels"
     say "installing mmcv from $wheels"
-    "${PIP[@]}" "$wheels"/mmcv-*.whl
+    pip_install "$wheels"/mmcv-*.whl
 }
 
 # Compile mmcv for the installed torch. Build isolation is off: an isolated build would take another torch, and a
 # setuptools without pkg_resources. A wheel appears in the cache only when it is complete.
 build_mmcv() {
     local wheels=$1 began=$SECONDS
-    "${PIP[@]}" 'setuptools<81' wheel ninja
+    pip_install 'setuptools<81' wheel ninja
     say 'compiling the operators of mmcv: 10 to 60 minutes, depending on the machine (MMWSSS_MMCV=lite does without)'
     mkdir -p "$wheels"
     if ! MMCV_WITH_OPS=1 "$VENV/bin/python" -m pip --disable-pip-version-check wheel -q --no-build-isolation --no-deps \
@@ -135,9 +168,9 @@ build_mmcv() {
 # Install the optional packages. Name and skip those that cannot be installed (pydensecrf2 needs a C++ compiler).
 install_optional() {
     local line
-    "${PIP[@]}" -r requirements/optional.txt "$@" && return
+    pip_install -r requirements/optional.txt "$@" && return
     grep -v '^#' requirements/optional.txt | while read -r line; do
-        "${PIP[@]}" "$line" "$@" || say "$line could not be installed; what needs it will say so"
+        pip_install "$line" "$@" || say "$line could not be installed; what needs it will say so"
     done
 }
 
@@ -154,7 +187,7 @@ if ! "$VENV/bin/python" -c '' 2>/dev/null; then
 fi
 install_packages
 say 'installing mmwsss'
-"${PIP[@]}" --no-deps -e .
+pip_install --no-deps -e .
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"

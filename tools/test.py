@@ -20,12 +20,13 @@ from mmseg.evaluation import IoUMetric
 from mmwsss.checkpoints import read_checkpoint, require_checkpoint
 from mmwsss.datasets import data_paths, foreground_classes, keep_images
 from mmwsss.datasets.class_names import is_background
-from mmwsss.datasets.config import load_config, replace_pipelines
+from mmwsss.datasets.config import data_roots, load_config, replace_pipelines
 from mmwsss.datasets.prediction import lacks_masks, predict_only
-from mmwsss.engine.hooks import RunCheckHook, StopHook
+from mmwsss.engine.hooks import ProgressHook, RunCheckHook, StopHook
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
+from mmwsss.utils.console import describe_processes, print_facts, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.results import RESULTS_FILE, write_results
@@ -117,17 +118,23 @@ def main() -> None:
         claim_folder(args.out, [args.checkpoint, args.config, args.classes, args.label_file, *data_paths(cfg)], '--out')
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
+    print_header(f'testing {args.config}', checkpoint=args.checkpoint, data=data_roots(cfg, 'test'),
+                 output=args.out or cfg.work_dir, device=describe_processes())
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(RunCheckHook())
     runner.register_hook(StopHook())
+    progress = ProgressHook()
+    runner.register_hook(progress)
     try:
-        with finish_first():
+        with finish_first(), progress:
             metrics = runner.test()
     finally:
         if args.out and is_main_process():
             seal_folder(args.out)
     if is_main_process():
-        write_results(Path(cfg.work_dir, RESULTS_FILE), 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
+        results = Path(cfg.work_dir, RESULTS_FILE)
+        write_results(results, 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
+        print_facts(results=results)
 
 
 if __name__ == '__main__':

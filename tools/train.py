@@ -10,16 +10,16 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
 from mmwsss.checkpoints import check_backbone_fit, check_start, read_checkpoint
-from mmwsss.datasets.config import load_config
-from mmwsss.engine.hooks import ResultsHook, RunCheckHook, StopHook
+from mmwsss.datasets.config import data_roots, load_config
+from mmwsss.engine.hooks import ProgressHook, ResultsHook, RunCheckHook, StopHook
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
+from mmwsss.utils.console import describe_processes, notify, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.signals import finish_first
@@ -52,7 +52,7 @@ def turn_on_amp(cfg: Config) -> None:
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind in ('AmpOptimWrapper', 'AutoAmpOptimWrapper'):
-        print_log('the config trains with mixed precision already', logger='current')
+        notify('the config trains with mixed precision already')
         return
     if kind != 'OptimWrapper':
         raise ValueError(f"--amp needs optim_wrapper.type='OptimWrapper', the config has {kind!r}")
@@ -115,7 +115,7 @@ def set_resume(cfg: Config, resume: str) -> None:
     if latest and Path(latest).is_file():
         cfg.resume, cfg.load_from = True, latest
     else:
-        print_log(f'no checkpoint in {cfg.work_dir}, the run starts anew', logger='current')
+        notify(f'no checkpoint in {cfg.work_dir}, the run starts anew')
 
 
 def check_work_dir(work_dir: str) -> None:
@@ -147,6 +147,7 @@ def main() -> None:
     if not (cfg.get('resume') or args.overwrite):
         check_work_dir(cfg.work_dir)
     prepare_distributed(cfg, args.launcher)
+    print_header(f'training {args.config}', data=data_roots(cfg), output=cfg.work_dir, device=describe_processes())
     if args.launcher == 'none' and not (cfg.get('resume') or cfg.get('load_from')):
         check_start(cfg.model.get('backbone', {}).get('init_cfg'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -155,7 +156,9 @@ def main() -> None:
     runner.register_hook(ResultsHook(args.config))
     runner.register_hook(RunCheckHook())
     runner.register_hook(StopHook())
-    with finish_first():
+    progress = ProgressHook()
+    runner.register_hook(progress)
+    with finish_first(), progress:
         runner.train()
 
 

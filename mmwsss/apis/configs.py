@@ -5,12 +5,12 @@ import os
 from typing import Any, Union
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 
 from mmwsss.checkpoints import CheckpointError, local_path
 from mmwsss.datasets import config_hash, inference_pipeline, labelled_images
 from mmwsss.registry import DATASETS
 from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.console import notify
 
 __all__ = ['config_hash', 'config_meta', 'inference_pipeline', 'labelled_images', 'read_config', 'strip_pretrained']
 
@@ -59,8 +59,8 @@ def strip_pretrained(node: Any, keep_local: bool) -> None:
         if path is not None and not (keep_local and _is_local(path)):
             node['init_cfg'] = None
             if keep_local:
-                print_log(f'pretrained weights {path} are not loaded: they are not on this machine, and '
-                          'no checkpoint was given, so the model has random weights', logger='current')
+                notify(f'pretrained weights {path} are not loaded: they are not on this machine, and no checkpoint '
+                       'was given, so the model has random weights')
             break
     for key, value in node.items():
         if key != 'init_cfg':

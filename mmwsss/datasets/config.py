@@ -14,12 +14,13 @@ from mmengine.registry import Registry
 from mmwsss.registry import DATASETS, MODELS
 from mmwsss.utils import IMAGE_SUFFIXES
 from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.console import notify
 
 from .class_names import foreground_classes, read_class_names
 from .image_label_dataset import ImageLabelDataset
 from .photo_dataset import PhotoDataset
 
-__all__ = ['dataset_configs', 'is_a', 'load_config', 'masks_beside', 'override_data', 'replace_pipelines']
+__all__ = ['data_roots', 'dataset_configs', 'is_a', 'load_config', 'masks_beside', 'override_data', 'replace_pipelines']
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _SPLIT_FOLDERS = ('', 'ImageSets/Segmentation', 'ImageSets/Main', 'ImageSets')
@@ -133,6 +134,20 @@ def dataset_configs(cfg: Config) -> Iterator[tuple[str, ConfigDict, list[ConfigD
                 yield loader.split('_')[0], leaf, wrappers
 
 
+def data_roots(cfg: Config, split: Optional[str] = None) -> str:
+    """Return the folders that hold the data of a config, for a message.
+
+    Args:
+        cfg (Config): The config.
+        split (str, optional): ``train``, ``val`` or ``test``. Defaults to all three.
+
+    Returns:
+        str: The ``data_root`` of each data set, separated by commas; empty if the config has none.
+    """
+    roots = [leaf.get('data_root') for name, leaf, _ in dataset_configs(cfg) if split in (None, name)]
+    return ', '.join(dict.fromkeys(str(root) for root in roots if root))
+
+
 def replace_pipelines(dataset: dict, pipeline: list) -> None:
     """Replace the pipeline of a dataset config, also inside wrappers.
 
@@ -205,7 +220,7 @@ def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: t
                          f'its data sets, so it cannot be given {len(names)} classes: set them with --cfg-options')
     if 'num_classes' in cfg:
         cfg.num_classes = len(names)
-    print_log(f'{len(names)} classes instead of {old_count}: {", ".join(names)}', logger='current')
+    notify(f'{len(names)} classes instead of {old_count}: {", ".join(names)}')
 
 
 def _is_class_agnostic(cfg: Config) -> bool:
@@ -322,7 +337,7 @@ def _find_list(leaf: ConfigDict, split: str, root: str) -> None:
         if stem == 'val' or others is not None or not is_a(leaf, PhotoDataset):
             raise FileNotFoundError(f'{root} has no split list {wanted!r} for the {split} data, nor {stem}.txt: write '
                                     'one, an image id per line')
-        print_log(f'{root} has no split list: all its photographs are trained on', logger='current')
+        notify(f'{root} has no split list: all its photographs are trained on')
     leaf['ann_file'] = '' if found is None else _logged(wanted, found, split)
 
 
@@ -344,7 +359,7 @@ def _first_existing(root: str, candidates: Sequence[str], exists: Any) -> Option
 def _logged(wanted: str, found: str, split: str) -> str:
     """Return the path found; log it where it is not the one wanted."""
     if wanted != found:
-        print_log(f'{split} data: {found} is used, as {wanted} does not exist', logger='current')
+        notify(f'{split} data: {found} is used, as {wanted} does not exist')
     return found
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mmwsss.models.utils import IGNORE_INDEX, PairLabels, pair_labels
 from mmwsss.registry import METRICS
+from mmwsss.utils.console import log_table
 
 from .counting_metric import CountingMetric, ImageMean, image_name, read_field
 from .results import EvaluationResult
@@ -106,7 +107,11 @@ class CAMMetric(CountingMetric):
         sweep, f1 = self.merged(results)
         self.result = sweep.result(self.dataset_meta['classes'])
         title = f'{self.prefix}: {self.field} at threshold {self.threshold:g}'
-        print_log(f'{title}:\n{self.result.to_text(self.threshold)}', logger='current')
+        table = f'{title}:\n{self.result.to_text(self.threshold)}'
+        if self.name:  # further maps of the model; the method's result has no name
+            print_log(table, logger='current')
+        else:
+            log_table(table)
         _log_notes(self.result, f'{title}: ')
         metrics = self.result.metrics(self.threshold, oracle=self.result.best())
         shown = ('mIoU', 'FP', 'FN', 'precision', 'recall', 'oracle_mIoU', 'oracle_threshold')

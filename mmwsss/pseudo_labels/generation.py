@@ -16,13 +16,14 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_gather_object, broadcast_object_list, get_dist_info, get_rank
 from mmengine.logging import print_log
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from mmwsss.datasets import ImageLabelDataset
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.utils import check_output, image_size
+from mmwsss.utils.console import notify
 from mmwsss.utils.errors import UserError
+from mmwsss.utils.progress import ProgressLine
 from mmwsss.utils.signals import finish_first, raise_if_stopped, until_stopped
 
 from .folder import MANIFEST, LabelFolder
@@ -145,11 +146,11 @@ def make_pseudo_labels(model: nn.Module,
     if plan.map_formats and rank == 0:
         _announce_maps(dataset, pending, plan.outputs, world_size, folder)
     palette = dataset.metainfo.get('palette') or ()
-    with finish_first(), _progress(rank == 0) as bar, LabelWriter(plan.outputs, palette, workers) as writer:
-        task = bar.add_task('pseudo labels', total=len(own), completed=summary.num_kept)
+    bar = ProgressLine('pseudo labels', len(own), summary.num_kept, enabled=rank == 0)
+    with finish_first(), bar, LabelWriter(plan.outputs, palette, workers) as writer:
         for pixels in writer.run(until_stopped(_tasks(plan, dataset, pending, folder, image_ids))):
             summary.count(pixels, written=True)
-            bar.advance(task)
+            bar.advance()
     raise_if_stopped()
     summary.seconds = time.perf_counter() - start
     total = summary.over_processes()
@@ -259,9 +260,12 @@ def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: 
     free = shutil.disk_usage(folder.path).free
     compressed = any(output.format == 'npz' for output in outputs.values())
     form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'
-    print_log(f'the CAMs take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are '
-              'free; --cam-stride makes them smaller', logger='current',
-              level=logging.WARNING if size > min(free, _LARGE) else logging.INFO)
+    message = (f'the CAMs take {form.format(size / 2**20)}, in {folder.path}, where {free / 2**20:,.0f} MiB are free; '
+               '--cam-stride makes them smaller')
+    if size > min(free, _LARGE):
+        print_log(message, logger='current', level=logging.WARNING)
+    else:
+        notify(message)
 
 
 def _tasks(plan: LabelPlan, dataset: ImageLabelDataset, pending: Sequence[int], folder: LabelFolder,
@@ -312,8 +316,3 @@ def _loaded(sample: Future) -> Any:
         return sample.result()
     except RuntimeError as error:
         raise PseudoLabelError(str(error)) from error
-
-
-def _progress(enabled: bool) -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, disable=not enabled)

@@ -2,7 +2,7 @@
 
 import html
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mmwsss.utils.results import RESULTS_FILE, write_results
 
 from .schema import Recipe, RecipeError
 
-__all__ = ['report_rows', 'results_table', 'write_report']
+__all__ = ['report_rows', 'reported_results', 'results_table', 'write_report']
 
 HEADINGS = ('stage', 'split', 'metric', 'value', 'minutes', 'command')
 PAGE = '''<!DOCTYPE html>
@@ -39,6 +39,19 @@ img {{ max-width: 100%; }}
 '''
 
 
+def reported_results(results: Mapping[str, float], patterns: Sequence[str]) -> dict[str, float]:
+    """Return the metrics that a report shows.
+
+    Args:
+        results (Mapping[str, float]): All metrics of a stage by name.
+        patterns (Sequence[str]): Names or patterns of those to show.
+
+    Returns:
+        dict[str, float]: Those whose name matches a pattern, in the same order.
+    """
+    return {key: value for key, value in results.items() if any(fnmatch(key, pattern) for pattern in patterns)}
+
+
 def report_rows(recipe: Recipe, records: Sequence[dict]) -> list[list[str]]:
     """Return the rows of the table, one for each metric.
 
@@ -56,7 +69,7 @@ def report_rows(recipe: Recipe, records: Sequence[dict]) -> list[list[str]]:
     rows = []
     for record in records:
         results, patterns = record['results'], recipe.stage(record['name']).report
-        shown = {key: value for key, value in results.items() if any(fnmatch(key, pattern) for pattern in patterns)}
+        shown = reported_results(results, patterns)
         if results and patterns and not shown:
             raise RecipeError(f'stage {record["name"]} is to report {", ".join(patterns)}, but its metrics are '
                               f'{", ".join(results)}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import hashlib
 import json
@@ -20,12 +21,14 @@ from rich.console import Console
 
 from mmwsss.utils import file_hash, write_json
 from mmwsss.utils.commands import relative_path, run_command
+from mmwsss.utils.console import is_verbose
 from mmwsss.utils.results import RESULTS_FILE
 from mmwsss.utils.signals import Stopped
 
 from .config_data import data_files
-from .report import write_report
+from .report import reported_results, write_report
 from .schema import RecipeContext, RecipeError, Stage
+from .stage_output import StageOutput
 
 __all__ = ['RecipeRunner', 'StageError', 'hash_inputs', 'hash_outputs']
 
@@ -48,7 +51,7 @@ class RecipeRunner:
 
     Args:
         context (RecipeContext): The recipe, its folder, data and tools.
-        console (Console): Where progress and the output of the commands are printed.
+        console (Console): Where progress is printed and, if the tool is verbose, the whole output of the commands.
     """
 
     def __init__(self, context: RecipeContext, console: Console) -> None:
@@ -115,18 +118,31 @@ class RecipeRunner:
         began = time.perf_counter()
         command = stage.command(self.context)
         self._run_command(stage, command, lock)
-        self._write_record(stage, command, inputs, attempt, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._write_record(stage, command, inputs, attempt, seconds)
+        self._print_end(stage, seconds)
 
     def _run_command(self, stage: Stage, command: list[str], lock: int) -> None:
         log = self.context.stage_dir(stage) / LOG
         self._print_command(command)
+        output = StageOutput(stage.name, self.console)
         try:
-            code = run_command(command, log, self.console.file, pass_fds=[lock])
+            with output:
+                stream = self.console.file if is_verbose() else output
+                code = run_command(command, log, stream, pass_fds=[lock])
         except Stopped as stop:
             raise Stopped(stop.number, f'in stage {stage.name}') from stop
         if code:
+            self.console.print(output.last_lines(), soft_wrap=True, highlight=False, markup=False)
             raise StageError(f'stage {stage.name} failed with exit code {code}; its output is in {relative_path(log)}; '
                              'run the same command again to resume')
+
+    def _print_end(self, stage: Stage, seconds: float) -> None:
+        shown = reported_results(stage.results(self.context), stage.report)
+        results = ''.join(f', {name} {value:.2f}' for name, value in shown.items())
+        self.console.print(f'{stage.name}: finished in {datetime.timedelta(seconds=round(seconds))}{results}; log: '
+                           f'{relative_path(self.context.stage_dir(stage) / LOG)}', soft_wrap=True, highlight=False,
+                           markup=False)
 
     def _prepare_folder(self, stage: Stage, inputs: str, again: bool) -> int:
         """Prepare the folder of a stage, and return the number of this attempt."""

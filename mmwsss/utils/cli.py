@@ -4,30 +4,46 @@ import argparse
 import difflib
 import os
 from pathlib import Path
-from typing import Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config, DictAction
 
+from .console import set_verbose
 from .errors import UserError
 
-__all__ = ['add_config_arguments', 'add_run_arguments', 'find_config', 'read_config_file']
+__all__ = ['add_config_arguments', 'add_run_arguments', 'add_verbose_argument', 'find_config', 'read_config_file']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config and what overrides it: ``--cfg-options`` and the three flags for own data."""
+    """Add the config, what overrides it (``--cfg-options`` and the three flags for own data), and ``--verbose``."""
     parser.add_argument(
         'config', help='config file; one of mmwsss may be named as configs/... from any folder')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
         help='settings that override the config, such as train_cfg.max_iters=100; lists as key="[a,b]" or '
         'key=a,b, without blanks; applied last')
+    add_verbose_argument(parser)
     data = parser.add_argument_group('own data', 'replace the data of the config without editing it')
     data.add_argument('--data-root', metavar='DIR', help='folder in VOC layout')
     data.add_argument('--classes', metavar='FILE',
                       help='text file with one foreground class per line (the background is added)')
     data.add_argument('--label-file', metavar='FILE', help="image labels in mmwsss' JSON format")
+
+
+def add_verbose_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``-v`` or ``--verbose``, which shows the whole log on the console as soon as it is read."""
+    parser.add_argument('-v', '--verbose', action=_Verbose, nargs=0,
+                        help='show the whole log on the console, also that of the tools that this one starts')
+
+
+class _Verbose(argparse.Action):
+    """Show the log from here on."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
+        set_verbose()
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -173,7 +173,7 @@ def run_command(command: Sequence[str],
 def _run(command: Sequence[str], output: Optional[TextIO], log: Optional[TextIO], stream: Optional[TextIO],
          pass_fds: Sequence[int]) -> int:
     program = sys.executable if command[0] == 'python' else command[0]
-    environment = {'PYTHON': sys.executable, 'PYTHONWARNINGS': 'ignore', 'PYTHONUNBUFFERED': '1', **os.environ}
+    environment = {'PYTHON': sys.executable, 'PYTHONUNBUFFERED': '1', **os.environ}
     if stream is not None and stream.isatty():
         environment.setdefault('FORCE_COLOR', '1')  # progress bars are drawn although the output is a file
     with subprocess.Popen([program, *command[1:]], env=environment, stdout=output,

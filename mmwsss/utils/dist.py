@@ -16,7 +16,7 @@ import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.device import get_device
 
-__all__ = ['prepare_distributed']
+__all__ = ['is_first_process', 'prepare_distributed']
 
 LAUNCHERS = {
     'pytorch': {},
@@ -27,6 +27,16 @@ LAUNCHERS = {
 """Launchers, and which of their variables holds what torch calls by its own name."""
 
 VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+def is_first_process() -> bool:
+    """Return whether the launcher's variables count this process as the first, known before the run is distributed.
+
+    Without a launcher, every process is the first of its own run.
+    """
+    names = ('RANK', *(variables['RANK'] for variables in LAUNCHERS.values() if variables))
+    ranks = [os.environ[name] for name in names if os.environ.get(name)]
+    return not ranks or int(ranks[0]) == 0
 
 
 def prepare_distributed(cfg: Config, launcher: str) -> bool:

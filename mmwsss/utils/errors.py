@@ -1,6 +1,7 @@
 """Errors that the user can fix, and how a tool reports them."""
 
 import faulthandler
+import gc
 import linecache
 import os
 import re
@@ -13,6 +14,8 @@ from typing import Optional
 
 from torch.cuda import OutOfMemoryError
 
+from .console import quiet_console
+from .dist import is_first_process
 from .signals import Stopped, catch_signals, end_with_launcher, requested_signal
 
 __all__ = ['DEBUG_VARIABLE', 'ImageError', 'UserError', 'can_be_fixed', 'one_line', 'run_tool']
@@ -43,7 +46,8 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
     traceback is shown instead. Other errors are faults of the program and are raised unchanged. SIGINT and SIGTERM end
     the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`. SIGUSR1 prints what each thread of
-    the process is doing, unless the caller handles it otherwise; the process goes on.
+    the process is doing, unless the caller handles it otherwise; the process goes on. The log is kept off the console;
+    see :func:`mmwsss.utils.console.quiet_console`.
 
     Args:
         main (Callable): Takes no arguments. May return an exit code; None means 0.
@@ -52,9 +56,10 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     end_with_launcher()
     if hasattr(signal, 'SIGUSR1') and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
         faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
-    with catch_signals():
+    with catch_signals(), quiet_console():
         try:
             code = main()
+            gc.collect()  # data loaders end their worker processes now; at exit, torch takes their end for a failure
         except Stopped as stop:
             _end_stopped(stop, go_on)
         except Exception as error:
@@ -142,6 +147,6 @@ def _stopped_in(error: Exception) -> Stopped:
 
 def _end_stopped(stop: Stopped, go_on: str) -> None:
     """Print how to continue, in the first process, and exit."""
-    if int(os.environ.get('RANK') or 0) == 0:
+    if is_first_process():
         print(f'{Path(sys.argv[0]).name}: {stop}; what is finished is kept. {go_on}', file=sys.stderr, flush=True)
     sys.exit(stop.code)

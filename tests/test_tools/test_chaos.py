@@ -53,7 +53,7 @@ def test_differing_checkpoints_are_found(tmp_path):
 
 @pytest.mark.parametrize(('sent', 'code', 'output', 'problem'), [
     (signal.SIGTERM, 143, LINE, ''),
-    (signal.SIGTERM, 143, 'Loads checkpoint', '0 lines say how to continue'),
+    (signal.SIGTERM, 143, '  device     cpu, 1 process', '0 lines say how to continue'),
     (signal.SIGTERM, 143, 'a warning of an import', ''),
     (signal.SIGTERM, 143, f'{LINE}\n{LINE}', '2 lines say how to continue'),
     (signal.SIGTERM, 1, 'Traceback', 'exit code 1: Traceback'),

@@ -20,7 +20,7 @@ from mmwsss.apis import PseudoLabelError, init_model
 from mmwsss.datasets.map_files import read_cams, read_scores
 from mmwsss.utils import OutputError
 from tests.color_cam import color_cam_config
-from tests.helpers import REPO, call_tool, run_tool, write_config, write_voc_folder
+from tests.helpers import REPO, assert_quiet, call_tool, run_tool, write_config, write_voc_folder
 
 MAKE, EVAL = 'tools/make_pseudo_labels.py', 'tools/eval_pseudo_labels.py'
 
@@ -49,6 +49,7 @@ def contents(folder: Path) -> dict:
 
 def test_labels_and_summary(root: Path):
     output = (root / 'output.txt').read_text()
+    assert_quiet(output, 40)
     assert 'CAMs take up to' in output
     assert '6 label maps in' in output
     assert all(name in output for name in ('disc', 'bar', 'ignored', '6 made in'))

@@ -16,6 +16,7 @@ case "$*" in
     *"python-{{sys"*) echo torch-2.9.1-python-3.11 ;;
     *torch.__version__*) echo torch==2.9.1 ;;
     {fails}
+    *" install "*) echo "WARNING: old"; echo "Collecting something"; echo "  Downloading something.whl (1.2 MB)" ;;
     *" wheel -q "*) out="$*"; out=${{out##*-w }}; mkdir -p "${{out% *}}"; touch "${{out% *}}/mmcv-2.1.0-cp311.whl" ;;
 esac
 """
@@ -37,7 +38,8 @@ def set_up(checkout, *fails, flags=(), **variables):
     log = checkout / 'calls.txt'
     log.write_text('')
     fake = checkout / 'python'
-    fake.write_text(FAKE_PYTHON.format(log=log, fails='\n'.join(f'{pattern}) exit 1 ;;' for pattern in fails)))
+    cases = [f'{pattern}) echo "ERROR: no such thing"; exit 1 ;;' for pattern in fails]
+    fake.write_text(FAKE_PYTHON.format(log=log, fails='\n'.join(cases)))
     fake.chmod(0o755)
     for python in checkout.glob('.venv*/bin/python'):
         shutil.copy(fake, python)
@@ -52,7 +54,7 @@ def set_up(checkout, *fails, flags=(), **variables):
 
 
 def installs(calls):
-    return [call.split('install -q ')[1] for call in calls if 'install -q' in call]
+    return [call.split('install --progress-bar off ')[1] for call in calls if 'install --progress-bar' in call]
 
 
 def test_torch_comes_first_and_the_package_last(checkout):
@@ -63,6 +65,17 @@ def test_torch_comes_first_and_the_package_last(checkout):
     assert installs(calls) == ['torch==2.13.0', f'{needed} {pins}', f'-r requirements/optional.txt {pins}',
                                '--no-deps -e .']
     assert 'mmwsss.check_stack()' in calls[-1]
+
+
+def test_what_pip_says_is_in_a_file_and_errors_are_shown(checkout):
+    _, calls, said = set_up(checkout, '*" pydensecrf2 "*', '*optional.txt*')
+    log = (checkout / '.venv/setup.log').read_text()
+    assert log.count('Downloading something.whl') == len(installs(calls)) - 2
+    assert log.count('ERROR: no such thing') == said.count('[setup] ERROR: no such thing') == 2
+    assert 'Collecting' not in said
+    assert 'WARNING' not in said
+    assert 'about 2 GB' in said
+    assert len(said.splitlines()) < 15
 
 
 def test_second_run_does_nothing_until_requirements_change(checkout):

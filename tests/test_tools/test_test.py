@@ -16,7 +16,7 @@ from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS
 from mmwsss.utils import OutputError
 
-from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
+from ..helpers import assert_quiet, call_tool, load_tool, run_tool, tiny_runner_cfg, write_config, write_voc_folder
 
 TTA_PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -55,8 +55,9 @@ def masks(folder):
 
 @pytest.fixture(scope='module')
 def plain(root):
-    run_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--work-dir', root / 'plain', '--out',
-             root / 'plain_out', '--show-dir', root / 'plain_show', cwd=root)
+    result = run_tool('tools/test.py', root / 'tiny.py', root / 'model.pth', '--work-dir', root / 'plain', '--out',
+                      root / 'plain_out', '--show-dir', root / 'plain_show', cwd=root)
+    (root / 'output.txt').write_text(result.stdout)
     return root
 
 
@@ -69,6 +70,14 @@ def test_numbers_label_maps_and_pictures(plain):
     assert sorted(written) == ['img_006', 'img_007', 'img_008']
     assert all(mask.shape == (40, 56) and mask.max() <= 2 for mask in written.values())
     assert len(list((plain / 'plain_show').rglob('test_img_*.png'))) == 3
+
+
+def test_the_console_shows_tables_and_where_everything_is(plain):
+    output = (plain / 'output.txt').read_text()
+    assert_quiet(output, 24)
+    assert output.count('| background |') == 1
+    for shown in ('testing ', 'model.pth', 'test: 3/3 in 0:', 'seg/mIoU', f'{plain}/plain/results.json', '.log'):
+        assert shown in output, shown
 
 
 def test_two_processes_give_the_same(plain):

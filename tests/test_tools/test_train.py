@@ -8,7 +8,16 @@ from mmengine.config import Config
 
 from mmwsss.registry import MODELS
 
-from ..helpers import call_tool, load_tool, run_tool, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
+from ..helpers import (
+    assert_quiet,
+    call_tool,
+    load_tool,
+    run_tool,
+    tiny_runner_cfg,
+    tiny_segmentor,
+    write_config,
+    write_voc_folder,
+)
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +38,8 @@ def scalars(work_dir):
 def run(config, tmp_path_factory):
     """Give a folder in which train.py ran with its default work dir."""
     cwd = tmp_path_factory.mktemp('cwd')
-    run_tool('tools/train.py', config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', cwd=cwd)
+    result = run_tool('tools/train.py', config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', cwd=cwd)
+    (cwd / 'output.txt').write_text(result.stdout)
     return cwd
 
 
@@ -44,10 +54,25 @@ def test_run_leaves_weights_and_numbers(run):
     assert results['metrics']['seg/mIoU'] == pytest.approx(lines[-1]['seg/mIoU'], abs=0.01)
 
 
-def test_auto_resume_continues(config, run):
-    out = run_tool('tools/train.py', config, '--resume', '--cfg-options', 'train_cfg.max_iters=3',
+def test_the_console_is_short_and_the_log_is_whole(config, run):
+    output = (run / 'output.txt').read_text()
+    log, = (run / 'work_dirs/tiny').glob('*/*.log')
+    assert_quiet(output, 12)
+    assert output.splitlines()[0] == f'training {config}'
+    for shown in ('work_dirs/tiny', f'{config.parent}/data', ', 1 process', log.name, 'iteration 2: seg/aAcc',
+                  'training: 2/2 in 0:', 'work_dirs/tiny/iter_2.pth'):
+        assert shown in output, shown
+    for logged in ('System environment', 'Config:', 'Hooks will be executed', 'Iter(train) [2/2]', '| background |'):
+        assert logged in log.read_text(), logged
+
+
+def test_auto_resume_continues_and_verbose_shows_the_log(config, run):
+    out = run_tool('tools/train.py', config, '--resume', '--verbose', '--cfg-options', 'train_cfg.max_iters=3',
                    'optim_wrapper.optimizer.lr=0.5', cwd=run).stdout
-    assert 'resumed epoch: 0, iter: 2' in out
+    for shown in ('resumed epoch: 0, iter: 2', 'Config:', 'Hooks will be executed', 'Iter(train) [3/3]'):
+        assert shown in out, shown
+    assert 'training: 3/3' not in out
+    assert 'Could not import OneDL' not in out
     assert [line['step'] for line in scalars(run / 'work_dirs/tiny') if 'loss' in line] == [1, 2, 3]
 
 
@@ -64,7 +89,9 @@ def test_another_run_s_checkpoints_are_not_written_over(config, run):
 def test_two_processes_without_gpu(config, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('with GPUs, processes run on them')
-    run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'dist', cwd=tmp_path)
+    output = run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'dist', cwd=tmp_path).stdout
+    assert_quiet(output, 12)
+    assert [output.count(once) for once in ('training ', 'cpu, 2 processes', 'seg/mIoU')] == [1, 1, 1]
     lines = scalars(tmp_path / 'dist')
     assert [line['step'] for line in lines if 'loss' in line] == [1, 2]
     assert sum('seg/mIoU' in line for line in lines) == 1, 'one process writes'

@@ -22,6 +22,7 @@ from rich.table import Table
 from mmwsss.analysis import plot_maps_over_setting, plot_maps_over_thresholds
 from mmwsss.apis import checkpoint_hash
 from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
+from mmwsss.engine.hooks import ProgressHook
 from mmwsss.evaluation import (
     MEANS,
     CAMMetric,
@@ -153,7 +154,10 @@ def evaluate(cfg: Config, names: list[str], threshold: float,
     cfg.default_hooks.pop('visualization', None)
     cfg.experiment_name = f'cam_table_{time.time_ns()}'
     runner = Runner.from_cfg(cfg)
-    runner.test()
+    progress = ProgressHook(results=False)
+    runner.register_hook(progress)
+    with progress:
+        runner.test()
     metrics = [metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, CAMMetric)]
     return {metric.field: metric.result for metric in metrics}, len(runner.test_dataloader.dataset)
 

@@ -32,7 +32,7 @@ PATIENCE = 600
 """int: Seconds after which a run counts as hanging."""
 
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
-SIGNS_OF_LIFE = (' - mmengine - ', 'Loads checkpoint', 'pseudo labels')
+SIGNS_OF_LIFE = (' - mmengine - ', '  device     ', 'pseudo labels')
 """tuple: What tools print once they have begun."""
 
 

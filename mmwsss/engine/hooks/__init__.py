@@ -4,10 +4,11 @@ from .checkpoint_hook import CheckpointHook
 from .iteration_seed import IterationSeedHook
 from .kept_precision import KeptPrecisionHook
 from .picture_sheet import PictureSheetHook
+from .progress_hook import ProgressHook
 from .pseudo_label_hook import PseudoLabelHook
 from .results_hook import ResultsHook
 from .run_check import RunCheckHook
 from .stop_hook import StopHook
 
-__all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'PseudoLabelHook',
-           'ResultsHook', 'RunCheckHook', 'StopHook']
+__all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'ProgressHook',
+           'PseudoLabelHook', 'ResultsHook', 'RunCheckHook', 'StopHook']

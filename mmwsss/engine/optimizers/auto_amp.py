@@ -4,10 +4,10 @@ from typing import Any, Optional, Union
 
 import torch
 from mmengine.device import get_device
-from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from mmwsss.registry import OPTIM_WRAPPERS
+from mmwsss.utils.console import notify
 
 __all__ = ['auto_amp_optim_wrapper']
 
@@ -31,7 +31,7 @@ def auto_amp_optim_wrapper(loss_scale: Union[str, float, dict] = 'dynamic',
     """
     device = get_device()
     if device in ('cpu', 'mps'):
-        print_log(f'no mixed precision on the {device}: training in float32', logger='current')
+        notify(f'no mixed precision on the {device}: training in float32')
         return OptimWrapper(**kwargs)
-    print_log(f'mixed precision on {device}: {dtype or "default type"}, loss scale {loss_scale}', logger='current')
+    notify(f'mixed precision on {device}: {dtype or "default type"}, loss scale {loss_scale}')
     return AmpOptimWrapper(loss_scale=loss_scale, dtype=dtype, **kwargs)

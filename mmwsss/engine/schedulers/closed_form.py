@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
+
+from mmwsss.utils.console import notify
 
 __all__ = ['ClosedFormLR', 'changed_settings']
 
@@ -27,7 +28,7 @@ class ClosedFormLR(LRSchedulerMixin, _ParamScheduler):
         """
         changed = changed_settings(self, state_dict)
         if changed:
-            print_log(f'{type(self).__name__} follows the config from here on: {"; ".join(changed)}', logger='current')
+            notify(f'{type(self).__name__} follows the config from here on: {"; ".join(changed)}')
         done = state_dict['_global_step']
         self._global_step = done
         self.last_step = min(done, self.end - 1) - self.begin if done >= self.begin else -1

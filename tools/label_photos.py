@@ -34,6 +34,9 @@ def parse_args() -> argparse.Namespace:
                         'epochs and test-time augmentation (default: balanced)')
     parser.add_argument('--config', metavar='FILE', help="config of the CAM model, in place of the preset's")
     parser.add_argument('--epochs', type=int, metavar='N', help="length of each training, in place of the configs'")
+    parser.add_argument('--iters', type=int, metavar='N',
+                        help="length of each training in iterations, in place of the configs'; warm-up, decay, phases "
+                        'and intervals are scaled with it')
     parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
@@ -63,7 +66,7 @@ def main() -> int:
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
-                       args.device)
+                       args.device, args.iters)
     print_plan(plan, console)
     runner = build_runner(plan, default_num_processes(args.gpus), console)
     if args.dry_run:

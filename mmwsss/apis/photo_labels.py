@@ -16,11 +16,13 @@ from mmwsss.datasets import (
     ImageLabels,
     PhotoDataset,
     inference_pipeline,
+    iterations_per_epoch,
     labels_from_folders,
     labels_from_table,
     labels_from_voc_xml,
 )
 from mmwsss.datasets.config import override_data
+from mmwsss.engine import set_iterations
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
 from mmwsss.utils import check_output, first_few, read_json, write_json, write_lines
 from mmwsss.utils.cli import find_config
@@ -63,6 +65,48 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
+class TrainingLength:
+    """How long each model is trained, in place of the length that its config states.
+
+    Attributes:
+        epochs (int, optional): Number of epochs.
+        iters (int, optional): Number of iterations; schedules, phases and intervals are scaled.
+
+    Raises:
+        UserError: Both are given, or one is below 1.
+    """
+
+    epochs: Optional[int] = None
+    iters: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.iters is not None:
+            raise UserError('give --epochs or --iters, not both')
+        for name, value in (('--epochs', self.epochs), ('--iters', self.iters)):
+            if value is not None and value < 1:
+                raise UserError(f'{name} must be 1 or more, got {value}')
+
+    def apply(self, cfg: Config, num_images: int, factor: float) -> None:
+        """Set the length of a config's training; checkpoints are saved once per epoch.
+
+        Args:
+            cfg (Config): Changed in place.
+            num_images (int): Training images.
+            factor (float): Factor on the config's own length, where none is given here.
+        """
+        loader = cfg.train_dataloader
+        per_epoch = iterations_per_epoch(num_images, loader.batch_size, 1, loader.get('drop_last', False))
+        if self.iters is None and 'max_epochs' in cfg.train_cfg:
+            epochs = self.epochs or max(round(cfg.train_cfg.max_epochs * factor), 1)
+            cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+            per_epoch = 1  # checkpoints count epochs
+        else:
+            iters = self.iters or (self.epochs or 0) * per_epoch or max(round(cfg.train_cfg.max_iters * factor), 1)
+            set_iterations(cfg, iters, per_epoch)
+        cfg.default_hooks.checkpoint.update(interval=per_epoch, max_keep_ckpts=1)
+
+
+@dataclass(frozen=True)
 class PhotoPlan:
     """What will be done with photographs.
 
@@ -92,7 +136,8 @@ def label_photos(photos: PathLike,
                  init_from: Optional[PathLike] = None,
                  device: Optional[str] = None,
                  gpus: int = 1,
-                 console: Optional[Console] = None) -> Path:
+                 console: Optional[Console] = None,
+                 iters: Optional[int] = None) -> Path:
     """Label photographs pixel by pixel from tags: train, make pseudo labels, train a segmentor, write masks and a page.
 
     An interrupted call resumes; finished stages are skipped. Nothing is written into the folder of the photographs.
@@ -108,6 +153,8 @@ def label_photos(photos: PathLike,
         device (str, optional): Device of the prediction. Defaults to the GPU if there is one.
         gpus (int): Processes for training. Defaults to 1.
         console (Console, optional): Where progress is printed.
+        iters (int, optional): Iterations of each training, in place of the configs' length; see
+            :func:`mmwsss.engine.set_iterations`.
 
     Returns:
         Path: The folder of the predictions: ``masks``, ``overlays`` and ``predictions.json``. ``gallery.html`` is in
@@ -116,7 +163,7 @@ def label_photos(photos: PathLike,
     Raises:
         UserError: There are no tags, or they do not fit the photographs.
     """
-    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device)
+    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters)
     runner = build_runner(plan, gpus, console or Console())
     runner.run()
     return plan.out_dir / 'predict' / 'result'
@@ -135,10 +182,12 @@ def plan_photos(photos: PathLike,
                 config: Optional[PathLike] = None,
                 epochs: Optional[int] = None,
                 init_from: Optional[PathLike] = None,
-                device: Optional[str] = None) -> PhotoPlan:
+                device: Optional[str] = None,
+                iters: Optional[int] = None) -> PhotoPlan:
     """Read the tags and write the lists, configs and the recipe of all stages; see :func:`label_photos`."""
     if preset not in PRESETS:
         raise UserError(f'preset must be one of {", ".join(PRESETS)}, got {preset!r}')
+    length = TrainingLength(epochs, iters)
     photos, out_dir = Path(photos).absolute(), Path(out_dir).absolute()
     if not photos.is_dir():
         raise UserError(f'folder of photographs {photos} does not exist')
@@ -153,7 +202,7 @@ def plan_photos(photos: PathLike,
     labels.save(data / 'image_labels.json')
     write_lines(labels.classes, data / 'classes.txt')
     write_lines(labels.labels, data / 'train.txt')
-    stages = _stages(chosen, photos, out_dir, labels, epochs, init_from, device)
+    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device)
     recipe = out_dir / 'recipe.py'
     title = f'{len(labels.labels)} photographs of {len(labels.classes)} classes'
     write_lines([f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py {recipe} --out {out_dir}',
@@ -204,12 +253,12 @@ def _match(labels: ImageLabels, photos: Path, keep_empty: bool) -> tuple[ImageLa
     return labels.subset(tagged), [image_id for image_id in ids if image_id not in known]
 
 
-def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, epochs: Optional[int],
+def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, length: TrainingLength,
             init_from: Optional[PathLike], device: Optional[str]) -> list[dict[str, Any]]:
     """Write the configs of the stages and return the stages as a recipe lists them."""
     stages: list[dict[str, Any]] = []
-    cam = _write_config(preset.config, photos, out_dir, labels, preset.epochs, epochs, init_from)
-    segmentor = preset.segmentor and _write_config(preset.segmentor, photos, out_dir, labels, preset.epochs, epochs,
+    cam = _write_config(preset.config, photos, out_dir, labels, preset.epochs, length, init_from)
+    segmentor = preset.segmentor and _write_config(preset.segmentor, photos, out_dir, labels, preset.epochs, length,
                                                    init_from)
     starts = sorted({name for file in (cam, segmentor) if file for name in _missing_starts(Config.fromfile(file))})
     stages += [dict(name=f'start-{name}', kind='script', title=f'backbone {name}',
@@ -236,8 +285,8 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, ep
     return stages
 
 
-def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels, factor: float, epochs: Optional[int],
-                  init_from: Optional[PathLike]) -> str:
+def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels, factor: float,
+                  length: TrainingLength, init_from: Optional[PathLike]) -> str:
     """Write a complete config for these photographs and return its path."""
     cfg = Config.fromfile(find_config(config))
     data = out_dir / 'data'
@@ -251,11 +300,9 @@ def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels,
             leaf.update(label_file=str(data / 'image_labels.json'), empty='keep')
         leaf = leaf.dataset
     leaf.update(data_root='', data_prefix=dict(img_path=str(photos)), ann_file=str(data / 'train.txt'))
-    length = epochs or max(round(cfg.train_cfg.max_epochs * factor), 1)
-    cfg.train_cfg.update(max_epochs=length, val_interval=length)
-    cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1)
     if len(labels.labels) < cfg.train_dataloader.batch_size:
         cfg.train_dataloader.drop_last = False
+    length.apply(cfg, len(labels.labels), factor)
     if init_from is not None:
         cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'auto+{Path(init_from).absolute()}')
     path = out_dir / 'configs' / Path(config).name

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from mmwsss.apis import init_model, label_photos
 from mmwsss.apis.photo_labels import PRESETS, build_runner, plan_photos, read_tags
-from mmwsss.recipes import read_recipe
+from mmwsss.recipes import RecipeContext, read_recipe
 from mmwsss.utils import OutputError
+from mmwsss.utils.commands import ToolCommands
 from mmwsss.utils.errors import UserError
 from tests.helpers import draw_scene, run_tool
 
@@ -70,6 +71,24 @@ def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
     assert not any(path.suffix != '.jpg' for path in photos.rglob('*') if path.is_file())
 
 
+@pytest.mark.parametrize(('config', 'given', 'expected'), [
+    ('mctformer/mctformer-v2_dinov2-s_photos', dict(iters=16), 16),  # 8 epochs of one batch: twice as long
+    ('toco/toco_dinov2-s_photos', dict(iters=50), 50),
+    ('toco/toco_dinov2-s_photos', dict(epochs=3), 3),
+    ('toco/toco_dinov2-s_photos', {}, 500)])
+def test_length_in_iterations(photos: Path, tmp_path: Path, config: str, given: dict, expected: int):
+    plan = plan_photos(photos, tmp_path / 'out', preset='fast', config=f'configs/{config}.py', **given)
+    cfg = Config.fromfile(read_recipe(plan.recipe).stage('cam').config)
+    assert cfg.train_cfg.max_iters == expected
+    assert 'max_epochs' not in cfg.train_cfg
+    assert not cfg.default_hooks.checkpoint.by_epoch
+    warmup = {16: 20, 50: 2, 3: 1, 500: 20}[expected]
+    assert cfg.param_scheduler[0].warmup == warmup
+    context = RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(tmp_path, 1))
+    stage = context.recipe.stage('cam')
+    assert stage.provided_path(context) == plan.out_dir / f'cam/iter_{expected}.pth'
+
+
 def test_photographs_without_any_class_are_trained_on(photos: Path, tmp_path: Path):
     (photos / 'disc').rename(photos / 'background')
     plan = plan_photos(photos, tmp_path / 'out', preset='fast')
@@ -89,6 +108,10 @@ def test_wrong_input_is_refused(photos: Path, tmp_path: Path):
         plan_photos(photos / 'disc', tmp_path / 'out')
     with pytest.raises(UserError, match='none of the 8 photographs'):
         plan_photos(photos, tmp_path / 'out', table(tmp_path / 'tags.csv', 'file,tag\nother.jpg,cat\n'))
+    with pytest.raises(UserError, match='--epochs or --iters, not both'):
+        plan_photos(photos, tmp_path / 'out', epochs=1, iters=1)
+    with pytest.raises(UserError, match='--iters must be 1 or more, got 0'):
+        plan_photos(photos, tmp_path / 'out', iters=0)
     assert not (tmp_path / 'out').exists()
 
 

@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -12,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_photos
-from mmwsss.recipes import StageError
+from mmwsss.apis.photo_times import measure_stages
+from mmwsss.recipes import RecipeRunner, StageError, StageWork, duration
 from mmwsss.utils import first_few
-from mmwsss.utils.commands import default_num_processes
+from mmwsss.utils.commands import default_num_processes, relative_path
 from mmwsss.utils.errors import run_tool
 
 
@@ -23,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='From tagged photographs to masks: train a model on the tags, make pseudo labels, train a '
         'segmentor on these, write a mask for every photograph and a page that shows them. No mask is needed. The '
-        'stages are ordinary commands, which are printed; the same call again resumes.')
+        'stages are ordinary commands, which are printed first, with the time they take here; what they print goes to '
+        'stage.log in their folders. The same call again resumes.')
     parser.add_argument('photos', metavar='PHOTOS', help='folder of photographs; nothing is written into it')
     parser.add_argument('--out-dir', required=True, metavar='DIR', help='a new folder, or that of an earlier call')
     parser.add_argument('--tags', metavar='FILE',
@@ -40,7 +43,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
-    parser.add_argument('--dry-run', action='store_true', help='show what will be done, and write only the plan')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='show what will be done and how long it takes, and write only the plan')
+    parser.add_argument('--no-estimate', action='store_true', help='do not measure how long the stages take')
     return parser.parse_args()
 
 
@@ -61,6 +66,31 @@ def print_plan(plan: PhotoPlan, console: Console) -> None:
                       soft_wrap=True)
 
 
+def print_stages(runner: RecipeRunner, work: Mapping[str, StageWork], console: Console) -> None:
+    """Print what will be done, where, and how long it takes."""
+    table = Table(title='stages')
+    for heading in ('stage', 'what', 'folder', 'time here'):
+        table.add_column(heading, justify='right' if heading == 'time here' else 'left', overflow='fold')
+    context, pending = runner.context, {stage.name for stage in runner.pending()}
+    for stage in context.recipe.stages:
+        known = duration(work[stage.name].seconds) if stage.name in work else 'not measured'
+        table.add_row(stage.name, stage.title, relative_path(context.stage_dir(stage)),
+                      known if stage.name in pending else 'done')
+    console.print(table)
+    if work:
+        console.print(f'about {duration(sum(one.seconds for one in work.values()))} in all, measured on a few '
+                      'iterations and photographs with random weights', soft_wrap=True)
+
+
+def measured_work(runner: RecipeRunner, plan: PhotoPlan, console: Console) -> dict[str, StageWork]:
+    """Measure the stages that are not finished."""
+    pending = runner.pending()
+    if not pending:
+        return {}
+    with console.status('measuring how long a few iterations and photographs take here'):
+        return measure_stages(pending, runner.context, plan.labels, plan.photos)
+
+
 def main() -> int:
     """Label what the command line describes, and return the exit code."""
     args = parse_args()
@@ -68,12 +98,15 @@ def main() -> int:
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
                        args.device, args.iters)
     print_plan(plan, console)
-    runner = build_runner(plan, default_num_processes(args.gpus), console)
+    processes = default_num_processes(args.gpus)
+    runner = build_runner(plan, processes, console)
+    work = {} if args.no_estimate else measured_work(runner, plan, console)
+    print_stages(runner, work, console)
+    runner.preview()
     if args.dry_run:
-        runner.preview()
         return 0
     try:
-        runner.run()
+        build_runner(plan, processes, console, work).run()
     except StageError as error:
         print(f'label_photos.py: {error}', file=sys.stderr)
         return 1

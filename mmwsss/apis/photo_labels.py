@@ -2,7 +2,7 @@
 
 import os
 import pprint
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from mmwsss.datasets import (
 )
 from mmwsss.datasets.config import override_data
 from mmwsss.engine import set_iterations
-from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
+from mmwsss.recipes import ProgressRunner, RecipeContext, RecipeRunner, StageWork, read_recipe
 from mmwsss.utils import check_output, first_few, read_json, write_json, write_lines
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, tools_folder
@@ -164,15 +164,23 @@ def label_photos(photos: PathLike,
         UserError: There are no tags, or they do not fit the photographs.
     """
     plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters)
-    runner = build_runner(plan, gpus, console or Console())
-    runner.run()
+    build_runner(plan, gpus, console or Console()).run()
     return plan.out_dir / 'predict' / 'result'
 
 
-def build_runner(plan: PhotoPlan, gpus: int, console: Console) -> RecipeRunner:
-    """Return the runner of a plan's recipe."""
-    tools = ToolCommands(tools_folder().parent, gpus)
-    return RecipeRunner(RecipeContext(read_recipe(plan.recipe), plan.out_dir, tools), console)
+def build_runner(plan: PhotoPlan, gpus: int, console: Console,
+                 work: Optional[Mapping[str, StageWork]] = None) -> RecipeRunner:
+    """Return the runner of a plan's recipe.
+
+    Args:
+        plan (PhotoPlan): The plan.
+        gpus (int): Processes for training and labeling.
+        console (Console): Where progress is printed.
+        work (Mapping[str, StageWork], optional): How long the stages are expected to take. With it, even if it is
+            empty, one line of progress is shown in place of the commands and their output.
+    """
+    context = RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(tools_folder().parent, gpus))
+    return RecipeRunner(context, console) if work is None else ProgressRunner(context, console, work)
 
 
 def plan_photos(photos: PathLike,

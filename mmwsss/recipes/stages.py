@@ -19,7 +19,8 @@ from mmwsss.utils.results import RESULTS_FILE, read_results
 
 from .config_data import class_arguments, has_category_ids, label_dir_key, list_datasets, mask_dir, split_file
 from .preview import count_images, describe_list, describe_training
-from .schema import STAGES, RecipeContext, RecipeError, Stage
+from .schema import STAGES, STARTED, RecipeContext, RecipeError, Stage
+from .units import count_files, logged_iterations
 
 __all__ = ['CamTable', 'EvaluateLabels', 'Predict', 'PseudoLabels', 'Script', 'Test', 'Train']
 
@@ -99,6 +100,10 @@ class Train(Stage):
         cfg, validation = context.config(self), self.image_list(context)
         return [*describe_training(cfg, context.tools.num_processes),
                 *([f'validation: {describe_list(validation, cfg)}'] if validation else [])]
+
+    def done_units(self, context: RecipeContext) -> Optional[int]:
+        """Return the number of iterations that the log of the training has come to."""
+        return logged_iterations(context.stage_dir(self))
 
     def short_cfg_options(self) -> dict:
         """Return the options for training one epoch or four iterations."""
@@ -192,6 +197,10 @@ class PseudoLabels(CheckpointStage):
     def provided_path(self, context: RecipeContext) -> Path:
         """Return the folder of labels."""
         return context.stage_dir(self) / 'labels'
+
+    def done_units(self, context: RecipeContext) -> int:
+        """Return the number of label maps."""
+        return count_files(self.provided_path(context), '.png')
 
     def results_file(self, context: RecipeContext) -> Optional[Path]:
         """Return the ``results.json`` in the folder of labels, or None if there is none."""
@@ -313,6 +322,12 @@ class Predict(CheckpointStage):
     def result_dir(self, context: RecipeContext) -> Path:
         """Return the folder of the predictions."""
         return context.stage_dir(self) / 'result'
+
+    def done_units(self, context: RecipeContext) -> int:
+        """Return the number of masks that were written since the stage was started."""
+        started = context.stage_dir(self) / STARTED
+        since = started.stat().st_mtime if started.is_file() else 0.
+        return count_files(self.result_dir(context) / 'masks', '.png', since)
 
     def output_paths(self, context: RecipeContext) -> list[Path]:
         """Return the masks and the list of predictions."""

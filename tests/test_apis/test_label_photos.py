@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mmwsss.apis import init_model, label_photos
 from mmwsss.apis.photo_labels import PRESETS, build_runner, plan_photos, read_tags
+from mmwsss.apis.photo_times import measure_stages
 from mmwsss.recipes import RecipeContext, read_recipe
 from mmwsss.utils import OutputError
 from mmwsss.utils.commands import ToolCommands
@@ -134,8 +135,18 @@ def test_from_photographs_to_masks_and_again(photos: Path, tmp_path: Path, capsy
         'cam: done', 'predict: done', 'gallery: done']
 
 
+def test_stages_are_measured_before_they_run(photos: Path, tmp_path: Path):
+    plan = plan_photos(photos, tmp_path / 'out', preset='fast', config='configs/cam/cam_vit-micro_sample.py', iters=50)
+    runner = build_runner(plan, 2, Console(quiet=True))
+    work = measure_stages(runner.pending(), runner.context, plan.labels, plan.photos)
+    assert {name: one.units for name, one in work.items()} == {'cam': 50, 'predict': 8, 'gallery': None}
+    assert all(one.seconds > 0 for one in work.values())
+    assert not (tmp_path / 'out/cam').exists()
+
+
 def test_dry_run_shows_the_commands(photos: Path, tmp_path: Path):
-    shown = run_tool('tools/label_photos.py', photos, '--out-dir', tmp_path / 'out', '--dry-run').stdout
-    for text in ('8 tagged photographs', 'cam (train): to do', 'tools/make_pseudo_labels.py', 'tools/predict.py',
-                 'tools/gallery.py'):
+    shown = run_tool('tools/label_photos.py', photos, '--out-dir', tmp_path / 'out', '--dry-run',
+                     '--no-estimate').stdout
+    for text in ('8 tagged photographs', 'not measured', 'cam (train): to do', 'tools/make_pseudo_labels.py',
+                 'tools/predict.py', 'tools/gallery.py'):
         assert text in ' '.join(shown.split())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs, video_frames
+from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs, video_frames, view_agreement
 from mmwsss.checkpoints import local_path
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
@@ -65,6 +66,9 @@ def parse_args() -> argparse.Namespace:
                         help='segment large photographs in overlapping windows of N pixels; implies --max-side 0')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
     parser.add_argument('--amp', choices=['bf16', 'fp16'], help='run the network in this precision')
+    parser.add_argument('--agreement', action='store_true',
+                        help='also predict the mirror image and a smaller version of each photograph, and note how '
+                        'well their masks agree; takes three times as long')
     parser.add_argument('--no-overlays', action='store_true', help='write masks and predictions.json only')
     parser.add_argument('--max-frames', type=int, metavar='N', help='stop videos and cameras after N frames')
     return parser.parse_args()
@@ -96,11 +100,11 @@ class Writer:
         self.images: list[dict] = []
         self.failed: list[dict] = []
 
-    def photo(self, prediction: PhotoPrediction) -> None:
-        """Write the mask and the overlay of a photograph."""
+    def photo(self, prediction: PhotoPrediction, **notes: Any) -> None:
+        """Write the mask and the overlay of a photograph, and what else is noted about it."""
         mask = path_inside(self.folder / 'masks', prediction.image_id, '.png')
         write_label_map(prediction.labels, mask, prediction.palette)
-        entry = {**prediction.summary(), 'mask': mask.relative_to(self.folder).as_posix()}
+        entry = {**prediction.summary(), **notes, 'mask': mask.relative_to(self.folder).as_posix()}
         if self.overlays:
             drawn = path_inside(self.folder / 'overlays', prediction.image_id, '.jpg')
             with atomic_path(drawn) as tmp:
@@ -146,7 +150,8 @@ def predict_photos(inferencer: WSSSInferencer, photos: list[PhotoInput], args: a
         progress.advance(task)
 
     for prediction in inferencer.stream(photos, args.batch_size, labels, note_failure):
-        writer.photo(prediction)
+        notes = dict(agreement=view_agreement(inferencer, prediction, labels)) if args.agreement else {}
+        writer.photo(prediction, **notes)
         progress.advance(task)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 from rich.console import Console
 
+from mmwsss.analysis.tag_check import can_check_tags
 from mmwsss.checkpoints import start_path
 from mmwsss.datasets import (
     ImageLabels,
@@ -272,6 +273,12 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
     stages += [dict(name=f'start-{name}', kind='script', title=f'backbone {name}',
                     script='model_converters/fetch_start.py', args=[name], outputs=[str(start_path(name))], report=[])
                for name in starts]
+    tags, doubts = str(out_dir / 'data/image_labels.json'), []
+    if can_check_tags():
+        doubts = ['--doubts', '{out}/tags/doubts.json']
+        stages.append(dict(name='tags', kind='script', title='check of the tags', report=[],
+                           script='analysis_tools/check_tags.py', outputs=[doubts[1]],
+                           args=[cam, str(photos), '--tags', tags, '--out', doubts[1]]))
     stages.append(dict(name='cam', kind='train', title='CAM model', config=cam, report=[]))
     final, config = 'cam', cam
     if segmentor:
@@ -280,16 +287,16 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
         stages.append(dict(name='segmentor', kind='train', title='segmentor', config=segmentor, labels='labels',
                            report=[]))
         final, config = 'segmentor', segmentor
-    flags = ['--source', 'seg' if segmentor else 'cam', '--tags', str(out_dir / 'data/image_labels.json')]
-    flags += [] if segmentor else ['--post', preset.post]
+    flags = ['--source', 'seg' if segmentor else 'cam', '--tags', tags]
+    flags += ['--agreement'] if segmentor else ['--post', preset.post]
     flags += ['--tta'] if preset.tta and segmentor else []
     flags += ['--device', device] if device else []
     stages.append(dict(name='predict', kind='predict', title='masks', checkpoint=final, config=config,
                        args=[str(photos), *flags]))
     stages.append(dict(
         name='gallery', kind='script', title='gallery', script='gallery.py', report=[], outputs=['{out}/gallery.html'],
-        args=['{out}/predict/result', '--tags', str(out_dir / 'data/image_labels.json'), '--out', '{out}/gallery.html',
-              '--flag', '{out}/review.txt']))
+        args=['{out}/predict/result', '--tags', tags, *doubts, '--out', '{out}/gallery.html', '--flag',
+              '{out}/review.txt']))
     return stages
 
 

@@ -1,17 +1,14 @@
 """Measure how long the stages of labeling photographs take on this machine, on a few photographs and iterations."""
 
 import copy
-import io
 import itertools
-import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
@@ -31,15 +28,20 @@ from mmwsss.recipes import RecipeContext, Stage, StageWork
 from mmwsss.recipes.stages import Predict, PseudoLabels, Script, Train
 from mmwsss.registry import MODELS
 from mmwsss.utils import read_photo
+from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.silence import silent
 
 from .configs import strip_pretrained
 from .inferencer import WSSSInferencer
+from .photo_features import photo_features
 from .photo_inputs import PhotoInput
 
 __all__ = ['measure_stages']
 
 NUM_ITERATIONS, NUM_PHOTOS = 3, 3
 """int: How many are measured, after one that is not, because the first is slower."""
+NUM_VIEWS = 3
+"""int: A photograph and those that :func:`~mmwsss.apis.view_agreement` predicts."""
 
 
 def measure_stages(stages: Iterable[Stage], context: RecipeContext, labels: ImageLabels,
@@ -63,7 +65,7 @@ def measure_stages(stages: Iterable[Stage], context: RecipeContext, labels: Imag
     measure = _Measurement(context, labels, photos)
     works, start = {}, _seconds_to_start()
     for stage in stages:
-        with _silent():
+        with silent():
             work = measure.stage(stage)
         if work is not None:
             works[stage.name] = StageWork(work.seconds + start, work.units)
@@ -92,9 +94,12 @@ class _Measurement:
         if isinstance(stage, Predict):
             flags = dict(itertools.pairwise(stage.args))
             seconds = self._predict(stage, flags.get('--source'), flags.get('--post', 'none'), '--tta' in stage.args)
+            seconds *= NUM_VIEWS if '--agreement' in stage.args else 1
             return StageWork(seconds * len(self.photos), len(self.photos))
         if isinstance(stage, Script) and stage.script == 'gallery.py':
             return StageWork(self._gallery() * len(self.photos))
+        if isinstance(stage, Script) and stage.script == 'analysis_tools/check_tags.py':
+            return StageWork(self._features(stage.args[0]) * len(self.labels.labels))
         return None
 
     def _train(self, stage: Train) -> StageWork:
@@ -120,6 +125,13 @@ class _Measurement:
         inputs = [PhotoInput(image_id, self.photos[image_id]) for image_id in chosen]
         tags = {image_id: self.labels.labels[image_id] for image_id in chosen}
         return _mean_seconds(inferencer.stream(inputs, 1, tags))
+
+    def _features(self, config: str) -> float:
+        """Return the seconds for a photograph."""
+        cfg = read_config_file(config)
+        strip_pretrained(cfg.model, keep_local=False)
+        chosen = _spread(list(self.labels.labels), NUM_PHOTOS + 1)
+        return _mean_seconds(photo_features(cfg, [self.photos[image_id] for image_id in chosen], get_device(), 1))
 
     def _gallery(self) -> float:
         """Return the seconds for a photograph."""
@@ -182,18 +194,6 @@ def _seconds_to_start() -> float:
     subprocess.run([sys.executable, '-W', 'ignore', '-c', 'import mmwsss.apis'], check=False, capture_output=True,
                    env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
     return time.perf_counter() - began
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Hide what libraries print and log about models."""
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 from rich.console import Console
 
+from mmwsss.analysis.tag_check import can_check_tags
 from mmwsss.apis import init_model, label_photos
 from mmwsss.apis.photo_labels import PRESETS, build_runner, plan_photos, read_tags
 from mmwsss.apis.photo_times import measure_stages
@@ -16,18 +17,13 @@ from mmwsss.recipes import RecipeContext, read_recipe
 from mmwsss.utils import OutputError
 from mmwsss.utils.commands import ToolCommands
 from mmwsss.utils.errors import UserError
-from tests.helpers import draw_scene, run_tool
+from tests.helpers import run_tool, write_photos
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two class folders with four photographs each."""
-    rng = np.random.default_rng(0)
-    for name, label in (('disc', 1), ('bar', 2)):
-        (tmp_path / 'photos' / name).mkdir(parents=True)
-        for k in range(4):
-            image, _ = draw_scene(rng, (48, 64), [label])
-            Image.fromarray(image).save(tmp_path / f'photos/{name}/{k}.jpg')
+    write_photos(tmp_path / 'photos', 4)
     return tmp_path / 'photos'
 
 
@@ -60,6 +56,8 @@ def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
     plan = plan_photos(photos, tmp_path / 'out', preset=preset, epochs=3)
     recipe = read_recipe(plan.recipe)
     names = [stage.name for stage in recipe.stages if not stage.name.startswith('start-')]
+    if can_check_tags():
+        assert names.pop(0) == 'tags'
     assert names == (['cam', 'predict', 'gallery'] if preset == 'fast'
                      else ['cam', 'labels', 'segmentor', 'predict', 'gallery'])
     for stage in recipe.stages:
@@ -131,15 +129,19 @@ def test_from_photographs_to_masks_and_again(photos: Path, tmp_path: Path, capsy
     plan = plan_photos(photos, out, preset='fast', config=options['config'], epochs=1)
     console = Console(record=True)
     build_runner(plan, 1, console).run()
-    assert [line for line in console.export_text().splitlines() if line.strip()] == [
-        'cam: done', 'predict: done', 'gallery: done']
+    lines = [line for line in console.export_text().splitlines() if line.strip()]
+    assert lines[-3:] == ['cam: done', 'predict: done', 'gallery: done']
+    if can_check_tags():
+        assert lines[0] == 'tags: done'
+        assert set(json.loads((out / 'tags/doubts.json').read_text())['images']) == set(plan.labels.labels)
 
 
 def test_stages_are_measured_before_they_run(photos: Path, tmp_path: Path):
     plan = plan_photos(photos, tmp_path / 'out', preset='fast', config='configs/cam/cam_vit-micro_sample.py', iters=50)
     runner = build_runner(plan, 2, Console(quiet=True))
     work = measure_stages(runner.pending(), runner.context, plan.labels, plan.photos)
-    assert {name: one.units for name, one in work.items()} == {'cam': 50, 'predict': 8, 'gallery': None}
+    expected = {'cam': 50, 'predict': 8, 'gallery': None, **({'tags': None} if can_check_tags() else {})}
+    assert {name: one.units for name, one in work.items()} == expected
     assert all(one.seconds > 0 for one in work.values())
     assert not (tmp_path / 'out/cam').exists()
 

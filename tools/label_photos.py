@@ -40,6 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=int, metavar='N',
                         help="length of each training in iterations, in place of the configs'; warm-up, decay, phases "
                         'and intervals are scaled with it')
+    parser.add_argument('--threshold', type=float, metavar='T',
+                        help='background score of CAMs (default: one that is chosen without masks)')
     parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
@@ -96,7 +98,7 @@ def main() -> int:
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
-                       args.device, args.iters)
+                       args.device, args.iters, args.threshold)
     print_plan(plan, console)
     processes = default_num_processes(args.gpus)
     runner = build_runner(plan, processes, console)

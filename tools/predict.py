@@ -26,7 +26,7 @@ from mmwsss.datasets.config import load_config
 from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import atomic_path, claim_folder, path_inside, seal_folder, write_json
-from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.cli import add_config_arguments, threshold_argument
 from mmwsss.utils.errors import UserError, run_tool
 
 
@@ -44,8 +44,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--source', choices=['seg', 'cam'],
                         help='the segmentation, or class activation maps of the classes that the classifier finds '
                         '(default: seg where the model is a segmentor)')
-    parser.add_argument('--threshold', type=float, metavar='T',
-                        help="background score of CAMs (default: the config's model.test_cfg.threshold)")
+    parser.add_argument('--threshold', type=threshold_argument, metavar='T',
+                        help='background score of CAMs, or the file of suggest_threshold.py (default: the '
+                        "config's model.test_cfg.threshold)")
     parser.add_argument('--score-threshold', type=float, default=0.5, metavar='T',
                         help='CAMs are labeled for classes with a larger score (default: 0.5)')
     parser.add_argument('--top-k', type=int, metavar='K', help='at most so many classes for each photograph')

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from torch import nn
 
 from mmwsss.models import Request, extract_features
 from mmwsss.registry import MODELS
 from mmwsss.utils import read_photo
 from mmwsss.utils.silence import silent
 
-__all__ = ['photo_features']
+__all__ = ['patch_features', 'photo_features']
 
-DEFAULT_SIDE = 224
+DEFAULT_SIDE, STEP = 224, 112
 
 
 @torch.no_grad()
@@ -52,6 +53,26 @@ def photo_features(cfg: Config, paths: Sequence[Union[str, os.PathLike]], device
         photos = [_planes(read_photo(path), tuple(size)) for path in paths[start:start + batch_size]]
         images = preprocess({'inputs': photos, 'data_samples': None}, False)['inputs']
         yield extract_features(backbone, images, Request()).maps[-1].float().mean(dim=(2, 3)).cpu().numpy()
+
+
+@torch.no_grad()
+def patch_features(model: nn.Module, photo: np.ndarray, side: int = DEFAULT_SIDE) -> np.ndarray:
+    """Return the last feature map of a model's backbone for a photograph.
+
+    Args:
+        model (nn.Module): A model with ``backbone`` and ``data_preprocessor``.
+        photo (np.ndarray): (H, W, 3) uint8 RGB.
+        side (int): Shorter side to which it is resized, in pixels; sides are rounded to multiples of 112, whole patches
+            of 14 and of 16 pixels. Defaults to 224.
+
+    Returns:
+        np.ndarray: (D, h, w) float32.
+    """
+    scale = side / min(photo.shape[:2]) / STEP
+    size = tuple(STEP * max(round(length * scale), 1) for length in photo.shape[:2])
+    batch = {'inputs': [_planes(photo, size)], 'data_samples': None}
+    images = model.data_preprocessor(batch, False)['inputs']
+    return extract_features(model.backbone, images, Request()).maps[-1][0].float().cpu().numpy()
 
 
 def _planes(photo: np.ndarray, size: tuple[int, int]) -> torch.Tensor:

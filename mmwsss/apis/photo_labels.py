@@ -34,6 +34,8 @@ __all__ = ['PRESETS', 'PhotoPlan', 'label_photos', 'plan_photos', 'read_tags']
 
 PathLike = Union[str, os.PathLike]
 MANIFEST = 'label_photos.json'
+SUGGESTED = {'threshold': 'threshold'}
+"""dict: Key and name of the stage that suggests the background score."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def label_photos(photos: PathLike,
                  device: Optional[str] = None,
                  gpus: int = 1,
                  console: Optional[Console] = None,
-                 iters: Optional[int] = None) -> Path:
+                 iters: Optional[int] = None,
+                 threshold: Optional[float] = None) -> Path:
     """Label photographs pixel by pixel from tags: train, make pseudo labels, train a segmentor, write masks and a page.
 
     An interrupted call resumes; finished stages are skipped. Nothing is written into the folder of the photographs.
@@ -156,6 +159,7 @@ def label_photos(photos: PathLike,
         console (Console, optional): Where progress is printed.
         iters (int, optional): Iterations of each training, in place of the configs' length; see
             :func:`mmwsss.engine.set_iterations`.
+        threshold (float, optional): Background score of CAMs. By default a stage suggests one without masks.
 
     Returns:
         Path: The folder of the predictions: ``masks``, ``overlays`` and ``predictions.json``. ``gallery.html`` is in
@@ -164,7 +168,7 @@ def label_photos(photos: PathLike,
     Raises:
         UserError: There are no tags, or they do not fit the photographs.
     """
-    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters)
+    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters, threshold)
     build_runner(plan, gpus, console or Console()).run()
     return plan.out_dir / 'predict' / 'result'
 
@@ -192,7 +196,8 @@ def plan_photos(photos: PathLike,
                 epochs: Optional[int] = None,
                 init_from: Optional[PathLike] = None,
                 device: Optional[str] = None,
-                iters: Optional[int] = None) -> PhotoPlan:
+                iters: Optional[int] = None,
+                threshold: Optional[float] = None) -> PhotoPlan:
     """Read the tags and write the lists, configs and the recipe of all stages; see :func:`label_photos`."""
     if preset not in PRESETS:
         raise UserError(f'preset must be one of {", ".join(PRESETS)}, got {preset!r}')
@@ -211,7 +216,7 @@ def plan_photos(photos: PathLike,
     labels.save(data / 'image_labels.json')
     write_lines(labels.classes, data / 'classes.txt')
     write_lines(labels.labels, data / 'train.txt')
-    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device)
+    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device, threshold)
     recipe = out_dir / 'recipe.py'
     title = f'{len(labels.labels)} photographs of {len(labels.classes)} classes'
     write_lines([f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py {recipe} --out {out_dir}',
@@ -263,7 +268,7 @@ def _match(labels: ImageLabels, photos: Path, keep_empty: bool) -> tuple[ImageLa
 
 
 def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, length: TrainingLength,
-            init_from: Optional[PathLike], device: Optional[str]) -> list[dict[str, Any]]:
+            init_from: Optional[PathLike], device: Optional[str], threshold: Optional[float]) -> list[dict[str, Any]]:
     """Write the configs of the stages and return the stages as a recipe lists them."""
     stages: list[dict[str, Any]] = []
     cam = _write_config(preset.config, photos, out_dir, labels, preset.epochs, length, init_from)
@@ -280,19 +285,23 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
                            script='analysis_tools/check_tags.py', outputs=[doubts[1]],
                            args=[cam, str(photos), '--tags', tags, '--out', doubts[1]]))
     stages.append(dict(name='cam', kind='train', title='CAM model', config=cam, report=[]))
+    chosen, suggested = (['--threshold', str(threshold)], {}) if threshold is not None else ([], SUGGESTED)
+    if suggested:
+        stages.append(dict(name='threshold', kind='suggest-threshold', title='background score', checkpoint='cam',
+                           args=[str(photos), '--tags', tags]))
     final, config = 'cam', cam
     if segmentor:
-        stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam',
-                           args=['--post', preset.post, '--workers', '1']))
+        stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam', **suggested,
+                           args=[*chosen, '--post', preset.post, '--workers', '1']))
         stages.append(dict(name='segmentor', kind='train', title='segmentor', config=segmentor, labels='labels',
                            report=[]))
         final, config = 'segmentor', segmentor
     flags = ['--source', 'seg' if segmentor else 'cam', '--tags', tags]
-    flags += ['--agreement'] if segmentor else ['--post', preset.post]
+    flags += ['--agreement'] if segmentor else [*chosen, '--post', preset.post]
     flags += ['--tta'] if preset.tta and segmentor else []
     flags += ['--device', device] if device else []
     stages.append(dict(name='predict', kind='predict', title='masks', checkpoint=final, config=config,
-                       args=[str(photos), *flags]))
+                       args=[str(photos), *flags], **({} if segmentor else suggested)))
     stages.append(dict(
         name='gallery', kind='script', title='gallery', script='gallery.py', report=[], outputs=['{out}/gallery.html'],
         args=['{out}/predict/result', '--tags', tags, *doubts, '--out', '{out}/gallery.html', '--flag',

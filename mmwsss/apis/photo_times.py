@@ -24,8 +24,16 @@ from mmwsss.analysis import GalleryItem, judge_photo, write_gallery
 from mmwsss.datasets import ImageLabels, PhotoDataset, iterations_per_epoch
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.engine import run_length
-from mmwsss.recipes import RecipeContext, Stage, StageWork
-from mmwsss.recipes.stages import Predict, PseudoLabels, Script, Train
+from mmwsss.recipes import (
+    Predict,
+    PseudoLabels,
+    RecipeContext,
+    Script,
+    Stage,
+    StageWork,
+    SuggestThreshold,
+    Train,
+)
 from mmwsss.registry import MODELS
 from mmwsss.utils import read_photo
 from mmwsss.utils.cli import read_config_file
@@ -40,6 +48,8 @@ __all__ = ['measure_stages']
 
 NUM_ITERATIONS, NUM_PHOTOS = 3, 3
 """int: How many are measured, after one that is not, because the first is slower."""
+NUM_TRIED = 40
+"""int: Photographs on which ``suggest_threshold.py`` tries thresholds unless told otherwise."""
 NUM_VIEWS = 3
 """int: A photograph and those that :func:`~mmwsss.apis.view_agreement` predicts."""
 
@@ -96,6 +106,8 @@ class _Measurement:
             seconds = self._predict(stage, flags.get('--source'), flags.get('--post', 'none'), '--tta' in stage.args)
             seconds *= NUM_VIEWS if '--agreement' in stage.args else 1
             return StageWork(seconds * len(self.photos), len(self.photos))
+        if isinstance(stage, SuggestThreshold):
+            return StageWork(self._predict(stage, source='cam') * min(NUM_TRIED, len(self.labels.labels)))
         if isinstance(stage, Script) and stage.script == 'gallery.py':
             return StageWork(self._gallery() * len(self.photos))
         if isinstance(stage, Script) and stage.script == 'analysis_tools/check_tags.py':
@@ -116,7 +128,7 @@ class _Measurement:
         length = run_length(cfg, per_epoch)
         return StageWork(seconds * length, length)
 
-    def _predict(self, stage: Stage, source: Optional[str], post: str, tta: bool = False) -> float:
+    def _predict(self, stage: Stage, source: Optional[str], post: str = 'none', tta: bool = False) -> float:
         """Return the seconds for a photograph."""
         cfg = copy.deepcopy(self.context.config(stage))
         strip_pretrained(cfg.model, keep_local=False)

@@ -1,5 +1,6 @@
 """Recipes: run all stages of a method, from image labels to results, by one command."""
 
+from .photo_stages import Predict, SuggestThreshold
 from .progress import ProgressRunner, StageWork, duration
 from .report import results_table, write_report
 from .runner import RecipeRunner, StageError
@@ -7,7 +8,7 @@ from .schema import STAGES, Recipe, RecipeContext, RecipeError, Stage, read_reci
 from .stages import CamTable, EvaluateLabels, PseudoLabels, Script, Test, Train
 
 __all__ = [
-    'STAGES', 'CamTable', 'EvaluateLabels', 'ProgressRunner', 'PseudoLabels', 'Recipe', 'RecipeContext',
-    'RecipeError', 'RecipeRunner', 'Script', 'Stage', 'StageError', 'StageWork', 'Test', 'Train', 'duration',
-    'read_recipe', 'results_table', 'shorten_recipe', 'write_report'
+    'STAGES', 'CamTable', 'EvaluateLabels', 'Predict', 'ProgressRunner', 'PseudoLabels', 'Recipe', 'RecipeContext',
+    'RecipeError', 'RecipeRunner', 'Script', 'Stage', 'StageError', 'StageWork', 'SuggestThreshold', 'Test',
+    'Train', 'duration', 'read_recipe', 'results_table', 'shorten_recipe', 'write_report'
 ]

@@ -29,7 +29,7 @@ STAGES = Registry('recipe stage', scope='mmwsss')
 
 STARTED = 'started.json'
 """str: File in the folder of a stage that is written when its command starts."""
-INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels'}
+INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels', 'threshold': 'threshold'}
 """dict: Keys by which a stage names an earlier stage, and what that stage must provide."""
 
 RECIPE_KEYS = ('title', 'data_root', 'data', 'stages', 'custom_imports')
@@ -67,7 +67,7 @@ class Stage(ABC):
     required: ClassVar[tuple[str, ...]] = ()
     """Keys that must be given."""
     provides: ClassVar[Optional[str]] = None
-    """What later stages can use: ``'checkpoint'``, ``'labels'`` or nothing."""
+    """What later stages can use: ``'checkpoint'``, ``'labels'``, ``'threshold'`` or nothing."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Stage(ABC):
         """Build the command: ``python`` or ``bash`` and its arguments."""
 
     def provided_path(self, context: RecipeContext) -> Path:
-        """Return the checkpoint or the folder of labels that later stages use, if the stage provides one."""
+        """Return the checkpoint, the labels or the threshold that later stages use, if the stage provides one."""
         raise NotImplementedError(f'a stage of kind {self.kind} provides nothing')
 
     def output_paths(self, context: RecipeContext) -> list[Path]:

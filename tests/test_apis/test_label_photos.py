@@ -58,8 +58,8 @@ def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
     names = [stage.name for stage in recipe.stages if not stage.name.startswith('start-')]
     if can_check_tags():
         assert names.pop(0) == 'tags'
-    assert names == (['cam', 'predict', 'gallery'] if preset == 'fast'
-                     else ['cam', 'labels', 'segmentor', 'predict', 'gallery'])
+    assert names == (['cam', 'threshold', 'predict', 'gallery'] if preset == 'fast'
+                     else ['cam', 'threshold', 'labels', 'segmentor', 'predict', 'gallery'])
     for stage in recipe.stages:
         if stage.kind == 'train':
             cfg = Config.fromfile(stage.config)
@@ -86,6 +86,12 @@ def test_length_in_iterations(photos: Path, tmp_path: Path, config: str, given: 
     context = RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(tmp_path, 1))
     stage = context.recipe.stage('cam')
     assert stage.provided_path(context) == plan.out_dir / f'cam/iter_{expected}.pth'
+
+
+def test_a_threshold_of_the_user_replaces_the_suggestion(photos: Path, tmp_path: Path):
+    recipe = read_recipe(plan_photos(photos, tmp_path / 'out', threshold=.3).recipe)
+    assert 'threshold' not in [stage.name for stage in recipe.stages]
+    assert recipe.stage('labels').args[:2] == ('--threshold', '0.3')
 
 
 def test_photographs_without_any_class_are_trained_on(photos: Path, tmp_path: Path):
@@ -124,13 +130,17 @@ def test_from_photographs_to_masks_and_again(photos: Path, tmp_path: Path, capsy
     for entry in found['images']:
         values = set(np.unique(np.array(Image.open(result / entry['mask']))).tolist())
         assert values <= {0, 1 if entry['id'].startswith('bar') else 2, 255}  # only the tagged class
+    suggestion = json.loads((out / 'threshold/threshold.json').read_text())
+    assert suggestion['threshold'] in suggestion['thresholds']
+    assert 'explains' in suggestion['reason']
+    assert Image.open(out / 'threshold/sheet.png').width > 600
     assert (out / 'gallery.html').stat().st_size > 10000
     capsys.readouterr()
     plan = plan_photos(photos, out, preset='fast', config=options['config'], epochs=1)
     console = Console(record=True)
     build_runner(plan, 1, console).run()
     lines = [line for line in console.export_text().splitlines() if line.strip()]
-    assert lines[-3:] == ['cam: done', 'predict: done', 'gallery: done']
+    assert lines[-4:] == ['cam: done', 'threshold: done', 'predict: done', 'gallery: done']
     if can_check_tags():
         assert lines[0] == 'tags: done'
         assert set(json.loads((out / 'tags/doubts.json').read_text())['images']) == set(plan.labels.labels)
@@ -140,7 +150,8 @@ def test_stages_are_measured_before_they_run(photos: Path, tmp_path: Path):
     plan = plan_photos(photos, tmp_path / 'out', preset='fast', config='configs/cam/cam_vit-micro_sample.py', iters=50)
     runner = build_runner(plan, 2, Console(quiet=True))
     work = measure_stages(runner.pending(), runner.context, plan.labels, plan.photos)
-    expected = {'cam': 50, 'predict': 8, 'gallery': None, **({'tags': None} if can_check_tags() else {})}
+    expected = {'cam': 50, 'threshold': None, 'predict': 8, 'gallery': None}
+    expected.update({'tags': None} if can_check_tags() else {})
     assert {name: one.units for name, one in work.items()} == expected
     assert all(one.seconds > 0 for one in work.values())
     assert not (tmp_path / 'out/cam').exists()

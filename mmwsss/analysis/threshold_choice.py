@@ -8,8 +8,8 @@ import numpy as np
 
 __all__ = ['ThresholdChoice', 'choose_threshold', 'feature_separation', 'labels_at']
 
-THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(2, 17))
-"""tuple[float, ...]: 0.1 to 0.8 in steps of 0.05."""
+THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 17))
+"""tuple[float, ...]: 0.05 to 0.8 in steps of 0.05."""
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
     chosen, suggested = (['--threshold', str(threshold)], {}) if threshold is not None else ([], SUGGESTED)
     if suggested:
         stages.append(dict(name='threshold', kind='suggest-threshold', title='background score', checkpoint='cam',
-                           args=[str(photos), '--tags', tags]))
+                           args=[str(photos), '--tags', tags, '--post', 'crf' if preset.post == 'crf' else 'none']))
     final, config = 'cam', cam
     if segmentor:
         stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam', **suggested,

@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmwsss.analysis import GalleryItem, judge_photo, write_gallery
+from mmwsss.analysis.threshold_choice import THRESHOLDS
 from mmwsss.datasets import ImageLabels, PhotoDataset, iterations_per_epoch
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.engine import run_length
@@ -107,7 +108,7 @@ class _Measurement:
             seconds *= NUM_VIEWS if '--agreement' in stage.args else 1
             return StageWork(seconds * len(self.photos), len(self.photos))
         if isinstance(stage, SuggestThreshold):
-            return StageWork(self._predict(stage, source='cam') * min(NUM_TRIED, len(self.labels.labels)))
+            return StageWork(self._thresholds(stage) * min(NUM_TRIED, len(self.labels.labels)))
         if isinstance(stage, Script) and stage.script == 'gallery.py':
             return StageWork(self._gallery() * len(self.photos))
         if isinstance(stage, Script) and stage.script == 'analysis_tools/check_tags.py':
@@ -137,6 +138,13 @@ class _Measurement:
         inputs = [PhotoInput(image_id, self.photos[image_id]) for image_id in chosen]
         tags = {image_id: self.labels.labels[image_id] for image_id in chosen}
         return _mean_seconds(inferencer.stream(inputs, 1, tags))
+
+    def _thresholds(self, stage: Stage) -> float:
+        """Return the seconds for a photograph, whose maps are computed once and labeled at all thresholds."""
+        maps = self._predict(stage, source='cam')
+        if 'crf' not in stage.args:
+            return maps
+        return maps + len(THRESHOLDS) * max(self._predict(stage, source='cam', post='crf') - maps, 0.)
 
     def _features(self, config: str) -> float:
         """Return the seconds for a photograph."""

@@ -46,8 +46,8 @@ def test_labels_at_a_threshold():
 
 def test_wrong_sizes():
     with pytest.raises(ValueError, match='no photograph'):
-        choose_threshold(np.zeros((0, 15)), np.zeros((0, 15)))
-    with pytest.raises(ValueError, match=r'must be \(N, 15\)'):
+        choose_threshold(np.zeros((0, 16)), np.zeros((0, 16)))
+    with pytest.raises(ValueError, match=r'must be \(N, 16\)'):
         choose_threshold(np.zeros((2, 3)), np.zeros((2, 3)))
 
 

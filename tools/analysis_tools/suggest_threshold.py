@@ -2,6 +2,7 @@
 """Suggest the background score of CAMs without masks: ``suggest_threshold.py CONFIG CHECKPOINT PHOTOS --tags F``."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='FILE',
                         help='JSON file of the suggestion, which --threshold of other tools takes')
     parser.add_argument('--sheet', metavar='FILE', help='PNG of some photographs at several thresholds')
+    parser.add_argument('--post', choices=['none', 'crf'], default='none',
+                        help='judge the labels as they are after a dense CRF, which --post crf of other tools '
+                        'applies (default: none)')
     parser.add_argument('--num-photos', type=int, default=40, metavar='N',
                         help='number of photographs, spread over the folder (default: 40)')
     parser.add_argument('--num-rows', type=int, default=8, metavar='N', help='rows of the sheet (default: 8)')
@@ -60,9 +64,25 @@ def spread(values: list, count: int) -> list:
     return [values[place] for place in np.linspace(0, len(values) - 1, min(count, len(values))).astype(int)]
 
 
-def label_values(prediction: PhotoPrediction) -> list[int]:
-    """Return the label value of each class activation map."""
-    return [prediction.classes.index(name) for name in prediction.cam_classes]
+class Labeler:
+    """Turn class activation maps into label maps at several thresholds, as ``make_pseudo_labels.py`` does.
+
+    Args:
+        inferencer: What predicts the maps.
+        post: ``'none'`` or ``'crf'``.
+    """
+
+    def __init__(self, inferencer: WSSSInferencer, post: str) -> None:
+        self.inferencer, self.post = inferencer, post
+
+    def __call__(self, prediction: PhotoPrediction, thresholds: Sequence[float] = THRESHOLDS) -> list[np.ndarray]:
+        """Return a label map (H, W) for each threshold, with 0 for background and for undecided pixels."""
+        if self.post == 'none' or not len(prediction.cams):
+            values = [prediction.classes.index(name) for name in prediction.cam_classes]
+            return [labels_at(prediction.cams, values, threshold) for threshold in thresholds]
+        count = len(prediction.classes)
+        found = (self.inferencer.label_maps(prediction, threshold, self.post) for threshold in thresholds)
+        return [np.where(labels < count, labels, 0) for labels in found]
 
 
 def sheet_columns(choice: ThresholdChoice) -> list[float]:
@@ -72,13 +92,12 @@ def sheet_columns(choice: ThresholdChoice) -> list[float]:
     return [choice.thresholds[k] for k in wanted if 0 <= k < len(choice.thresholds)]
 
 
-def draw_sheet(predictions: list[PhotoPrediction], choice: ThresholdChoice, path: str) -> None:
+def draw_sheet(predictions: list[PhotoPrediction], label: Labeler, choice: ThresholdChoice, path: str) -> None:
     """Write the photographs at several thresholds."""
     columns, rows = sheet_columns(choice), []
     for one in predictions:
         cells = [write_caption(fit_cell(one.image, CELL_SIZE), ', '.join(one.cam_classes))]
-        for threshold in columns:
-            labels = labels_at(one.cams, label_values(one), threshold)
+        for labels in label(one, columns):
             cells.append(fit_cell(overlay(one.image, labels, palette=one.palette), CELL_SIZE))
         rows.append(cells)
     titles = ['photograph', *(f'{value:g}{" (suggested)" if value == choice.threshold else ""}' for value in columns)]
@@ -108,18 +127,19 @@ def main() -> None:
     if not photos:
         raise UserError(f'none of the photographs in {args.photos} is among the tags')
     inferencer = WSSSInferencer(load_config(args), args.checkpoint, args.device or get_device(), 'cam')
+    label = Labeler(inferencer, args.post)
     separation, areas, shown, console = [], [], [], Console()
     drawn = {one.image_id for one in spread(photos, args.num_rows)}
     for one in track(inferencer.stream(photos, 1, tags), 'photographs', len(photos), console=console):
         features = patch_features(inferencer.model, one.image)
-        maps = [labels_at(one.cams, label_values(one), threshold) > 0 for threshold in THRESHOLDS]
+        maps = [labels > 0 for labels in label(one)]
         separation.append([feature_separation(features, foreground) for foreground in maps])
         areas.append([foreground.mean() for foreground in maps])
         shown += [one] if one.image_id in drawn else []
     choice = choose_threshold(np.array(separation), np.array(areas))
     write_json({**asdict(choice), 'reason': choice.reason}, Path(args.out))
     if args.sheet:
-        draw_sheet(shown, choice, args.sheet)
+        draw_sheet(shown, label, choice, args.sheet)
     print_table(choice, console)
 
 

@@ -84,6 +84,26 @@ def write_voc_folder(root: Path, num_train: int = 6, num_val: int = 3, size: tup
     return root
 
 
+def write_photos(folder: Path, count: int) -> list[str]:
+    """Write photographs of discs and bars into two class folders.
+
+    Args:
+        folder (Path): A new folder.
+        count (int): Photographs of each class.
+
+    Returns:
+        list[str]: Their ids, such as ``disc/0``.
+    """
+    rng, ids = np.random.default_rng(0), []
+    for name, label in (('disc', 1), ('bar', 2)):
+        (folder / name).mkdir(parents=True)
+        for k in range(count):
+            image, _ = draw_scene(rng, (48, 64), [label])
+            Image.fromarray(image).save(folder / f'{name}/{k}.jpg')
+            ids.append(f'{name}/{k}')
+    return ids
+
+
 def tiny_segmentor(num_classes: int = 3, prefix: str = '', **decode_head: Any) -> dict:
     """Return the config of a small mmseg segmentor (ResNet-18 of a few channels, FCN head).
 

@@ -32,6 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', metavar='FILE', help='foreground classes of label maps: a text file, or A,B')
     parser.add_argument('--tags', metavar='FILE', help='image labels in the JSON format of mmwsss: shown, and compared '
                         'with masks and scores')
+    parser.add_argument('--doubts', metavar='FILE', help='tags that tools/analysis_tools/check_tags.py doubts, in '
+                        'place of what the scores say about tags')
     parser.add_argument('--out', metavar='FILE', help='the page (default: DIR/gallery.html)')
     parser.add_argument('--flag', metavar='FILE', help='write the ids of all photographs that look wrong, the most '
                         'suspicious first, one per line')
@@ -48,10 +50,13 @@ class Judge:
         predictions: Entries of ``predictions.json`` by image id, with scores and pictures; perhaps none.
         directory: Folder that the paths in ``predictions`` start from.
         tags: Image labels by image id, where there are any.
+        doubts: Doubted tags by image id, where they were checked.
     """
 
-    def __init__(self, folder: LabelFolder, predictions: dict, directory: Path, tags: Optional[dict]) -> None:
+    def __init__(self, folder: LabelFolder, predictions: dict, directory: Path, tags: Optional[dict],
+                 doubts: Optional[dict] = None) -> None:
         self.folder, self.predictions, self.directory, self.tags = folder, predictions, directory, tags
+        self.doubts = doubts
         self.found: list[tuple[float, str, dict]] = []
 
     def items(self) -> Iterator[GalleryItem]:
@@ -68,7 +73,8 @@ class Judge:
             entry = self.predictions.get(one.image_id, {})
             scores = entry.get('scores') or {}
             tags = None if self.tags is None else self.tags.get(one.image_id)
-            quality = judge_photo(one.labels, classes, scores, tags)
+            doubts = None if self.doubts is None else self.doubts.get(one.image_id, {})
+            quality = judge_photo(one.labels, classes, scores, tags, doubts, entry.get('agreement'))
             self.found.append((quality.suspicion, one.image_id, quality.flags))
             cams = read_photo(self.directory / entry['cams']) if 'cams' in entry else None
             yield GalleryItem(one.image_id, read_photo(one.photo), one.labels, quality, scores, tags, cams,
@@ -104,9 +110,10 @@ def main() -> None:
     predictions = {entry['id']: entry for entry in read_json(file)['images']} if file.is_file() else {}
     out = Path(args.out or directory / 'gallery.html')
     for target in filter(None, (str(out), args.flag)):
-        check_output(target, [args.images, args.classes, args.tags, file])
+        check_output(target, [args.images, args.classes, args.tags, args.doubts, file])
     tags = dict(ImageLabels.load(args.tags).labels) if args.tags else None
-    judge = Judge(folder, predictions, directory, tags)
+    doubts = read_json(args.doubts)['images'] if args.doubts else None
+    judge = Judge(folder, predictions, directory, tags, doubts)
     count = write_gallery(judge.items(), out, ('background', *folder.classes), folder.palette,
                           args.title or directory.resolve().name, args.side)
     if out.parent.resolve() == directory.resolve():

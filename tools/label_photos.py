@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -12,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_photos
-from mmwsss.recipes import StageError
+from mmwsss.apis.photo_times import measure_stages
+from mmwsss.recipes import RecipeRunner, StageError, StageWork, duration
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_verbose_argument
-from mmwsss.utils.commands import default_num_processes
+from mmwsss.utils.commands import default_num_processes, relative_path
+from mmwsss.utils.console import is_verbose
 from mmwsss.utils.errors import run_tool
 
 
@@ -24,7 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='From tagged photographs to masks: train a model on the tags, make pseudo labels, train a '
         'segmentor on these, write a mask for every photograph and a page that shows them. No mask is needed. The '
-        'stages are ordinary commands, which are printed; the same call again resumes.')
+        'stages are ordinary commands, which are printed first, with the time they take here; what they print goes to '
+        'stage.log in their folders. The same call again resumes.')
     parser.add_argument('photos', metavar='PHOTOS', help='folder of photographs; nothing is written into it')
     parser.add_argument('--out-dir', required=True, metavar='DIR', help='a new folder, or that of an earlier call')
     parser.add_argument('--tags', metavar='FILE',
@@ -35,10 +39,17 @@ def parse_args() -> argparse.Namespace:
                         'epochs and test-time augmentation (default: balanced)')
     parser.add_argument('--config', metavar='FILE', help="config of the CAM model, in place of the preset's")
     parser.add_argument('--epochs', type=int, metavar='N', help="length of each training, in place of the configs'")
+    parser.add_argument('--iters', type=int, metavar='N',
+                        help="length of each training in iterations, in place of the configs'; warm-up, decay, phases "
+                        'and intervals are scaled with it')
+    parser.add_argument('--threshold', type=float, metavar='T',
+                        help='background score of CAMs (default: one that is chosen without masks)')
     parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
-    parser.add_argument('--dry-run', action='store_true', help='show what will be done, and write only the plan')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='show what will be done and how long it takes, and write only the plan')
+    parser.add_argument('--no-estimate', action='store_true', help='do not measure how long the stages take')
     add_verbose_argument(parser)
     return parser.parse_args()
 
@@ -60,19 +71,47 @@ def print_plan(plan: PhotoPlan, console: Console) -> None:
                       soft_wrap=True)
 
 
+def print_stages(runner: RecipeRunner, work: Mapping[str, StageWork], console: Console) -> None:
+    """Print what will be done, where, and how long it takes."""
+    table = Table(title='stages')
+    for heading in ('stage', 'what', 'folder', 'time here'):
+        table.add_column(heading, justify='right' if heading == 'time here' else 'left', overflow='fold')
+    context, pending = runner.context, {stage.name for stage in runner.pending()}
+    for stage in context.recipe.stages:
+        known = duration(work[stage.name].seconds) if stage.name in work else 'not measured'
+        table.add_row(stage.name, stage.title, relative_path(context.stage_dir(stage)),
+                      known if stage.name in pending else 'done')
+    console.print(table)
+    if work:
+        console.print(f'about {duration(sum(one.seconds for one in work.values()))} in all, measured on a few '
+                      'iterations and photographs with random weights', soft_wrap=True)
+
+
+def measured_work(runner: RecipeRunner, plan: PhotoPlan, console: Console) -> dict[str, StageWork]:
+    """Measure the stages that are not finished."""
+    pending = runner.pending()
+    if not pending:
+        return {}
+    console.print('measuring how long a few iterations and photographs take here')
+    return measure_stages(pending, runner.context, plan.labels, plan.photos)
+
+
 def main() -> int:
     """Label what the command line describes, and return the exit code."""
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
-                       args.device)
+                       args.device, args.iters, args.threshold)
     print_plan(plan, console)
-    runner = build_runner(plan, default_num_processes(args.gpus), console)
+    processes = default_num_processes(args.gpus)
+    runner = build_runner(plan, processes, console)
+    work = {} if args.no_estimate else measured_work(runner, plan, console)
+    print_stages(runner, work, console)
+    runner.preview()
     if args.dry_run:
-        runner.preview()
         return 0
     try:
-        runner.run()
+        build_runner(plan, processes, console, {} if is_verbose() else work).run()
     except StageError as error:
         print(f'label_photos.py: {error}', file=sys.stderr)
         return 1

@@ -34,7 +34,7 @@ from mmwsss.datasets import data_paths
 from mmwsss.datasets.config import data_roots, load_config
 from mmwsss.models.label_steps import CRF_PRESETS
 from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
-from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.cli import add_config_arguments, threshold_argument
 from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
@@ -75,9 +75,10 @@ def parse_args() -> argparse.Namespace:
 def _add_short_forms(parser: argparse.ArgumentParser) -> None:
     """Add the flags that are expanded to a ``label_cfg``."""
     short = parser.add_argument_group('short forms of label_cfg')
-    short.add_argument('--threshold', type=float, metavar='T',
-                       help="background score (default: the config's model.test_cfg.threshold; of a random walk, "
-                       "where there is none, its background_alpha)")
+    short.add_argument('--threshold', type=threshold_argument, metavar='T',
+                       help='background score, or the file of suggest_threshold.py (default: the '
+                       "config's model.test_cfg.threshold; of a random walk, where there is none, its "
+                       'background_alpha)')
     short.add_argument('--high', type=float, metavar='T',
                        help='a second background score, which foreground must exceed; between the two, '
                        'pixels are 255')

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -17,14 +18,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs, video_frames
+from mmwsss.apis import PhotoInput, PhotoPrediction, WSSSInferencer, find_inputs, video_frames, view_agreement
 from mmwsss.checkpoints import local_path
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
 from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import atomic_path, claim_folder, first_few, path_inside, seal_folder, write_json
-from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.cli import add_config_arguments, threshold_argument
 from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.progress import ProgressLine
@@ -44,8 +45,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--source', choices=['seg', 'cam'],
                         help='the segmentation, or class activation maps of the classes that the classifier finds '
                         '(default: seg where the model is a segmentor)')
-    parser.add_argument('--threshold', type=float, metavar='T',
-                        help="background score of CAMs (default: the config's model.test_cfg.threshold)")
+    parser.add_argument('--threshold', type=threshold_argument, metavar='T',
+                        help='background score of CAMs, or the file of suggest_threshold.py (default: the '
+                        "config's model.test_cfg.threshold)")
     parser.add_argument('--score-threshold', type=float, default=0.5, metavar='T',
                         help='CAMs are labeled for classes with a larger score (default: 0.5)')
     parser.add_argument('--top-k', type=int, metavar='K', help='at most so many classes for each photograph')
@@ -66,6 +68,9 @@ def parse_args() -> argparse.Namespace:
                         help='segment large photographs in overlapping windows of N pixels; implies --max-side 0')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
     parser.add_argument('--amp', choices=['bf16', 'fp16'], help='run the network in this precision')
+    parser.add_argument('--agreement', action='store_true',
+                        help='also predict the mirror image and a smaller version of each photograph, and note how '
+                        'well their masks agree; takes three times as long')
     parser.add_argument('--no-overlays', action='store_true', help='write masks and predictions.json only')
     parser.add_argument('--max-frames', type=int, metavar='N', help='stop videos and cameras after N frames')
     return parser.parse_args()
@@ -97,11 +102,11 @@ class Writer:
         self.images: list[dict] = []
         self.failed: list[dict] = []
 
-    def photo(self, prediction: PhotoPrediction) -> None:
-        """Write the mask and the overlay of a photograph."""
+    def photo(self, prediction: PhotoPrediction, **notes: Any) -> None:
+        """Write the mask and the overlay of a photograph, and what else is noted about it."""
         mask = path_inside(self.folder / 'masks', prediction.image_id, '.png')
         write_label_map(prediction.labels, mask, prediction.palette)
-        entry = {**prediction.summary(), 'mask': mask.relative_to(self.folder).as_posix()}
+        entry = {**prediction.summary(), **notes, 'mask': mask.relative_to(self.folder).as_posix()}
         if self.overlays:
             drawn = path_inside(self.folder / 'overlays', prediction.image_id, '.jpg')
             with atomic_path(drawn) as tmp:
@@ -147,7 +152,8 @@ def predict_photos(inferencer: WSSSInferencer, photos: list[PhotoInput], args: a
             line.advance()
 
         for prediction in inferencer.stream(photos, args.batch_size, labels, note_failure):
-            writer.photo(prediction)
+            notes = dict(agreement=view_agreement(inferencer, prediction, labels)) if args.agreement else {}
+            writer.photo(prediction, **notes)
             line.advance()
 
 

@@ -15,12 +15,15 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
 from mmwsss.checkpoints import check_backbone_fit, check_start, read_checkpoint
+from mmwsss.datasets import iterations_per_epoch
 from mmwsss.datasets.config import data_roots, load_config
+from mmwsss.engine import run_length, set_iterations
 from mmwsss.engine.hooks import ProgressHook, ResultsHook, RunCheckHook, StopHook
+from mmwsss.registry import DATASETS
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_config_arguments, add_run_arguments
 from mmwsss.utils.console import describe_processes, notify, print_header
-from mmwsss.utils.dist import prepare_distributed
+from mmwsss.utils.dist import num_processes, prepare_distributed
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.signals import finish_first
 
@@ -37,6 +40,9 @@ def parse_args() -> argparse.Namespace:
         '--init-from', metavar='FILE',
         help='start the backbone from this file or URL in place of what the config names; its layout is recognized '
         '(mmwsss, timm, DeiT, DINOv2, MAE, MoCo-v3, AugReg, Conformer, ...)')
+    parser.add_argument(
+        '--iters', type=int, metavar='N',
+        help='train for N iterations; warm-up, decay, training phases and intervals are scaled with the length')
     parser.add_argument('--overwrite', action='store_true',
                         help='start a new run in a work dir that holds checkpoints of another one')
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
@@ -60,6 +66,25 @@ def turn_on_amp(cfg: Config) -> None:
         raise ValueError(f'--amp needs an accelerator, this run is on the {get_device()}: leave --amp out')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_length(cfg: Config, iters: int, processes: int) -> None:
+    """Train for another number of iterations, and scale everything that depends on the length of training.
+
+    Args:
+        cfg: The run's config, changed in place.
+        iters: The number of iterations.
+        processes: Number of processes of the run, each with a batch of its own.
+
+    Raises:
+        UserError: The number is below 1, or the data have fewer images than a batch.
+    """
+    loader = cfg.train_dataloader
+    images = len(DATASETS.build(loader.dataset))
+    per_epoch = iterations_per_epoch(images, loader.batch_size * processes, processes, loader.get('drop_last', False))
+    before = run_length(cfg, per_epoch)
+    set_iterations(cfg, iters, per_epoch)
+    notify(f'the run has {iters:,} iterations in place of {before:,}; schedules, phases and intervals are scaled')
 
 
 def set_init(cfg: Config, path: str) -> None:
@@ -140,6 +165,8 @@ def main() -> None:
     cfg = load_config(args)
     if args.amp:
         turn_on_amp(cfg)
+    if args.iters is not None:
+        set_length(cfg, args.iters, num_processes(args.launcher))
     if args.init_from:
         set_init(cfg, args.init_from)
     if args.resume:

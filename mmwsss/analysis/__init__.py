@@ -10,12 +10,12 @@ from .plots import (
     plot_maps_over_thresholds,
     plot_rates_over_thresholds,
 )
-from .quality import PhotoQuality, count_parts, judge_photo
+from .quality import PhotoQuality, count_parts, judge_photo, label_agreement
 from .sheet import color_labels, compose_sheet, fit_cell, heat_overlay, write_caption
 
 __all__ = [
     'CAMVisualizer', 'GalleryItem', 'PhotoQuality', 'color_labels', 'compose_sheet', 'count_parts', 'draw_label_sheet',
-    'fit_cell', 'heat_overlay', 'judge_photo', 'overlay', 'plot_class_iou', 'plot_maps_over_setting',
+    'fit_cell', 'heat_overlay', 'judge_photo', 'label_agreement', 'overlay', 'plot_class_iou', 'plot_maps_over_setting',
     'plot_maps_over_thresholds', 'plot_rates_over_thresholds', 'show_cams', 'thumbnail', 'write_caption',
     'write_gallery'
 ]

@@ -10,6 +10,7 @@ from mmwsss.pseudo_labels import (
     read_label_cfg,
 )
 
+from .agreement import view_agreement
 from .configs import config_hash, inference_pipeline
 from .inference import cams_at_image_size, inference_cams, init_model, select_classes
 from .inferencer import WSSSInferencer
@@ -21,5 +22,6 @@ __all__ = [
     'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'WSSSInferencer',
     'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms', 'find_inputs', 'inference_cams',
     'inference_pipeline', 'init_model', 'label_photos', 'labelled_images', 'load_weights', 'make_pseudo_labels',
-    'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames', 'weights_hash'
+    'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames', 'view_agreement',
+    'weights_hash'
 ]

@@ -167,6 +167,23 @@ class WSSSInferencer(BaseInferencer):
         if batch:
             yield from self._predict(batch, image_labels or {})
 
+    def label_maps(self, prediction: PhotoPrediction, threshold: float, post: str = 'none') -> np.ndarray:
+        """Label the CAMs of a prediction again, at another threshold.
+
+        Args:
+            prediction (PhotoPrediction): With CAMs.
+            threshold (float): Background score.
+            post (str): ``'none'`` or ``'crf'``.
+
+        Returns:
+            np.ndarray: (H, W) uint8, as :attr:`PhotoPrediction.labels`.
+        """
+        steps = self._cam_steps(threshold, _known('post', post, dict(none='none', crf='crf')))
+        channels = torch.tensor([prediction.classes.index(name) - 1 for name in prediction.cam_classes])
+        batch = LabelBatch.from_maps(_planes_first(prediction.image)[None], torch.from_numpy(prediction.cams)[None],
+                                     channels, len(prediction.classes) - 1, image_ids=(prediction.image_id, ))
+        return steps(batch)[0].cpu().numpy().astype(np.uint8)
+
     def visualize(self, inputs: Any, preds: Sequence[PhotoPrediction], show: bool = False,
                   **kwargs: Any) -> list[np.ndarray]:
         """Draw predictions over their photographs; returns arrays (H, W, 3) uint8 RGB."""
@@ -241,9 +258,12 @@ class WSSSInferencer(BaseInferencer):
         if window:
             raise UserError('sliding windows are for segmentation: CAMs are normalized over the whole photograph. Use '
                             'max_side (--max-side) to limit its size')
-        label_cfg = expand_short_forms(self.model.test_cfg, threshold=threshold, post=_known('post', post, {
-            name: name for name in _STEPS}))
-        self.steps = build_outputs(label_cfg, self.model)['labels'].pipeline
+        self.steps = self._cam_steps(threshold, _known('post', post, {name: name for name in _STEPS}))
+
+    def _cam_steps(self, threshold: Optional[float], post: str) -> LabelPipeline:
+        """Build the label steps for CAMs."""
+        label_cfg = expand_short_forms(self.model.test_cfg, threshold=threshold, post=post)
+        return build_outputs(label_cfg, self.model)['labels'].pipeline
 
     def _build_tta(self) -> nn.Module:
         if not self.cfg.get('tta_model'):

@@ -2,7 +2,7 @@
 
 import os
 import pprint
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -11,17 +11,20 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 from rich.console import Console
 
+from mmwsss.analysis.tag_check import can_check_tags
 from mmwsss.checkpoints import start_path
 from mmwsss.datasets import (
     ImageLabels,
     PhotoDataset,
     inference_pipeline,
+    iterations_per_epoch,
     labels_from_folders,
     labels_from_table,
     labels_from_voc_xml,
 )
 from mmwsss.datasets.config import override_data
-from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
+from mmwsss.engine import set_iterations
+from mmwsss.recipes import ProgressRunner, RecipeContext, RecipeRunner, StageWork, read_recipe
 from mmwsss.utils import check_output, first_few, read_json, write_json, write_lines
 from mmwsss.utils.cli import find_config
 from mmwsss.utils.commands import ToolCommands, tools_folder
@@ -31,6 +34,8 @@ __all__ = ['PRESETS', 'PhotoPlan', 'label_photos', 'plan_photos', 'read_tags']
 
 PathLike = Union[str, os.PathLike]
 MANIFEST = 'label_photos.json'
+SUGGESTED = {'threshold': 'threshold'}
+"""dict: Key and name of the stage that suggests the background score."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,48 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
+class TrainingLength:
+    """How long each model is trained, in place of the length that its config states.
+
+    Attributes:
+        epochs (int, optional): Number of epochs.
+        iters (int, optional): Number of iterations; schedules, phases and intervals are scaled.
+
+    Raises:
+        UserError: Both are given, or one is below 1.
+    """
+
+    epochs: Optional[int] = None
+    iters: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.iters is not None:
+            raise UserError('give --epochs or --iters, not both')
+        for name, value in (('--epochs', self.epochs), ('--iters', self.iters)):
+            if value is not None and value < 1:
+                raise UserError(f'{name} must be 1 or more, got {value}')
+
+    def apply(self, cfg: Config, num_images: int, factor: float) -> None:
+        """Set the length of a config's training; checkpoints are saved once per epoch.
+
+        Args:
+            cfg (Config): Changed in place.
+            num_images (int): Training images.
+            factor (float): Factor on the config's own length, where none is given here.
+        """
+        loader = cfg.train_dataloader
+        per_epoch = iterations_per_epoch(num_images, loader.batch_size, 1, loader.get('drop_last', False))
+        if self.iters is None and 'max_epochs' in cfg.train_cfg:
+            epochs = self.epochs or max(round(cfg.train_cfg.max_epochs * factor), 1)
+            cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+            per_epoch = 1  # checkpoints count epochs
+        else:
+            iters = self.iters or (self.epochs or 0) * per_epoch or max(round(cfg.train_cfg.max_iters * factor), 1)
+            set_iterations(cfg, iters, per_epoch)
+        cfg.default_hooks.checkpoint.update(interval=per_epoch, max_keep_ckpts=1)
+
+
+@dataclass(frozen=True)
 class PhotoPlan:
     """What will be done with photographs.
 
@@ -92,7 +139,9 @@ def label_photos(photos: PathLike,
                  init_from: Optional[PathLike] = None,
                  device: Optional[str] = None,
                  gpus: int = 1,
-                 console: Optional[Console] = None) -> Path:
+                 console: Optional[Console] = None,
+                 iters: Optional[int] = None,
+                 threshold: Optional[float] = None) -> Path:
     """Label photographs pixel by pixel from tags: train, make pseudo labels, train a segmentor, write masks and a page.
 
     An interrupted call resumes; finished stages are skipped. Nothing is written into the folder of the photographs.
@@ -108,6 +157,9 @@ def label_photos(photos: PathLike,
         device (str, optional): Device of the prediction. Defaults to the GPU if there is one.
         gpus (int): Processes for training. Defaults to 1.
         console (Console, optional): Where progress is printed.
+        iters (int, optional): Iterations of each training, in place of the configs' length; see
+            :func:`mmwsss.engine.set_iterations`.
+        threshold (float, optional): Background score of CAMs. By default a stage suggests one without masks.
 
     Returns:
         Path: The folder of the predictions: ``masks``, ``overlays`` and ``predictions.json``. ``gallery.html`` is in
@@ -116,16 +168,24 @@ def label_photos(photos: PathLike,
     Raises:
         UserError: There are no tags, or they do not fit the photographs.
     """
-    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device)
-    runner = build_runner(plan, gpus, console or Console())
-    runner.run()
+    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters, threshold)
+    build_runner(plan, gpus, console or Console()).run()
     return plan.out_dir / 'predict' / 'result'
 
 
-def build_runner(plan: PhotoPlan, gpus: int, console: Console) -> RecipeRunner:
-    """Return the runner of a plan's recipe."""
-    tools = ToolCommands(tools_folder().parent, gpus)
-    return RecipeRunner(RecipeContext(read_recipe(plan.recipe), plan.out_dir, tools), console)
+def build_runner(plan: PhotoPlan, gpus: int, console: Console,
+                 work: Optional[Mapping[str, StageWork]] = None) -> RecipeRunner:
+    """Return the runner of a plan's recipe.
+
+    Args:
+        plan (PhotoPlan): The plan.
+        gpus (int): Processes for training and labeling.
+        console (Console): Where progress is printed.
+        work (Mapping[str, StageWork], optional): How long the stages are expected to take. With it, even if it is
+            empty, one line of progress is shown in place of the commands and their output.
+    """
+    context = RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(tools_folder().parent, gpus))
+    return RecipeRunner(context, console) if work is None else ProgressRunner(context, console, work)
 
 
 def plan_photos(photos: PathLike,
@@ -135,10 +195,13 @@ def plan_photos(photos: PathLike,
                 config: Optional[PathLike] = None,
                 epochs: Optional[int] = None,
                 init_from: Optional[PathLike] = None,
-                device: Optional[str] = None) -> PhotoPlan:
+                device: Optional[str] = None,
+                iters: Optional[int] = None,
+                threshold: Optional[float] = None) -> PhotoPlan:
     """Read the tags and write the lists, configs and the recipe of all stages; see :func:`label_photos`."""
     if preset not in PRESETS:
         raise UserError(f'preset must be one of {", ".join(PRESETS)}, got {preset!r}')
+    length = TrainingLength(epochs, iters)
     photos, out_dir = Path(photos).absolute(), Path(out_dir).absolute()
     if not photos.is_dir():
         raise UserError(f'folder of photographs {photos} does not exist')
@@ -153,7 +216,7 @@ def plan_photos(photos: PathLike,
     labels.save(data / 'image_labels.json')
     write_lines(labels.classes, data / 'classes.txt')
     write_lines(labels.labels, data / 'train.txt')
-    stages = _stages(chosen, photos, out_dir, labels, epochs, init_from, device)
+    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device, threshold)
     recipe = out_dir / 'recipe.py'
     title = f'{len(labels.labels)} photographs of {len(labels.classes)} classes'
     write_lines([f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py {recipe} --out {out_dir}',
@@ -204,40 +267,50 @@ def _match(labels: ImageLabels, photos: Path, keep_empty: bool) -> tuple[ImageLa
     return labels.subset(tagged), [image_id for image_id in ids if image_id not in known]
 
 
-def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, epochs: Optional[int],
-            init_from: Optional[PathLike], device: Optional[str]) -> list[dict[str, Any]]:
+def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, length: TrainingLength,
+            init_from: Optional[PathLike], device: Optional[str], threshold: Optional[float]) -> list[dict[str, Any]]:
     """Write the configs of the stages and return the stages as a recipe lists them."""
     stages: list[dict[str, Any]] = []
-    cam = _write_config(preset.config, photos, out_dir, labels, preset.epochs, epochs, init_from)
-    segmentor = preset.segmentor and _write_config(preset.segmentor, photos, out_dir, labels, preset.epochs, epochs,
+    cam = _write_config(preset.config, photos, out_dir, labels, preset.epochs, length, init_from)
+    segmentor = preset.segmentor and _write_config(preset.segmentor, photos, out_dir, labels, preset.epochs, length,
                                                    init_from)
     starts = sorted({name for file in (cam, segmentor) if file for name in _missing_starts(Config.fromfile(file))})
     stages += [dict(name=f'start-{name}', kind='script', title=f'backbone {name}',
                     script='model_converters/fetch_start.py', args=[name], outputs=[str(start_path(name))], report=[])
                for name in starts]
+    tags, doubts = str(out_dir / 'data/image_labels.json'), []
+    if can_check_tags():
+        doubts = ['--doubts', '{out}/tags/doubts.json']
+        stages.append(dict(name='tags', kind='script', title='check of the tags', report=[],
+                           script='analysis_tools/check_tags.py', outputs=[doubts[1]],
+                           args=[cam, str(photos), '--tags', tags, '--out', doubts[1]]))
     stages.append(dict(name='cam', kind='train', title='CAM model', config=cam, report=[]))
+    chosen, suggested = (['--threshold', str(threshold)], {}) if threshold is not None else ([], SUGGESTED)
+    if suggested:
+        stages.append(dict(name='threshold', kind='suggest-threshold', title='background score', checkpoint='cam',
+                           args=[str(photos), '--tags', tags, '--post', 'crf' if preset.post == 'crf' else 'none']))
     final, config = 'cam', cam
     if segmentor:
-        stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam',
-                           args=['--post', preset.post, '--workers', '1']))
+        stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam', **suggested,
+                           args=[*chosen, '--post', preset.post, '--workers', '1']))
         stages.append(dict(name='segmentor', kind='train', title='segmentor', config=segmentor, labels='labels',
                            report=[]))
         final, config = 'segmentor', segmentor
-    flags = ['--source', 'seg' if segmentor else 'cam', '--tags', str(out_dir / 'data/image_labels.json')]
-    flags += [] if segmentor else ['--post', preset.post]
+    flags = ['--source', 'seg' if segmentor else 'cam', '--tags', tags]
+    flags += ['--agreement'] if segmentor else [*chosen, '--post', preset.post]
     flags += ['--tta'] if preset.tta and segmentor else []
     flags += ['--device', device] if device else []
     stages.append(dict(name='predict', kind='predict', title='masks', checkpoint=final, config=config,
-                       args=[str(photos), *flags]))
+                       args=[str(photos), *flags], **({} if segmentor else suggested)))
     stages.append(dict(
         name='gallery', kind='script', title='gallery', script='gallery.py', report=[], outputs=['{out}/gallery.html'],
-        args=['{out}/predict/result', '--tags', str(out_dir / 'data/image_labels.json'), '--out', '{out}/gallery.html',
-              '--flag', '{out}/review.txt']))
+        args=['{out}/predict/result', '--tags', tags, *doubts, '--out', '{out}/gallery.html', '--flag',
+              '{out}/review.txt']))
     return stages
 
 
-def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels, factor: float, epochs: Optional[int],
-                  init_from: Optional[PathLike]) -> str:
+def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels, factor: float,
+                  length: TrainingLength, init_from: Optional[PathLike]) -> str:
     """Write a complete config for these photographs and return its path."""
     cfg = Config.fromfile(find_config(config))
     data = out_dir / 'data'
@@ -251,11 +324,9 @@ def _write_config(config: str, photos: Path, out_dir: Path, labels: ImageLabels,
             leaf.update(label_file=str(data / 'image_labels.json'), empty='keep')
         leaf = leaf.dataset
     leaf.update(data_root='', data_prefix=dict(img_path=str(photos)), ann_file=str(data / 'train.txt'))
-    length = epochs or max(round(cfg.train_cfg.max_epochs * factor), 1)
-    cfg.train_cfg.update(max_epochs=length, val_interval=length)
-    cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1)
     if len(labels.labels) < cfg.train_dataloader.batch_size:
         cfg.train_dataloader.drop_last = False
+    length.apply(cfg, len(labels.labels), factor)
     if init_from is not None:
         cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'auto+{Path(init_from).absolute()}')
     path = out_dir / 'configs' / Path(config).name

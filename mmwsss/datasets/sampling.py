@@ -23,7 +23,7 @@ from torch.utils.data import Sampler
 
 from mmwsss.registry import DATA_SAMPLERS
 
-__all__ = ['EpochSampler', 'IterationSampler', 'SampleIndex', 'derive_seed', 'seeded_sample']
+__all__ = ['EpochSampler', 'IterationSampler', 'SampleIndex', 'derive_seed', 'iterations_per_epoch', 'seeded_sample']
 
 
 class SampleIndex(int):
@@ -250,3 +250,16 @@ class EpochSampler(_PermutationSampler):
     def __len__(self) -> int:
         """Return the number of samples of this rank in an epoch."""
         return self.size // self.world_size
+
+
+def iterations_per_epoch(num_images: int, batch_size: int, num_processes: int, drop_last: bool) -> int:
+    """Return the number of batches in an epoch, as :class:`EpochSampler` divides it.
+
+    Args:
+        num_images (int): Images of all processes.
+        batch_size (int): Images of all processes in a batch, a multiple of ``num_processes``.
+        num_processes (int): Number of processes.
+        drop_last (bool): Whether an incomplete batch at the end is left out.
+    """
+    images, batch = num_images // num_processes, batch_size // num_processes
+    return images // batch if drop_last else -(-images // batch)

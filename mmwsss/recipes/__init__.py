@@ -1,11 +1,14 @@
 """Recipes: run all stages of a method, from image labels to results, by one command."""
 
+from .photo_stages import Predict, SuggestThreshold
+from .progress import ProgressRunner, StageWork, duration
 from .report import results_table, write_report
 from .runner import RecipeRunner, StageError
 from .schema import STAGES, Recipe, RecipeContext, RecipeError, Stage, read_recipe, shorten_recipe
 from .stages import CamTable, EvaluateLabels, PseudoLabels, Script, Test, Train
 
 __all__ = [
-    'STAGES', 'CamTable', 'EvaluateLabels', 'PseudoLabels', 'Recipe', 'RecipeContext', 'RecipeError', 'RecipeRunner',
-    'Script', 'Stage', 'StageError', 'Test', 'Train', 'read_recipe', 'results_table', 'shorten_recipe', 'write_report'
+    'STAGES', 'CamTable', 'EvaluateLabels', 'Predict', 'ProgressRunner', 'PseudoLabels', 'Recipe', 'RecipeContext',
+    'RecipeError', 'RecipeRunner', 'Script', 'Stage', 'StageError', 'StageWork', 'SuggestThreshold', 'Test',
+    'Train', 'duration', 'read_recipe', 'results_table', 'shorten_recipe', 'write_report'
 ]

@@ -6,12 +6,12 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from mmwsss.datasets import read_ids
+from mmwsss.datasets import iterations_per_epoch, read_ids
 from mmwsss.datasets.config import dataset_configs
 from mmwsss.datasets.published_lists import published_list_size
 from mmwsss.utils.commands import relative_path
 
-__all__ = ['count_images', 'describe_list', 'describe_training', 'iterations_per_epoch']
+__all__ = ['count_images', 'describe_list', 'describe_training']
 
 
 def count_images(path: Path, cfg: Config) -> tuple[Optional[int], str]:
@@ -66,19 +66,6 @@ def describe_training(cfg: Config, num_processes: int) -> list[str]:
     count, _ = count_images(path, cfg)
     return [f'images: {images}', f'batch: {_describe_batch(cfg, num_processes)}',
             f'length: {_describe_length(cfg, count, num_processes)}']
-
-
-def iterations_per_epoch(num_images: int, batch_size: int, num_processes: int, drop_last: bool) -> int:
-    """Return the number of batches in an epoch, as :class:`~mmwsss.datasets.EpochSampler` divides it.
-
-    Args:
-        num_images (int): Images of all processes.
-        batch_size (int): Images of all processes in a batch, a multiple of ``num_processes``.
-        num_processes (int): Number of processes.
-        drop_last (bool): Whether an incomplete batch at the end is left out.
-    """
-    images, batch = num_images // num_processes, batch_size // num_processes
-    return images // batch if drop_last else -(-images // batch)
 
 
 def _describe_batch(cfg: Config, num_processes: int) -> str:

@@ -27,12 +27,12 @@ from mmwsss.utils.signals import Stopped
 
 from .config_data import data_files
 from .report import reported_results, write_report
-from .schema import RecipeContext, RecipeError, Stage
+from .schema import STARTED, RecipeContext, RecipeError, Stage
 from .stage_output import StageOutput
 
 __all__ = ['RecipeRunner', 'StageError', 'hash_inputs', 'hash_outputs']
 
-RECORD, STARTED, LOG = 'stage.json', 'started.json', 'stage.log'
+RECORD, LOG = 'stage.json', 'stage.log'
 NOT_INPUTS = ('name', 'title', 'report', 'short', 'config', 'cfg_options')
 """tuple: Fields of a stage that do not count as inputs; its config and options are part of the merged config."""
 
@@ -89,6 +89,10 @@ class RecipeRunner:
             for line in stage.details(self.context):
                 self.console.print(f'#   {line}', soft_wrap=True, highlight=False, markup=False)
             self._print_command(command)
+
+    def pending(self) -> list[Stage]:
+        """Return the stages that are not finished."""
+        return [stage for stage in self.context.recipe.stages if not self._is_finished(stage)]
 
     def records(self) -> list[dict]:
         """Return the content of ``stage.json`` of each finished stage, in the order of the recipe."""

@@ -22,12 +22,14 @@ from mmwsss.utils.results import RESULTS_FILE, read_results
 
 from .preview import describe_list
 
-__all__ = ['STAGES', 'Recipe', 'RecipeContext', 'RecipeError', 'Stage', 'read_recipe', 'shorten_recipe']
+__all__ = ['STAGES', 'STARTED', 'Recipe', 'RecipeContext', 'RecipeError', 'Stage', 'read_recipe', 'shorten_recipe']
 
 STAGES = Registry('recipe stage', scope='mmwsss')
 """Registry: the stage classes by the ``kind`` that recipes name."""
 
-INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels'}
+STARTED = 'started.json'
+"""str: File in the folder of a stage that is written when its command starts."""
+INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels', 'threshold': 'threshold'}
 """dict: Keys by which a stage names an earlier stage, and what that stage must provide."""
 
 RECIPE_KEYS = ('title', 'data_root', 'data', 'stages', 'custom_imports')
@@ -65,7 +67,7 @@ class Stage(ABC):
     required: ClassVar[tuple[str, ...]] = ()
     """Keys that must be given."""
     provides: ClassVar[Optional[str]] = None
-    """What later stages can use: ``'checkpoint'``, ``'labels'`` or nothing."""
+    """What later stages can use: ``'checkpoint'``, ``'labels'``, ``'threshold'`` or nothing."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class Stage(ABC):
         """Build the command: ``python`` or ``bash`` and its arguments."""
 
     def provided_path(self, context: RecipeContext) -> Path:
-        """Return the checkpoint or the folder of labels that later stages use, if the stage provides one."""
+        """Return the checkpoint, the labels or the threshold that later stages use, if the stage provides one."""
         raise NotImplementedError(f'a stage of kind {self.kind} provides nothing')
 
     def output_paths(self, context: RecipeContext) -> list[Path]:
@@ -108,6 +110,10 @@ class Stage(ABC):
         """Return lines for the preview: the lists of images, and the batches and the length of a training."""
         path = self.image_list(context)
         return [f'images: {describe_list(path, context.config(self))}'] if path else []
+
+    def done_units(self, context: RecipeContext) -> Optional[int]:
+        """Return how much of a running stage is done, in iterations or files; None if that cannot be seen."""
+        return None
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the image that the report shows, by default the latest of ``vis_data``, or None."""

@@ -11,7 +11,6 @@ from mmengine.config import Config
 
 from mmwsss.analysis import draw_label_sheet
 from mmwsss.datasets.coco import read_mask_as_category_ids
-from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import read_label_map
 from mmwsss.utils.cli import read_config_file
 from mmwsss.utils.commands import cfg_options_arguments, relative_path
@@ -20,8 +19,9 @@ from mmwsss.utils.results import RESULTS_FILE, read_results
 from .config_data import class_arguments, has_category_ids, label_dir_key, list_datasets, mask_dir, split_file
 from .preview import count_images, describe_list, describe_training
 from .schema import STAGES, RecipeContext, RecipeError, Stage
+from .units import count_files, logged_iterations
 
-__all__ = ['CamTable', 'EvaluateLabels', 'Predict', 'PseudoLabels', 'Script', 'Test', 'Train']
+__all__ = ['CamTable', 'CheckpointStage', 'EvaluateLabels', 'PseudoLabels', 'Script', 'Test', 'Train']
 
 
 @STAGES.register_module(name='train')
@@ -100,6 +100,10 @@ class Train(Stage):
         return [*describe_training(cfg, context.tools.num_processes),
                 *([f'validation: {describe_list(validation, cfg)}'] if validation else [])]
 
+    def done_units(self, context: RecipeContext) -> Optional[int]:
+        """Return the number of iterations that the log of the training has come to."""
+        return logged_iterations(context.stage_dir(self))
+
     def short_cfg_options(self) -> dict:
         """Return the options for training one epoch or four iterations."""
         cfg = read_config_file(self.config)
@@ -148,6 +152,11 @@ class CheckpointStage(Stage):
                 *cfg_options_arguments(context.cfg_options(self))]
 
 
+def threshold_arguments(stage: Stage, context: RecipeContext) -> list[str]:
+    """Return the flag ``--threshold`` with the suggestion of another stage, or nothing if the stage names none."""
+    return ['--threshold', context.input_path(stage.threshold)] if stage.threshold else []
+
+
 @STAGES.register_module(name='test')
 @dataclass(frozen=True)
 class Test(CheckpointStage):
@@ -171,12 +180,14 @@ class PseudoLabels(CheckpointStage):
     Args:
         split: ``train``, ``val``, ``test`` or a list of image ids. Defaults to ``train``.
         cams: The stage whose saved CAMs are refined by the affinities of ``checkpoint``.
+        threshold: The stage that suggests the background score. Defaults to that of the config.
         report: See :class:`Stage`. Defaults to no metrics.
     """
 
     report: tuple = ()
     split: str = ''
     cams: Optional[str] = None
+    threshold: Optional[str] = None
 
     provides = 'labels'
 
@@ -186,12 +197,17 @@ class PseudoLabels(CheckpointStage):
         split = ['--split', context.fill(self.split, self)] if self.split else []
         return context.tools.command(
             'make_pseudo_labels.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
-                '--out-dir', relative_path(self.provided_path(context)), *cams, *split, *self.flags(context)],
+                '--out-dir', relative_path(self.provided_path(context)), *cams, *split,
+                *threshold_arguments(self, context), *self.flags(context)],
             distributed=True)
 
     def provided_path(self, context: RecipeContext) -> Path:
         """Return the folder of labels."""
         return context.stage_dir(self) / 'labels'
+
+    def done_units(self, context: RecipeContext) -> int:
+        """Return the number of label maps."""
+        return count_files(self.provided_path(context), '.png')
 
     def results_file(self, context: RecipeContext) -> Optional[Path]:
         """Return the ``results.json`` in the folder of labels, or None if there is none."""
@@ -288,35 +304,6 @@ class CamTable(CheckpointStage):
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the plot over thresholds, or over the values of the setting."""
         return context.stage_dir(self) / 'plot.png'
-
-
-@STAGES.register_module(name='predict')
-@dataclass(frozen=True)
-class Predict(CheckpointStage):
-    """Predict photographs; the first arguments in ``args`` are the inputs.
-
-    Args:
-        report: See :class:`Stage`. Defaults to no metrics.
-    """
-
-    report: tuple = ()
-
-    def command(self, context: RecipeContext) -> list[str]:
-        """Build the command."""
-        arguments = context.arguments(self)
-        split = next((k for k, text in enumerate(arguments) if text.startswith('-')), len(arguments))
-        return context.tools.command(
-            'predict.py', context.config_path(self), context.input_path(self.checkpoint), *arguments[:split],
-            flags=['--out-dir', relative_path(self.result_dir(context)), *arguments[split:],
-                   *cfg_options_arguments(context.cfg_options(self))])
-
-    def result_dir(self, context: RecipeContext) -> Path:
-        """Return the folder of the predictions."""
-        return context.stage_dir(self) / 'result'
-
-    def output_paths(self, context: RecipeContext) -> list[Path]:
-        """Return the masks and the list of predictions."""
-        return [self.result_dir(context) / 'masks', self.result_dir(context) / PREDICTIONS]
 
 
 @STAGES.register_module(name='script')

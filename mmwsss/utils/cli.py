@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import json
 import os
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -11,7 +12,8 @@ from mmengine.config import Config, DictAction
 from .console import set_verbose
 from .errors import UserError
 
-__all__ = ['add_config_arguments', 'add_run_arguments', 'add_verbose_argument', 'find_config', 'read_config_file']
+__all__ = ['add_config_arguments', 'add_run_arguments', 'add_verbose_argument', 'find_config', 'read_config_file',
+           'threshold_argument']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -53,6 +55,26 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='what started the processes of this run')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def threshold_argument(text: str) -> float:
+    """Read a threshold: a number, or the file that ``suggest_threshold.py`` writes.
+
+    Args:
+        text (str): The number, or the path of a JSON file with ``threshold``.
+
+    Raises:
+        ArgumentTypeError: It is neither; as the ``type`` of an argument, this ends the tool with a message.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return float(json.loads(Path(text).read_text(encoding='utf-8'))['threshold'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f'{text} is neither a number nor a file of suggest_threshold.py '
+                                         f'({type(error).__name__}: {error})') from error
 
 
 def find_config(path: Union[str, os.PathLike]) -> str:

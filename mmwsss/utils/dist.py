@@ -16,7 +16,7 @@ import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.device import get_device
 
-__all__ = ['is_first_process', 'prepare_distributed']
+__all__ = ['is_first_process', 'num_processes', 'prepare_distributed']
 
 LAUNCHERS = {
     'pytorch': {},
@@ -73,6 +73,17 @@ def prepare_distributed(cfg: Config, launcher: str) -> bool:
         # Threads of gloo that outlive the interpreter abort the process.
         atexit.register(_leave_process_group)
     return True
+
+
+def num_processes(launcher: str) -> int:
+    """Return the number of processes of this run, which need not have been connected yet.
+
+    Args:
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+    """
+    if launcher == 'none':
+        return 1
+    return int(os.environ.get(LAUNCHERS.get(launcher, {}).get('WORLD_SIZE', 'WORLD_SIZE'), 1))
 
 
 def _leave_process_group() -> None:

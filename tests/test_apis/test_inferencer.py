@@ -50,6 +50,17 @@ def test_cams_are_labeled_where_the_classifier_finds_a_class(cam_cfg: Config, ro
         assert list(one.scores) == ['disc', 'bar']
 
 
+def test_cams_are_labeled_again_at_another_threshold(cam_cfg: Config, root: Path):
+    photo = str(root / 'JPEGImages/img_002.jpg')
+    inferencer = WSSSInferencer(cam_cfg, threshold=.3, show_progress=False)
+    one, = inferencer(photo)['predictions']
+    np.testing.assert_array_equal(inferencer.label_maps(one, .3), one.labels)
+    other, = WSSSInferencer(cam_cfg, threshold=.7, post='crf', show_progress=False)(photo)['predictions']
+    np.testing.assert_array_equal(inferencer.label_maps(one, .7, 'crf'), other.labels)
+    with pytest.raises(UserError, match='post must be one of none, crf'):
+        inferencer.label_maps(one, .7, 'par')
+
+
 def test_objects_describe_the_label_map(cam_cfg: Config, root: Path):
     one, = WSSSInferencer(cam_cfg, show_progress=False)(root / 'JPEGImages/img_002.jpg')['predictions']
     assert {item['class'] for item in one.objects} == {'disc', 'bar'}

@@ -7,8 +7,9 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
+from mmwsss.datasets import iterations_per_epoch
 from mmwsss.recipes import RecipeContext, RecipeRunner, read_recipe
-from mmwsss.recipes.preview import count_images, describe_list, describe_training, iterations_per_epoch
+from mmwsss.recipes.preview import count_images, describe_list, describe_training
 from mmwsss.utils.commands import ToolCommands
 
 from ..helpers import REPO

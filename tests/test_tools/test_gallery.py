@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsss.analysis import GalleryItem, PhotoQuality, count_parts, judge_photo, write_gallery
+from mmwsss.analysis import GalleryItem, PhotoQuality, count_parts, judge_photo, label_agreement, write_gallery
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import OutputError, claim_folder, seal_folder
@@ -149,6 +149,32 @@ def test_what_looks_wrong(labels: np.ndarray, scores: dict, tags: list, flags: s
     assert set(quality.flags) == flags
     assert (quality.suspicion > 0) == bool(flags)
     assert quality.suspicion <= 1
+
+
+def test_doubts_of_held_out_predictions_replace_those_of_the_scores():
+    quality = judge_photo(LABELS, CLASSES, {'cat': .1}, ['cat'], doubts={})
+    assert not quality.flags
+    quality = judge_photo(LABELS, CLASSES, {'cat': .9}, ['cat'], {'wrong': {'cat': .05}, 'missing': {'dog': .6}})
+    assert quality.flags == {'doubted': 'the classifier doubts cat (0.05)', 'untagged': 'not tagged, but likely: '
+                             'dog (0.60)'}
+    assert quality.suspicion == pytest.approx(1 - .05 * .4)
+
+
+def test_views_that_disagree_are_suspicious():
+    assert judge_photo(LABELS, CLASSES, agreement={'mirrored': .9, 'smaller': .6}).suspicion == 0
+    quality = judge_photo(LABELS, CLASSES, agreement={'mirrored': .9, 'smaller': .2})
+    assert quality.flags == {'unsteady': 'the mask of the smaller view agrees by 20 % only'}
+
+
+def test_agreement_of_label_maps():
+    first = np.array([[0, 1, 1, 2], [0, 1, 1, 255]])
+    second = np.array([[0, 1, 0, 2], [0, 1, 1, 2]])
+    assert label_agreement(first, second, 3) == pytest.approx((3 / 4 + 1) / 2)
+    assert label_agreement(first, first, 3) == 1
+    assert label_agreement(first * 0, first * 0, 3) == 1
+    assert label_agreement(first, first * 0, 3) == 0
+    with pytest.raises(ValueError, match='differ in size'):
+        label_agreement(first, first[:1], 3)
 
 
 def test_parts_and_areas():

@@ -22,7 +22,7 @@ from ..helpers import (
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
-    """Give a config of two iterations and one validation on six small images."""
+    """A config of two iterations and one validation on six small images."""
     root = tmp_path_factory.mktemp('train')
     cfg = tiny_runner_cfg(write_voc_folder(root / 'data'), root / 'unused')
     del cfg['work_dir']
@@ -36,7 +36,7 @@ def scalars(work_dir):
 
 @pytest.fixture(scope='module')
 def run(config, tmp_path_factory):
-    """Give a folder in which train.py ran with its default work dir."""
+    """A folder in which train.py ran with its default work dir."""
     cwd = tmp_path_factory.mktemp('cwd')
     result = run_tool('tools/train.py', config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5', cwd=cwd)
     (cwd / 'output.txt').write_text(result.stdout)
@@ -190,6 +190,14 @@ def test_amp_flag(train, monkeypatch):
     monkeypatch.setattr(train, 'get_device', lambda: 'cpu')
     with pytest.raises(ValueError, match='this run is on the cpu: leave --amp out'):
         train.turn_on_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+
+
+def test_iters_scales_the_run(config, tmp_path):
+    call_tool('tools/train.py', config, '--work-dir', tmp_path / 'run', '--iters', 1)
+    assert (tmp_path / 'run/iter_1.pth').is_file()
+    assert not (tmp_path / 'run/iter_2.pth').exists()
+    with pytest.raises(ValueError, match='must be 1 or more, got 0'):
+        call_tool('tools/train.py', config, '--work-dir', tmp_path / 'none', '--iters', 0)
 
 
 def backbone_file(path, **changes):

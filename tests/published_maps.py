@@ -33,7 +33,7 @@ def official_shapes(network: str) -> dict[str, tuple]:
         return class_token_shapes(NUM_CLASSES, **_VIT)
     if network == 'weaktr':
         return {**class_token_shapes(NUM_CLASSES, **_VIT), **weaktr_fusion_shapes(reduction=4, **FUSION)}
-    if network == 'weaktr-v3':
+    if network in ('weaktr-v3', 'weaktr-v3-coco'):
         return {**class_token_shapes(NUM_CLASSES, **_VIT), **weaktr_fusion_shapes('V3', reduction=8, **FUSION)}
     if network == 'transcam':
         return conformer_shapes(21, WIDTH, (64, 128, 256), depth=6)

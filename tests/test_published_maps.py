@@ -31,6 +31,7 @@ CAMS = {
     'mctformer-v2': ('mctformer/mctformer-v2_deit-s_voc', dict(CLASS_TOKENS, cam_head=HEAD)),
     'weaktr': ('weaktr/weaktr_deit-s_voc', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
     'weaktr-v3': ('weaktr/weaktr-v3_deit-s_voc', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
+    'weaktr-v3-coco': ('weaktr/weaktr-v3_deit-s_coco', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
     'aream': ('aream/aream-v1_deit-s_voc',
               dict(CLASS_TOKENS, cam_head=dict(HEAD, num_layers=DEPTH, attention_layers=DEPTH))),
     'transcam': ('transcam/transcam_conformer-s_voc', dict(
@@ -49,6 +50,7 @@ SEGMENTER = dict(
     test_cfg=dict(crop_size=(WINDOW, WINDOW), stride=(80, 80)))
 WIDE_RESNET = dict(
     backbone=dict(base_channels=4), decode_head=dict(in_channels=256, channels=32, num_classes=NUM_CLASSES + 1))
+METHODS = {'weaktr-v3-coco': 'weaktr-v3'}  # networks that share the layout of another
 TTA = {
     'toco, VOC': ('toco/toco_vit-b_voc', TOCO, 'toco', 'toco', 'tta_voc'),
     'toco, COCO': ('toco/toco_vit-b_coco', TOCO, 'toco', 'toco', 'tta_coco'),
@@ -64,7 +66,7 @@ def small_config(name: str, model: dict) -> Config:
 
 
 def our_weights(network: str) -> dict[str, Tensor]:
-    return map_keys(official_weights(network), OFFICIAL_LAYOUTS[network]).state_dict
+    return map_keys(official_weights(network), OFFICIAL_LAYOUTS[METHODS.get(network, network)]).state_dict
 
 
 def small_model(name: str, model: dict, network: str) -> nn.Module:

@@ -10,6 +10,7 @@ from torch import Tensor
 from tests.official_checkpoints import (
     class_token_shapes,
     conformer_shapes,
+    eva02_segmenter_shapes,
     resnet38_shapes,
     segmenter_shapes,
     toco_shapes,
@@ -39,6 +40,10 @@ def official_shapes(network: str) -> dict[str, tuple]:
         return conformer_shapes(21, WIDTH, (64, 128, 256), depth=6)
     if network == 'weaktr-seg':
         return segmenter_shapes(NUM_CLASSES + 1, grid=7, **_VIT)
+    if network == 'weaktr-seg-dinov2':
+        return segmenter_shapes(NUM_CLASSES + 1, grid=7, layer_scale=True, **_VIT)
+    if network == 'weaktr-seg-eva02':
+        return eva02_segmenter_shapes(NUM_CLASSES + 1, grid=7, heads=HEADS, **_VIT)
     if network == 'deeplab-resnet38':
         width = 4
         return {**resnet38_shapes(width),

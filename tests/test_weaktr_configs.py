@@ -70,14 +70,15 @@ def test_class_maps(name, threshold, scales, crf):
     assert tiny(cfg).extract_cams(torch.randn(1, 3, 32, 48))['cams'].shape[1] == cfg.num_classes
 
 
-@pytest.mark.parametrize('name', ['deit-s_voc', 'vit-s_voc', 'deit-s_coco', 'vit-s_coco'])
+@pytest.mark.parametrize('name', [f'{backbone}_{data}' for data in ('voc', 'coco')
+                                  for backbone in ('deit-s', 'dinov2-s', 'vit-s', 'eva02-s')])
 def test_second_stage(name):
     cfg = load(f'weaktr-retrain_{name}')
     assert cfg.model.decode_head.num_classes == cfg.num_classes + 1
     assert cfg.model.decode_head.loss_decode.get('group_size') == (1 if name.endswith('coco') else None)
     assert cfg.train_dataloader.batch_size == 4
     assert cfg.model.backbone.interpolate_mode == ('bicubic' if name.startswith('vit') else 'bilinear')
-    assert cfg.model.data_preprocessor.mean[0] == (127.5 if name.startswith('vit') else 123.68)
+    assert cfg.model.data_preprocessor.mean[0] == {'vit': 127.5, 'eva02': 122.77}.get(name.split('-')[0], 123.68)
     crf = MODELS.build(cfg.tta_model.steps[0])
     assert crf.winners_only
     assert (crf.gaussian_sxy, crf.bilateral_sxy, crf.bilateral_srgb, crf.bilateral_compat) == (

@@ -7,6 +7,7 @@ from .backbones import (
     AttentionViT,
     CeilPoolResNet,
     EfficientNetLite,
+    EVA02ViT,
     Features,
     ObservableBackbone,
     Observation,
@@ -54,13 +55,12 @@ from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Se
 
 __all__ = [
     'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AlphaBackground', 'Argmax',
-    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead',
-    'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'DeepLabV1Head',
-    'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'EfficientNetLite', 'Features',
-    'GradientClippedCrossEntropyLoss',
-    'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead',
-    'MergeLevels', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead',
-    'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement',
-    'ProjectionHead', 'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead',
-    'WeakTrHead', 'WideResNet38', 'extract_features'
+    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead', 'CAMClassifier',
+    'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'DeepLabV1Head', 'DeepLabV2',
+    'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'EVA02ViT', 'EfficientNetLite', 'Features',
+    'GradientClippedCrossEntropyLoss', 'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead',
+    'MCTformerHead', 'MaskTransformerHead', 'MergeLevels', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA',
+    'MultiViewPreProcessor', 'NormedLargeFOVHead', 'ObservableBackbone', 'Observation', 'PairAffinityLoss',
+    'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead', 'RandomWalk', 'Request', 'Segmenter',
+    'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'extract_features'
 ]

@@ -1,6 +1,7 @@
 """WeakTr's published checkpoints, from the authors' files to models that use them."""
 
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,13 @@ from rich.console import Console
 from mmwsss.apis import init_model
 
 from ..helpers import load_tool
-from ..official_checkpoints import class_token_shapes, random_weights, segmenter_shapes, weaktr_fusion_shapes
+from ..official_checkpoints import (
+    class_token_shapes,
+    eva02_segmenter_shapes,
+    random_weights,
+    segmenter_shapes,
+    weaktr_fusion_shapes,
+)
 
 
 @pytest.fixture(scope='module')
@@ -43,12 +50,19 @@ def test_full_size_first_stage(tool, tmp_path, version, dataset, num_classes, pa
         assert found[key].std() > 0
 
 
-@pytest.mark.parametrize(('dataset', 'num_classes'), [('voc', 21), ('coco', 91)])
-def test_full_size_second_stage(tool, tmp_path, dataset, num_classes):
-    weights = random_weights(segmenter_shapes(num_classes))
-    path = converted(tool, 'weaktr-seg', dict(
+SECOND_STAGES = {'deit-s': ('weaktr-seg', segmenter_shapes),
+                 'dinov2-s': ('weaktr-seg-dinov2', partial(segmenter_shapes, layer_scale=True)),
+                 'eva02-s': ('weaktr-seg-eva02', eva02_segmenter_shapes)}
+
+
+@pytest.mark.parametrize(('backbone', 'dataset', 'num_classes'), [
+    ('deit-s', 'voc', 21), ('deit-s', 'coco', 91), ('dinov2-s', 'voc', 21), ('eva02-s', 'coco', 91)])
+def test_full_size_second_stage(tool, tmp_path, backbone, dataset, num_classes):
+    method, shapes = SECOND_STAGES[backbone]
+    weights = random_weights(shapes(num_classes))
+    path = converted(tool, method, dict(
         model=weights, optimizer={}, n_cls=num_classes, lr_scheduler={}, epoch=99), tmp_path)
-    model = init_model(f'configs/weaktr/weaktr-retrain_deit-s_{dataset}.py', path)
+    model = init_model(f'configs/weaktr/weaktr-retrain_{backbone}_{dataset}.py', path)
     assert torch.equal(model.decode_head.patch_proj.weight, weights['decoder.proj_patch'].t())
     assert torch.equal(model.decode_head.layers[1].attn.attn.in_proj_weight,
                        weights['decoder.blocks.1.attn.qkv.weight'])

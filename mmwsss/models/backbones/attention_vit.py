@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout, to_map
+from .pretrained import resize_patch_kernel
 
 __all__ = ['AttentionViT']
 
@@ -37,6 +38,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             stay for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
             factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
+        resize_patch_embed: Resize the patch convolution of a checkpoint with another patch size bicubically.
         patch_cfg: As in mmpretrain; ``padding=0`` unless given.
         **kwargs: As in mmpretrain's ``VisionTransformer``; ``out_type`` is ``'featmap'`` unless given.
     """
@@ -53,6 +55,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
                  freeze_pos_embed: bool = False,
                  pos_embed_grid: str = 'size',
                  raw_output: bool = False,
+                 resize_patch_embed: bool = False,
                  patch_cfg: Optional[dict] = None,
                  out_type: str = 'featmap',
                  **kwargs) -> None:
@@ -64,6 +67,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             arch=arch, out_type=out_type, patch_cfg={'padding': 0, **(patch_cfg or {})}, **kwargs)
         self.pos_embed_grid = pos_embed_grid
         self.raw_output = raw_output
+        self.resize_patch_embed = resize_patch_embed
         self.class_token_std = class_token_std
         self.num_extra_tokens = num_class_tokens
         self.patch_size = self.patch_embed.projection.stride
@@ -84,6 +88,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
 
     def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
         """Copy a single class token and its position row to all M, before mmpretrain resizes the grid."""
+        if self.resize_patch_embed:
+            resize_patch_kernel(state_dict, f'{prefix}patch_embed.projection.weight', self.patch_size)
         num_tokens = self.num_extra_tokens
         cls_name, pos_name = prefix + 'cls_token', prefix + 'pos_embed'
         if num_tokens > 1 and cls_name in state_dict and state_dict[cls_name].shape[1] == 1:

@@ -38,6 +38,10 @@ def official_shapes(network: str) -> dict[str, tuple]:
         return {**class_token_shapes(NUM_CLASSES, **_VIT), **weaktr_fusion_shapes('V3', reduction=8, **FUSION)}
     if network == 'transcam':
         return conformer_shapes(21, WIDTH, (64, 128, 256), depth=6)
+    if network == 'aream-conformer':
+        shapes = conformer_shapes(NUM_CLASSES, WIDTH, (64, 128, 256), depth=6, conv_head=(1, 1))
+        return {name.replace('conv_cls_head', 'cnn_head').replace('trans_cls_head', 'att_head'): shape
+                for name, shape in shapes.items()}
     if network == 'weaktr-seg':
         return segmenter_shapes(NUM_CLASSES + 1, grid=7, **_VIT)
     if network == 'weaktr-seg-dinov2':

@@ -34,6 +34,9 @@ CAMS = {
     'weaktr-v3-coco': ('weaktr/weaktr-v3_deit-s_coco', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
     'aream': ('aream/aream-v1_deit-s_voc',
               dict(CLASS_TOKENS, cam_head=dict(HEAD, num_layers=DEPTH, attention_layers=DEPTH))),
+    'aream-conformer': ('aream/aream_conformer-s_voc', dict(
+        backbone=dict(arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=1, _delete_=True)),
+        cam_head=dict(num_classes=NUM_CLASSES, conv_channels=256, token_channels=WIDTH))),
     'transcam': ('transcam/transcam_conformer-s_voc', dict(
         backbone=dict(arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=1, _delete_=True)),
         cam_head=dict(conv_channels=256, token_channels=WIDTH))),

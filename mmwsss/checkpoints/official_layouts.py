@@ -136,7 +136,6 @@ CONFORMER_RULES = (
 TRANSCAM_RULES = (*CONFORMER_RULES, KeyRule(_HEADS, r'cam_head.\1_cls_head.\2'))
 
 
-
 def resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
     """Map the Wide-ResNet-38 of PSA and of the methods that reuse it; only a prefix is added.
 
@@ -200,6 +199,9 @@ OFFICIAL_LAYOUTS = {
     'weaktr-seg-eva02': KeyLayout("WeakTr's segmentation network on EVA-02", (
         *eva02_rules('encoder.'), *MASK_DECODER_RULES)),
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
+    'aream-conformer': KeyLayout('AReAM on Conformer', (
+        *CONFORMER_RULES, KeyRule(rf'cnn_head\.{WB}', r'cam_head.conv_cls_head.\1'),
+        KeyRule(rf'att_head\.{WB}', r'cam_head.trans_cls_head.\1'))),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),
     'resnet38-imagenet': KeyLayout("Wide-ResNet-38 (PSA's names)", (*resnet38_rules(), _CLASSIFIER),

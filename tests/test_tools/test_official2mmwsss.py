@@ -235,6 +235,17 @@ def test_full_size_transcam_loads_and_gives_finite_cams(tool, tmp_path):
             assert found[name].std() > 0
 
 
+def test_full_size_aream_on_conformer_loads(tool, tmp_path):
+    shapes = conformer_shapes(20, conv_head=(1, 1))
+    weights = random_weights({name.replace('conv_cls_head', 'cnn_head').replace('trans_cls_head', 'att_head'): shape
+                              for name, shape in shapes.items()})
+    convert(tool, 'aream-conformer', dict(epoch=11, model=weights), tmp_path)
+    model = init_model('configs/aream/aream_conformer-s_voc.py', str(tmp_path / 'out.pth'))
+    assert len(model.state_dict()) == len(weights)
+    assert torch.equal(model.cam_head.conv_cls_head.weight, weights['cnn_head.weight'])
+    assert model.extract_cams(torch.randn(1, 3, 75, 100))['cams'].shape == (1, 20, 5, 7)
+
+
 def test_conformer_start_loads_into_the_configured_backbone(tool, tmp_path):
     weights = random_weights(conformer_shapes(1000, channels=(64, 128, 256), conv_head=()))
     convert(tool, 'conformer-imagenet', dict(model=weights), tmp_path)

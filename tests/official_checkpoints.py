@@ -51,6 +51,12 @@ def class_token_shapes(num_classes: int = 20, width: int = 384, mlp: int = 1536,
             'pos_embed': (1, num_classes + grid * grid, width), **_linear('head', num_classes, width, head_taps)}
 
 
+def mctformer_plus_shapes(num_classes: int = 20, width: int = 384, grid: int = 28, **vit: int) -> dict[str, tuple]:
+    """Name the weights of MCTformer+ as its authors do, with the position embedding of 14 x 14 that is never used."""
+    return {**class_token_shapes(num_classes, width, **vit), 'pos_embed': (1, 1 + 14 * 14, width),
+            'pos_embed_cls': (1, num_classes, width), 'pos_embed_pat': (1, grid * grid, width)}
+
+
 def conformer_shapes(classes: int = 21, width: int = 384, channels: tuple[int, ...] = (256, 512, 1024), depth: int = 12,
                      conv_head: tuple[int, ...] = (3, 3)) -> dict[str, tuple]:
     """Name the weights of a Conformer as its authors, and TransCAM's, do; TransCAM has 3x3 taps."""

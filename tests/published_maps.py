@@ -11,6 +11,7 @@ from tests.official_checkpoints import (
     class_token_shapes,
     conformer_shapes,
     eva02_segmenter_shapes,
+    mctformer_plus_shapes,
     resnet38_shapes,
     segmenter_shapes,
     toco_shapes,
@@ -30,6 +31,8 @@ def official_shapes(network: str) -> dict[str, tuple]:
         return {name.removeprefix('module.'): shape for name, shape in shapes.items()}
     if network == 'mctformer-v1':
         return {**class_token_shapes(NUM_CLASSES, head_taps=(), **_VIT), 'head.weight': (NUM_CLASSES, WIDTH)}
+    if network == 'mctformer-plus':
+        return mctformer_plus_shapes(NUM_CLASSES, grid=14, **_VIT)
     if network in ('mctformer-v2', 'aream'):
         return class_token_shapes(NUM_CLASSES, **_VIT)
     if network == 'weaktr':

@@ -1,6 +1,6 @@
 """Layouts of the checkpoints published by the authors of the methods, and rules that rename them for mmwsss."""
 
-from .key_mapping import KeyLayout, KeyRule
+from .key_mapping import JoinedKeys, KeyLayout, KeyRule
 
 __all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'eva02_rules', 'layer_scale_rules', 'mxnet_resnet38_rules',
            'resnet38_blocks', 'resnet38_rules', 'vit_rules']
@@ -189,6 +189,11 @@ OFFICIAL_LAYOUTS = {
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
     'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),
     'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
+    'mctformer-plus': KeyLayout('MCTformer+', (
+        # The single embedding of its base class is saved, and is never used.
+        KeyRule('pos_embed', None, required=False), KeyRule('pos_embed_joined', 'backbone.pos_embed'),
+        *class_token_rules('patch_classifier', ndim=4)),
+        joined=(JoinedKeys(('pos_embed_cls', 'pos_embed_pat'), 'pos_embed_joined', dim=1), )),
     'aream': KeyLayout('AReAM', class_token_rules('patch_classifier', ndim=4)),
     'weaktr': KeyLayout('WeakTr (version 1)', WEAKTR_RULES),
     'weaktr-v3': KeyLayout('WeakTr (versions 2 and 3, which hold the same weights)', WEAKTR_V3_RULES),

@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
-from .key_mapping import map_keys
+from .key_mapping import join_weights, map_keys
 from .loader import CheckpointError
 from .official_layouts import OFFICIAL_LAYOUTS
 
@@ -62,7 +62,7 @@ def official_methods(weights: Mapping[str, Tensor]) -> list[str]:
     found = []
     for method, layout in OFFICIAL_LAYOUTS.items():
         try:
-            map_keys(weights, layout)
+            map_keys(join_weights(weights, layout), layout)
         except CheckpointError:
             continue
         found.append(method)

@@ -107,11 +107,12 @@ def rotary_factors(grid: tuple[int, int], dims: int, rotary_grid: int = 16,
         Cosines and sines, each (h * w, dims).
     """
     half = dims // 2
-    frequencies = 10000. ** -(torch.arange(0, half, 2, device=device).float() / half)
-    rows, cols = ((torch.arange(size, device=device) / size * rotary_grid).outer(frequencies).repeat_interleave(2, 1)
-                  for size in grid)
-    angles = torch.cat([rows[:, None].expand(-1, grid[1], -1), cols[None].expand(grid[0], -1, -1)], dim=2).flatten(0, 1)
-    return angles.cos(), angles.sin()
+    with torch.inference_mode(False):  # what is kept serves training, too
+        frequencies = 10000. ** -(torch.arange(0, half, 2, device=device).float() / half)
+        positions = (torch.arange(size, device=device)[:, None] / size * rotary_grid for size in grid)
+        rows, cols = ((position * frequencies).repeat_interleave(2, dim=1) for position in positions)
+        angles = torch.cat([rows[:, None].expand(-1, grid[1], -1), cols[None].expand(grid[0], -1, -1)], dim=2)
+        return angles.flatten(0, 1).cos(), angles.flatten(0, 1).sin()
 
 
 def _rotate_patches(tokens: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:

@@ -191,9 +191,10 @@ OFFICIAL_LAYOUTS = {
     'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
     'mctformer-plus': KeyLayout('MCTformer+', (
         # The single embedding of its base class is saved, and is never used.
-        KeyRule('pos_embed', None, required=False), KeyRule('pos_embed_joined', 'backbone.pos_embed'),
+        KeyRule('pos_embed', None, required=False),
+        KeyRule(r'pos_embed_cls \+ pos_embed_pat', 'backbone.pos_embed'),
         *class_token_rules('patch_classifier', ndim=4)),
-        joined=(JoinedKeys(('pos_embed_cls', 'pos_embed_pat'), 'pos_embed_joined', dim=1), )),
+        joined=(JoinedKeys(('pos_embed_cls', 'pos_embed_pat'), 'pos_embed_cls + pos_embed_pat', dim=1), )),
     'aream': KeyLayout('AReAM', class_token_rules('patch_classifier', ndim=4)),
     'weaktr': KeyLayout('WeakTr (version 1)', WEAKTR_RULES),
     'weaktr-v3': KeyLayout('WeakTr (versions 2 and 3, which hold the same weights)', WEAKTR_V3_RULES),

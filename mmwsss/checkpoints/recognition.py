@@ -57,13 +57,13 @@ def official_methods(weights: Mapping[str, Tensor]) -> list[str]:
         weights (Mapping[str, Tensor]): Weights by the names of the authors.
 
     Returns:
-        list[str]: Keys of :data:`OFFICIAL_LAYOUTS` whose rules take all weights and miss none.
+        list[str]: Keys of :data:`OFFICIAL_LAYOUTS` whose rules take all weights and miss none. If some of these keep
+        more weights than others, which drop a head, only those.
     """
-    found = []
+    kept = {}
     for method, layout in OFFICIAL_LAYOUTS.items():
         try:
-            map_keys(join_weights(weights, layout), layout)
+            kept[method] = len(map_keys(join_weights(weights, layout), layout).state_dict)
         except CheckpointError:
             continue
-        found.append(method)
-    return found
+    return [method for method, count in kept.items() if count == max(kept.values())]

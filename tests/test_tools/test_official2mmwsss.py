@@ -278,7 +278,7 @@ def test_versions_of_mctformer_are_told_apart(tool, tmp_path):
 
 
 def test_full_size_mctformer_plus_loads(tool, tmp_path):
-    """Two position embeddings become one, a third is left out; a file of version 2 is refused and named."""
+    """Two position embeddings become one, a third is left out."""
     weights = random_weights(mctformer_plus_shapes())
     convert(tool, 'mctformer-plus', dict(epoch=44, model=weights), tmp_path)
     model = init_model('configs/mctformer/mctformer-plus_deit-s_voc.py', str(tmp_path / 'out.pth'))
@@ -287,8 +287,12 @@ def test_full_size_mctformer_plus_loads(tool, tmp_path):
     found = model.extract_cams(torch.randn(1, 3, 75, 100))
     assert found['cams'].shape == (1, 20, 4, 6)
     assert found['cams'].isfinite().all()
+
+
+def test_mctformer_plus_and_version_2_are_told_apart(tool, tmp_path):
     second = random_weights(class_token_shapes(2, 48, depth=1, mlp=96, grid=4))
-    with pytest.raises(ValueError, match=r"it lacks 'pos_embed_joined'(.|\n)*those of METHOD mctformer-v2"):
+    with pytest.raises(ValueError, match=r"it lacks 'pos_embed_cls \+ pos_embed_pat'. Its weights are those of METHOD "
+                                         r'mctformer-v2 \(MCTformer-V2\) or aream'):
         convert(tool, 'mctformer-plus', dict(model=second), tmp_path)
     plus = random_weights(mctformer_plus_shapes(2, 48, depth=1, mlp=96, grid=4))
     with pytest.raises(ValueError, match=r"'pos_embed_cls', 'pos_embed_pat'(.|\n)*METHOD mctformer-plus \(MCTformer\+"):

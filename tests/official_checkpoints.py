@@ -51,6 +51,12 @@ def class_token_shapes(num_classes: int = 20, width: int = 384, mlp: int = 1536,
             'pos_embed': (1, num_classes + grid * grid, width), **_linear('head', num_classes, width, head_taps)}
 
 
+def mctformer_plus_shapes(num_classes: int = 20, width: int = 384, grid: int = 28, **vit: int) -> dict[str, tuple]:
+    """Name the weights of MCTformer+ as its authors do, with the position embedding of 14 x 14 that is never used."""
+    return {**class_token_shapes(num_classes, width, **vit), 'pos_embed': (1, 1 + 14 * 14, width),
+            'pos_embed_cls': (1, num_classes, width), 'pos_embed_pat': (1, grid * grid, width)}
+
+
 def conformer_shapes(classes: int = 21, width: int = 384, channels: tuple[int, ...] = (256, 512, 1024), depth: int = 12,
                      conv_head: tuple[int, ...] = (3, 3)) -> dict[str, tuple]:
     """Name the weights of a Conformer as its authors, and TransCAM's, do; TransCAM has 3x3 taps."""
@@ -167,10 +173,48 @@ def weaktr_fusion_shapes(version: str = 'V1', heads: int = 72, reduction: int = 
             **_linear(f'{prefix}attn_feat_ffn.0', inner, head_dims), **_linear(f'{prefix}attn_feat_ffn.1', 1, inner)}
 
 
+def layer_scale_shapes(width: int = 384, depth: int = 12) -> dict[str, tuple]:
+    """Name the scales of DINOv2's blocks."""
+    return {f'blocks.{i}.ls{j}.gamma': (width, ) for i in range(depth) for j in (1, 2)}
+
+
+def eva02_shapes(width: int = 384, depth: int = 12, grid: int = 16, patch: int = 14) -> dict[str, tuple]:
+    """Name the weights of EVA-02 of the sizes tiny and small as its authors do, without its head."""
+    shapes = {'cls_token': (1, 1, width), 'pos_embed': (1, 1 + grid * grid, width),
+              'patch_embed.proj.weight': (width, 3, patch, patch), 'patch_embed.proj.bias': (width, )}
+    hidden = int(4 * 2 / 3 * width)
+    for i in range(depth):
+        block = f'blocks.{i}'
+        shapes.update({**_affine(f'{block}.norm1', width), **_affine(f'{block}.norm2', width),
+                       f'{block}.attn.q_bias': (width, ), f'{block}.attn.v_bias': (width, ),
+                       f'{block}.attn.qkv.weight': (3 * width, width), **_linear(f'{block}.attn.proj', width, width),
+                       **_linear(f'{block}.mlp.w12', 2 * hidden, width), **_linear(f'{block}.mlp.w3', width, hidden)})
+    return {**shapes, **_affine('norm', width)}
+
+
+def eva02_segmenter_shapes(num_classes: int = 21, width: int = 384, mlp: int = 1536, grid: int = 30, depth: int = 12,
+                           heads: int = 6) -> dict[str, tuple]:
+    """Name the weights of WeakTr's Segmenter on EVA-02 as its authors do, with the angles that it saves."""
+    shapes = {f'encoder.{name}': shape for name, shape in eva02_shapes(width, depth, grid, 16).items()}
+    for owner in ('', *(f'blocks.{i}.attn.' for i in range(depth))):
+        shapes.update({f'encoder.{owner}rope.freqs_{kind}': (grid * grid, width // heads) for kind in ('cos', 'sin')})
+    shapes.update({'encoder.head.weight': (1000, width), 'encoder.head.bias': (1000, )})
+    return {**shapes, **mask_decoder_shapes(num_classes, width, mlp)}
+
+
 def segmenter_shapes(num_classes: int = 21, width: int = 384, mlp: int = 1536, grid: int = 30,
-                     **vit: int) -> dict[str, tuple]:
-    """Name the weights of WeakTr's Segmenter as its authors do."""
-    shapes = {f'encoder.{name}': shape for name, shape in vit_shapes(width, mlp=mlp, grid=grid, **vit).items()}
+                     layer_scale: bool = False, **vit: int) -> dict[str, tuple]:
+    """Name the weights of WeakTr's Segmenter as its authors do: on DeiT or, with scales of blocks, on DINOv2."""
+    encoder = vit_shapes(width, mlp=mlp, grid=grid, **vit)
+    if layer_scale:
+        encoder.update(layer_scale_shapes(width, vit.get('depth', 12)))
+    shapes = {f'encoder.{name}': shape for name, shape in encoder.items()}
+    return {**shapes, **mask_decoder_shapes(num_classes, width, mlp)}
+
+
+def mask_decoder_shapes(num_classes: int, width: int, mlp: int) -> dict[str, tuple]:
+    """Name the weights of the mask transformer of WeakTr's Segmenter as its authors do."""
+    shapes = {}
     shapes.update({'decoder.cls_emb': (1, num_classes, width), **_linear('decoder.proj_dec', width, width),
                    'decoder.proj_patch': (width, width), 'decoder.proj_classes': (width, width)})
     for i in range(2):

@@ -10,6 +10,8 @@ from torch import Tensor
 from tests.official_checkpoints import (
     class_token_shapes,
     conformer_shapes,
+    eva02_segmenter_shapes,
+    mctformer_plus_shapes,
     resnet38_shapes,
     segmenter_shapes,
     toco_shapes,
@@ -29,16 +31,26 @@ def official_shapes(network: str) -> dict[str, tuple]:
         return {name.removeprefix('module.'): shape for name, shape in shapes.items()}
     if network == 'mctformer-v1':
         return {**class_token_shapes(NUM_CLASSES, head_taps=(), **_VIT), 'head.weight': (NUM_CLASSES, WIDTH)}
+    if network == 'mctformer-plus':
+        return mctformer_plus_shapes(NUM_CLASSES, grid=14, **_VIT)
     if network in ('mctformer-v2', 'aream'):
         return class_token_shapes(NUM_CLASSES, **_VIT)
     if network == 'weaktr':
         return {**class_token_shapes(NUM_CLASSES, **_VIT), **weaktr_fusion_shapes(reduction=4, **FUSION)}
-    if network == 'weaktr-v3':
+    if network in ('weaktr-v3', 'weaktr-v3-coco'):
         return {**class_token_shapes(NUM_CLASSES, **_VIT), **weaktr_fusion_shapes('V3', reduction=8, **FUSION)}
     if network == 'transcam':
         return conformer_shapes(21, WIDTH, (64, 128, 256), depth=6)
+    if network == 'aream-conformer':
+        shapes = conformer_shapes(NUM_CLASSES, WIDTH, (64, 128, 256), depth=6, conv_head=(1, 1))
+        return {name.replace('conv_cls_head', 'cnn_head').replace('trans_cls_head', 'att_head'): shape
+                for name, shape in shapes.items()}
     if network == 'weaktr-seg':
         return segmenter_shapes(NUM_CLASSES + 1, grid=7, **_VIT)
+    if network == 'weaktr-seg-dinov2':
+        return segmenter_shapes(NUM_CLASSES + 1, grid=7, layer_scale=True, **_VIT)
+    if network == 'weaktr-seg-eva02':
+        return eva02_segmenter_shapes(NUM_CLASSES + 1, grid=7, heads=HEADS, **_VIT)
     if network == 'deeplab-resnet38':
         width = 4
         return {**resnet38_shapes(width),

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmwsss.apis import inference_cams, init_model
-from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, find_weights, map_keys
 from mmwsss.datasets import inference_pipeline
 from mmwsss.registry import MODELS
 from tests.helpers import REPO
@@ -29,10 +29,17 @@ WINDOW = 112
 CAMS = {
     'mctformer-v1': ('mctformer/mctformer-v1_deit-s_voc', dict(CLASS_TOKENS, cam_head=HEAD)),
     'mctformer-v2': ('mctformer/mctformer-v2_deit-s_voc', dict(CLASS_TOKENS, cam_head=HEAD)),
+    'mctformer-plus': ('mctformer/mctformer-plus_deit-s_voc', dict(
+        backbone=dict(arch=VIT, num_class_tokens=NUM_CLASSES, img_size=224),
+        cam_head=dict(HEAD, attention_layers=DEPTH))),
     'weaktr': ('weaktr/weaktr_deit-s_voc', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
     'weaktr-v3': ('weaktr/weaktr-v3_deit-s_voc', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
+    'weaktr-v3-coco': ('weaktr/weaktr-v3_deit-s_coco', dict(CLASS_TOKENS, cam_head=dict(HEAD, **LAYERS))),
     'aream': ('aream/aream-v1_deit-s_voc',
               dict(CLASS_TOKENS, cam_head=dict(HEAD, num_layers=DEPTH, attention_layers=DEPTH))),
+    'aream-conformer': ('aream/aream_conformer-s_voc', dict(
+        backbone=dict(arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=1, _delete_=True)),
+        cam_head=dict(num_classes=NUM_CLASSES, conv_channels=256, token_channels=WIDTH))),
     'transcam': ('transcam/transcam_conformer-s_voc', dict(
         backbone=dict(arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=1, _delete_=True)),
         cam_head=dict(conv_channels=256, token_channels=WIDTH))),
@@ -49,6 +56,7 @@ SEGMENTER = dict(
     test_cfg=dict(crop_size=(WINDOW, WINDOW), stride=(80, 80)))
 WIDE_RESNET = dict(
     backbone=dict(base_channels=4), decode_head=dict(in_channels=256, channels=32, num_classes=NUM_CLASSES + 1))
+METHODS = {'weaktr-v3-coco': 'weaktr-v3'}  # networks that share the layout of another
 TTA = {
     'toco, VOC': ('toco/toco_vit-b_voc', TOCO, 'toco', 'toco', 'tta_voc'),
     'toco, COCO': ('toco/toco_vit-b_coco', TOCO, 'toco', 'toco', 'tta_coco'),
@@ -64,7 +72,8 @@ def small_config(name: str, model: dict) -> Config:
 
 
 def our_weights(network: str) -> dict[str, Tensor]:
-    return map_keys(official_weights(network), OFFICIAL_LAYOUTS[network]).state_dict
+    layout = OFFICIAL_LAYOUTS[METHODS.get(network, network)]
+    return map_keys(find_weights(official_weights(network), layout), layout).state_dict
 
 
 def small_model(name: str, model: dict, network: str) -> nn.Module:

@@ -21,7 +21,8 @@ def load(name: str) -> Config:
 
 @pytest.mark.parametrize(('name', 'rates'), [
     ('weaktr_deit-s_voc', (1e-6, 1e-6, 1.08e-5, 4.02e-5, 4.9319e-5, 4.9021e-5, 3.1047e-5, 1.0110e-5)),
-    ('weaktr-v3_deit-s_voc', (1e-6, 1e-6, 1.58e-5, 6.02e-5, 7.3893e-5, 7.3409e-5, 4.4201e-5, 1.0178e-5))])
+    ('weaktr-v3_deit-s_voc', (1e-6, 1e-6, 1.58e-5, 6.02e-5, 7.3893e-5, 7.3409e-5, 4.4201e-5, 1.0178e-5)),
+    ('weaktr-v3_deit-s_coco', (1e-6, 1e-6, 5.8e-6, 2.02e-5, 2.4744e-5, 2.4633e-5, 1.7893e-5, 1.0041e-5))])
 def test_rates_of_the_first_stage(name, rates):
     cfg = load(name)
     schedule = {key: value for key, value in cfg.param_scheduler[0].items() if key not in ('type', 'by_epoch')}
@@ -43,7 +44,8 @@ def tiny(cfg: Config) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize(('name', 'weights', 'others'), [
-    ('weaktr_deit-s_voc', .05, 0.), ('weaktr_deit-s_coco', .05, 0.), ('weaktr-v3_deit-s_voc', .03, .03)])
+    ('weaktr_deit-s_voc', .05, 0.), ('weaktr_deit-s_coco', .05, 0.), ('weaktr-v3_deit-s_voc', .03, .03),
+    ('weaktr-v3_deit-s_coco', .03, .03)])
 def test_weight_decay_of_the_versions(name, weights, others):
     cfg = load(name)
     model = tiny(cfg)
@@ -58,7 +60,8 @@ def test_weight_decay_of_the_versions(name, weights, others):
 @pytest.mark.parametrize(('name', 'threshold', 'scales', 'crf'), [
     ('weaktr_deit-s_voc', .42, (1., .8, 1.2), 'weaktr_label_voc'),
     ('weaktr-v3_deit-s_voc', .43, (1., 1.2), 'weaktr_label_voc'),
-    ('weaktr_deit-s_coco', .42, (1., .8, 1.2), 'weaktr_label_coco')])
+    ('weaktr_deit-s_coco', .42, (1., .8, 1.2), 'weaktr_label_coco'),
+    ('weaktr-v3_deit-s_coco', .42, (1., .8, 1.2), 'weaktr_label_coco')])
 def test_class_maps(name, threshold, scales, crf):
     cfg = load(name)
     assert cfg.model.test_cfg.threshold == cfg.val_evaluator[0].threshold == threshold
@@ -67,14 +70,15 @@ def test_class_maps(name, threshold, scales, crf):
     assert tiny(cfg).extract_cams(torch.randn(1, 3, 32, 48))['cams'].shape[1] == cfg.num_classes
 
 
-@pytest.mark.parametrize('name', ['deit-s_voc', 'vit-s_voc', 'deit-s_coco', 'vit-s_coco'])
+@pytest.mark.parametrize('name', [f'{backbone}_{data}' for data in ('voc', 'coco')
+                                  for backbone in ('deit-s', 'dinov2-s', 'vit-s', 'eva02-s')])
 def test_second_stage(name):
     cfg = load(f'weaktr-retrain_{name}')
     assert cfg.model.decode_head.num_classes == cfg.num_classes + 1
     assert cfg.model.decode_head.loss_decode.get('group_size') == (1 if name.endswith('coco') else None)
     assert cfg.train_dataloader.batch_size == 4
     assert cfg.model.backbone.interpolate_mode == ('bicubic' if name.startswith('vit') else 'bilinear')
-    assert cfg.model.data_preprocessor.mean[0] == (127.5 if name.startswith('vit') else 123.68)
+    assert cfg.model.data_preprocessor.mean[0] == {'vit': 127.5, 'eva02': 122.77}.get(name.split('-')[0], 123.68)
     crf = MODELS.build(cfg.tta_model.steps[0])
     assert crf.winners_only
     assert (crf.gaussian_sxy, crf.bilateral_sxy, crf.bilateral_srgb, crf.bilateral_compat) == (
@@ -90,7 +94,7 @@ def test_second_stage(name):
 
 
 def test_coco_uses_slots_everywhere_and_other_data_can_take_their_place(tmp_path):
-    for name in ('weaktr_deit-s_coco', 'weaktr-retrain_deit-s_coco'):
+    for name in ('weaktr_deit-s_coco', 'weaktr-v3_deit-s_coco', 'weaktr-retrain_deit-s_coco'):
         cfg = load(name)
         for loader in ('train', 'val', 'test'):
             inner = cfg[f'{loader}_dataloader'].dataset.dataset

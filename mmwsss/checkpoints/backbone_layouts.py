@@ -18,6 +18,8 @@ from .official_layouts import (
     BATCH_NORM,
     CONFORMER_RULES,
     WB,
+    eva02_rules,
+    layer_scale_rules,
     mxnet_resnet38_rules,
     resnet38_blocks,
     resnet38_rules,
@@ -34,6 +36,7 @@ _LITE0_BLOCKS = (1, 2, 2, 6, 5)
 _HEADS = re.compile(r'(head|fc|classifier|cls_head|decode_head|cam_head|neck)\.')
 _FREE_SIZES = ('cls_token', 'pos_embed')
 """tuple: Weights of :class:`~mmwsss.models.AttentionViT` that are resized when they are loaded."""
+_PATCH_KERNEL = 'patch_embed.projection.weight'
 
 
 class BackboneLayout(NamedTuple):
@@ -52,8 +55,7 @@ def dinov2_rules() -> tuple[KeyRule, ...]:
     """Map a DINOv2 backbone as its authors (Meta) publish it: timm's names and two scales per block."""
     return (
         *vit_rules(target=''),
-        KeyRule(r'blocks\.(\d+)\.ls1\.gamma', r'layers.\1.attn.gamma1.weight'),
-        KeyRule(r'blocks\.(\d+)\.ls2\.gamma', r'layers.\1.ffn.gamma2.weight'),
+        *layer_scale_rules(target=''),
         KeyRule('mask_token', None, required=False),
     )
 
@@ -101,6 +103,7 @@ BACKBONE_LAYOUTS = (
         *vit_rules('base_encoder.', target=''),
         KeyRule(r'(base_encoder\.head|momentum_encoder|predictor)\..*', None, required=False)))),
     BackboneLayout(r'blocks\.0\.ls1\.gamma', KeyLayout("DINOv2 in Meta's layout", dinov2_rules())),
+    BackboneLayout(r'blocks\.0\.mlp\.w12\.weight', KeyLayout('EVA-02', eva02_rules(target=''))),
     BackboneLayout(r'patch_embed\.proj\.weight', KeyLayout("ViT in timm's naming (DeiT, MAE, MoCo-v3)", (
         *vit_rules(target=''), KeyRule(r'mask_token|decoder_.*', None, required=False)))),
     BackboneLayout(r'_conv_stem\.weight', KeyLayout('EfficientNet-Lite0', lite0_rules(), alike=False)),
@@ -202,7 +205,7 @@ def check_backbone_fit(backbone: nn.Module, weights: Mapping[str, Tensor], path:
     missing = [name for name in own if name not in weights and not name.endswith('num_batches_tracked')]
     unexpected = [name for name in weights if name not in own]
     shapes = [f'{name} {tuple(weights[name].shape)} against {tuple(own[name].shape)}' for name in own
-              if name in weights and not _fits(name, weights[name], own[name])]
+              if name in weights and not _fits(backbone, name, weights[name], own[name])]
     problems = [f'{text} {first_few(names, 3)}' for text, names in (
         (f'it lacks {len(missing)} of {len(own)} weights:', missing),
         (f'it has {len(unexpected)} that the backbone does not:', unexpected),
@@ -213,5 +216,7 @@ def check_backbone_fit(backbone: nn.Module, weights: Mapping[str, Tensor], path:
             'config with this backbone, or set its arch, img_size, patch_size and the like with --cfg-options')
 
 
-def _fits(name: str, value: Tensor, own: Tensor) -> bool:
+def _fits(backbone: nn.Module, name: str, value: Tensor, own: Tensor) -> bool:
+    if name == _PATCH_KERNEL and getattr(backbone, 'resize_patch_embed', False):
+        return value.shape[:2] == own.shape[:2]
     return value.shape == own.shape or (name in _FREE_SIZES and value.shape[-1] == own.shape[-1])

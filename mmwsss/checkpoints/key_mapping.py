@@ -6,13 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
+import torch
 from torch import Tensor
 
 from mmwsss.utils import first_few
 
 from .loader import CheckpointError
 
-__all__ = ['KeyLayout', 'KeyRule', 'MappedKeys', 'find_weights', 'map_keys', 'missing_blocks', 'rename_weights']
+__all__ = ['JoinedKeys', 'KeyLayout', 'KeyRule', 'MappedKeys', 'find_weights', 'join_weights', 'map_keys',
+           'missing_blocks', 'rename_weights']
 
 
 class KeyRule(NamedTuple):
@@ -34,6 +36,20 @@ class KeyRule(NamedTuple):
     transposed: bool = False
 
 
+class JoinedKeys(NamedTuple):
+    """Weights that become one before the rules are applied.
+
+    Attributes:
+        parts (Sequence[str]): Their names, in the order in which they are joined.
+        name (str): Name of the result.
+        dim (int): The dimension along which they are joined.
+    """
+
+    parts: Sequence[str]
+    name: str
+    dim: int
+
+
 class KeyLayout(NamedTuple):
     """The layout of one kind of published checkpoint.
 
@@ -45,6 +61,7 @@ class KeyLayout(NamedTuple):
         blocks (Sequence[str]): Regular expressions of new names, each of which must occur; for blocks that
             :func:`missing_blocks` cannot know of.
         alike (bool): Whether numbered blocks have the same parts, so that :func:`missing_blocks` finds what one lacks.
+        joined (Sequence[JoinedKeys]): Weights that :func:`join_weights` joins.
     """
 
     name: str
@@ -53,6 +70,7 @@ class KeyLayout(NamedTuple):
     prefix: str = 'module.'
     blocks: Sequence[str] = ()
     alike: bool = True
+    joined: Sequence[JoinedKeys] = ()
 
 
 class MappedKeys(NamedTuple):
@@ -77,7 +95,7 @@ def find_weights(checkpoint: Mapping, layout: KeyLayout) -> dict[str, Tensor]:
         layout (KeyLayout): The kind of checkpoint.
 
     Returns:
-        dict[str, Tensor]: Weights by name, without the layout's prefix.
+        dict[str, Tensor]: Weights by name, without the layout's prefix, joined as :func:`join_weights` does.
 
     Raises:
         CheckpointError: There are no weights, or something else lies among them.
@@ -93,8 +111,25 @@ def find_weights(checkpoint: Mapping, layout: KeyLayout) -> dict[str, Tensor]:
                                                       else 'it holds no weights')
             + f'; weights are expected at top level or under {first_few(layout.wrappers)}')
     prefix = layout.prefix
-    return {key[len(prefix):] if key.startswith(prefix) else key: value
-            for key, value in checkpoint.items()}
+    return join_weights({key[len(prefix):] if key.startswith(prefix) else key: value
+                         for key, value in checkpoint.items()}, layout)
+
+
+def join_weights(weights: Mapping[str, Tensor], layout: KeyLayout) -> dict[str, Tensor]:
+    """Join the weights that are one in the new layout; those of which a part is missing stay as they are.
+
+    Args:
+        weights (Mapping[str, Tensor]): Weights by their old names.
+        layout (KeyLayout): Its ``joined`` says which.
+
+    Returns:
+        dict[str, Tensor]: Weights by name.
+    """
+    weights = dict(weights)
+    for parts, name, dim in layout.joined:
+        if all(part in weights for part in parts):
+            weights[name] = torch.cat([weights.pop(part) for part in parts], dim=dim)
+    return weights
 
 
 def map_keys(weights: Mapping[str, Tensor], layout: KeyLayout) -> MappedKeys:

@@ -90,12 +90,12 @@ def weights_of(checkpoint: Mapping) -> dict[str, Tensor]:
     """Return the weights in a checkpoint of mmengine or in a bare dictionary.
 
     Args:
-        checkpoint (Mapping): Weights by name, or a dictionary with them under ``state_dict`` or ``model``.
+        checkpoint (Mapping): Weights by name, or a dictionary with them under ``state_dict``, ``model`` or ``module``.
 
     Returns:
         dict[str, Tensor]: Weights by name, without the prefix ``module.`` of a model wrapper.
     """
-    state = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    state = next((checkpoint[name] for name in ('state_dict', 'model', 'module') if name in checkpoint), checkpoint)
     state = state if isinstance(state, Mapping) else {}
     state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if state and all(str(key).startswith('module.') for key in state):

@@ -1,9 +1,9 @@
 """Layouts of the checkpoints published by the authors of the methods, and rules that rename them for mmwsss."""
 
-from .key_mapping import KeyLayout, KeyRule
+from .key_mapping import JoinedKeys, KeyLayout, KeyRule
 
-__all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'mxnet_resnet38_rules', 'resnet38_blocks', 'resnet38_rules',
-           'vit_rules']
+__all__ = ['MXNET_LAYOUTS', 'OFFICIAL_LAYOUTS', 'eva02_rules', 'layer_scale_rules', 'mxnet_resnet38_rules',
+           'resnet38_blocks', 'resnet38_rules', 'vit_rules']
 
 WB = r'(weight|bias)'
 
@@ -31,6 +31,30 @@ def vit_rules(source: str = '', target: str = 'backbone.', drop_head: bool = Tru
         KeyRule(rf'{block}mlp\.fc2\.{WB}', rf'{layer}ffn.layers.1.\2'),
         KeyRule(rf'{old}norm\.{WB}', rf'{target}ln1.\1'),
         *((head, ) if drop_head else ()),
+    )
+
+
+def layer_scale_rules(source: str = '', target: str = 'backbone.') -> tuple[KeyRule, ...]:
+    """Map the scales of a block's two branches, as DINOv2 has them; see :func:`vit_rules`."""
+    old = source.replace('.', r'\.')
+    return (KeyRule(rf'{old}blocks\.(\d+)\.ls1\.gamma', rf'{target}layers.\1.attn.gamma1.weight'),
+            KeyRule(rf'{old}blocks\.(\d+)\.ls2\.gamma', rf'{target}layers.\1.ffn.gamma2.weight'))
+
+
+def eva02_rules(source: str = '', target: str = 'backbone.') -> tuple[KeyRule, ...]:
+    """Map EVA-02 of the sizes tiny and small to :class:`~mmwsss.models.EVA02ViT`; see :func:`vit_rules`."""
+    old = source.replace('.', r'\.')
+    block, layer = rf'{old}blocks\.(\d+)\.', rf'{target}layers.\1.'
+    return (
+        KeyRule(rf'{old}(cls_token|pos_embed)', rf'{target}\1'),
+        KeyRule(rf'{old}patch_embed\.proj\.{WB}', rf'{target}patch_embed.projection.\1'),
+        KeyRule(rf'{block}norm([12])\.{WB}', rf'{layer}norm\2.\3'),
+        KeyRule(rf'{block}attn\.(qkv\.weight|[qv]_bias|proj\.weight|proj\.bias)', rf'{layer}attn.\2'),
+        KeyRule(rf'{block}mlp\.w(12|3)\.{WB}', rf'{layer}mlp.w\2.\3'),
+        KeyRule(rf'{old}norm\.{WB}', rf'{target}ln1.\1'),
+        # Angles are computed.
+        KeyRule(rf'{old}(blocks\.\d+\.attn\.)?rope\.freqs_(cos|sin)', None, required=False),
+        KeyRule(rf'{old}(head|lm_head)\.{WB}|{old}mask_token', None, required=False),
     )
 
 
@@ -75,8 +99,7 @@ WEAKTR_V3_RULES = (
     KeyRule(rf'{_AAF}attn_feat_ffn\.([01])\.{WB}', r'cam_head.attention_fusion.feat_ffn.\1.\2'),
 )
 _MASK_BLOCK = (r'decoder\.blocks\.(\d+)\.', r'decode_head.layers.\1.')
-WEAKTR_SEG_RULES = (
-    *vit_rules('encoder.'),
+MASK_DECODER_RULES = (
     KeyRule(r'decoder\.cls_emb', 'decode_head.cls_emb'),
     KeyRule(rf'decoder\.proj_dec\.{WB}', r'decode_head.dec_proj.\1'),
     # Matrices that multiply from the right become linear layers.
@@ -111,7 +134,6 @@ CONFORMER_RULES = (
     KeyRule(rf'{_BLOCK}mlp\.fc2\.{WB}', r'backbone.\1.ffn.layers.1.\2'),
 )
 TRANSCAM_RULES = (*CONFORMER_RULES, KeyRule(_HEADS, r'cam_head.\1_cls_head.\2'))
-
 
 
 def resnet38_rules(target: str = 'backbone.') -> tuple[KeyRule, ...]:
@@ -167,11 +189,25 @@ OFFICIAL_LAYOUTS = {
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
     'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),
     'mctformer-v2': KeyLayout('MCTformer-V2', class_token_rules('patch_classifier', ndim=4)),
+    'mctformer-plus': KeyLayout('MCTformer+', (
+        # The single embedding of its base class is saved, and is never used.
+        KeyRule('pos_embed', None, required=False),
+        KeyRule(r'pos_embed_cls \+ pos_embed_pat', 'backbone.pos_embed'),
+        *class_token_rules('patch_classifier', ndim=4)),
+        joined=(JoinedKeys(('pos_embed_cls', 'pos_embed_pat'), 'pos_embed_cls + pos_embed_pat', dim=1), )),
     'aream': KeyLayout('AReAM', class_token_rules('patch_classifier', ndim=4)),
     'weaktr': KeyLayout('WeakTr (version 1)', WEAKTR_RULES),
     'weaktr-v3': KeyLayout('WeakTr (versions 2 and 3, which hold the same weights)', WEAKTR_V3_RULES),
-    'weaktr-seg': KeyLayout("WeakTr's segmentation network (Segmenter)", WEAKTR_SEG_RULES),
+    'weaktr-seg': KeyLayout("WeakTr's segmentation network (Segmenter)", (
+        *vit_rules('encoder.'), *MASK_DECODER_RULES)),
+    'weaktr-seg-dinov2': KeyLayout("WeakTr's segmentation network on DINOv2", (
+        *vit_rules('encoder.'), *layer_scale_rules('encoder.'), *MASK_DECODER_RULES)),
+    'weaktr-seg-eva02': KeyLayout("WeakTr's segmentation network on EVA-02", (
+        *eva02_rules('encoder.'), *MASK_DECODER_RULES)),
     'transcam': KeyLayout('TransCAM', TRANSCAM_RULES),
+    'aream-conformer': KeyLayout('AReAM on Conformer', (
+        *CONFORMER_RULES, KeyRule(rf'cnn_head\.{WB}', r'cam_head.conv_cls_head.\1'),
+        KeyRule(rf'att_head\.{WB}', r'cam_head.trans_cls_head.\1'))),
     'conformer-imagenet': KeyLayout("Conformer (the authors' ImageNet files)", (
         *CONFORMER_RULES, KeyRule(_HEADS, None, required=False))),
     'resnet38-imagenet': KeyLayout("Wide-ResNet-38 (PSA's names)", (*resnet38_rules(), _CLASSIFIER),

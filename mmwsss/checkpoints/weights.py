@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmwsss.utils import first_few
 
 from .loader import CheckpointError, read_checkpoint, weights_of
+from .recognition import model_version, official_methods
 
 __all__ = ['check_fit', 'checkpoint_hash', 'load_weights', 'weights_hash']
 
@@ -99,11 +100,22 @@ def _misfit(model: nn.Module, state: dict, meta: dict, path: PathLike, config: s
         parts.append(f'it has {len(unexpected)} that the model does not: {first_few(unexpected, 3)}')
     if shapes:
         parts.append(f'{len(shapes)} differ in shape, checkpoint against model: {first_few(shapes, 3)}')
-    same_model = not missing and not unexpected
-    hint = 'was it trained with another number of classes or another size of the model?' if same_model \
-        else 'take the config that the checkpoint was trained with, or convert it with ' \
-             'tools/model_converters/official2mmwsss.py if it is a published one'
-    return '; '.join(parts) + f'. Hint: {hint}'
+    return '; '.join(parts) + f'. Hint: {_hint(state, own, same_names=not missing and not unexpected)}'
+
+
+def _hint(state: Mapping[str, Tensor], own: Mapping[str, Tensor], same_names: bool) -> str:
+    """Return what may be wrong with weights ``state`` for a model with the weights ``own``."""
+    found, expected = model_version(state), model_version(own)
+    if found and expected and found != expected:
+        return f'the checkpoint is of {found.name}, the config of {expected.name}: use {found.configs}'
+    if same_names:
+        return 'was it trained with another number of classes or another size of the model?'
+    methods = official_methods(state)
+    if methods:
+        return ("it has the names of its authors' code: convert it with tools/model_converters/official2mmwsss.py "
+                f'{" or ".join(methods)}')
+    return ('take the config that the checkpoint was trained with, or convert it with '
+            'tools/model_converters/official2mmwsss.py if it is a published one')
 
 
 def _checkpoint_side(meta: dict) -> str:

@@ -1,12 +1,13 @@
 """Parts of WSSS methods: backbones, CAM heads, label steps, losses, decode heads and segmentors."""
 
 from .affinity_head import AffinityHead
-from .auxiliaries import AffinityReactivation, BaseAuxiliary
+from .auxiliaries import AffinityReactivation, BaseAuxiliary, ContrastiveClassTokens
 from .backbones import (
     AttentionConformer,
     AttentionViT,
     CeilPoolResNet,
     EfficientNetLite,
+    EVA02ViT,
     Features,
     ObservableBackbone,
     Observation,
@@ -44,6 +45,7 @@ from .losses import (
     AffinityLoss,
     BalancedCrossEntropyLoss,
     ClassTokenContrastLoss,
+    ContrastiveClassTokenLoss,
     DenseEnergyLoss,
     GradientClippedCrossEntropyLoss,
     MultiLabelSoftMarginLoss,
@@ -54,13 +56,13 @@ from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Se
 
 __all__ = [
     'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AlphaBackground', 'Argmax',
-    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead',
-    'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'DeepLabV1Head',
-    'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'EfficientNetLite', 'Features',
-    'GradientClippedCrossEntropyLoss',
-    'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead',
-    'MergeLevels', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead',
-    'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement',
-    'ProjectionHead', 'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead',
-    'WeakTrHead', 'WideResNet38', 'extract_features'
+    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead', 'CAMClassifier',
+    'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'ContrastiveClassTokenLoss',
+    'ContrastiveClassTokens', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss',
+    'EVA02ViT', 'EfficientNetLite', 'Features', 'GradientClippedCrossEntropyLoss', 'LabelBatch', 'LabelPipeline',
+    'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MergeLevels',
+    'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead', 'ObservableBackbone',
+    'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
+    'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead', 'WeakTrHead',
+    'WideResNet38', 'extract_features'
 ]

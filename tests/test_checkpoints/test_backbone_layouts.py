@@ -12,9 +12,9 @@ from mmwsss.checkpoints import (
     rename_backbone,
     write_checkpoint,
 )
-from mmwsss.models import AttentionConformer, AttentionViT, EfficientNetLite, WideResNet38
+from mmwsss.models import AttentionConformer, AttentionViT, EfficientNetLite, EVA02ViT, WideResNet38
 
-from ..official_checkpoints import conformer_shapes, random_weights, resnet38_shapes, vit_shapes
+from ..official_checkpoints import conformer_shapes, eva02_shapes, random_weights, resnet38_shapes, vit_shapes
 
 WIDTH, DEPTH, MLP, GRID, PATCH = 16, 3, 32, 4, 8
 VIT = dict(width=WIDTH, depth=DEPTH, mlp=MLP, grid=GRID, patch=PATCH, classes=5)
@@ -202,3 +202,38 @@ def test_position_embeddings_of_another_size_fit():
     check_backbone_fit(small_vit(), weights, 'file.pth')
     with pytest.raises(CheckpointError, match='pos_embed'):
         check_backbone_fit(small_vit(), dict(weights, pos_embed=torch.zeros(1, 50, 8)), 'file.pth')
+
+
+def small_eva02(**kwargs):
+    arch = dict(embed_dims=WIDTH, num_layers=DEPTH, num_heads=2, feedforward_channels=int(4 * 2 / 3 * WIDTH))
+    return EVA02ViT(arch=arch, img_size=GRID * PATCH, patch_size=PATCH, **kwargs)
+
+
+def test_eva02_starts_from_its_authors_file_with_patches_of_another_size(tmp_path):
+    shapes = {**eva02_shapes(WIDTH, DEPTH, GRID, patch=6), 'mask_token': (1, 1, WIDTH), 'lm_head.weight': (9, WIDTH),
+              'lm_head.bias': (9, ), 'rope.freqs_cos': (16, 8), 'blocks.0.attn.rope.freqs_sin': (16, 8)}
+    weights = random_weights(shapes)
+    torch.save(dict(module=weights), tmp_path / 'eva02.pt')
+    found = read_backbone(tmp_path / 'eva02.pt')
+    with pytest.raises(CheckpointError, match='1 differ in shape.*patch_embed.projection.weight'):
+        check_backbone_fit(small_eva02(), found, 'eva02.pt')
+    model = small_eva02(resize_patch_embed=True,
+                        init_cfg=dict(type='Pretrained', checkpoint=f'auto+{tmp_path}/eva02.pt'))
+    check_backbone_fit(model, found, 'eva02.pt')
+    model.init_weights()
+    assert torch.equal(model.layers[2].attn.v_bias, weights['blocks.2.attn.v_bias'])
+    assert torch.equal(model.layers[1].mlp.w12.weight, weights['blocks.1.mlp.w12.weight'])
+    expected = torch.nn.functional.interpolate(weights['patch_embed.proj.weight'], size=(PATCH, PATCH), mode='bicubic')
+    torch.testing.assert_close(model.patch_embed.projection.weight, expected)
+    assert model(torch.randn(1, 3, 40, 32))[0].shape == (1, WIDTH, 5, 4), 'any size'
+
+
+def test_a_vit_takes_patches_of_another_size_only_if_asked(tmp_path):
+    weights = rename_backbone(timm_weights(patch=6), 'vit.pth')
+    with pytest.raises(CheckpointError, match=r'\(16, 3, 6, 6\) against \(16, 3, 8, 8\)'):
+        check_backbone_fit(small_vit(), weights, 'vit.pth')
+    model = small_vit()
+    model.resize_patch_embed = True
+    check_backbone_fit(model, weights, 'vit.pth')
+    model.load_state_dict(weights)
+    assert model.patch_embed.projection.weight.shape[-1] == PATCH

@@ -8,7 +8,7 @@ from mmengine.dataset import Compose
 from mmengine.optim import build_optim_wrapper
 
 from mmwsss.engine.schedulers import lagged_cosine
-from mmwsss.registry import MODELS, TRANSFORMS
+from mmwsss.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from tests.helpers import REPO, write_voc_folder
 
 
@@ -63,3 +63,35 @@ def test_views(cfg, tmp_path):
         assert packed['data_samples'].gt_label.tolist() == [1, 0]
         shares.add(box)
     assert len(shares) == 8
+
+
+def test_rates_and_decay_on_conformer():
+    """A linear warm-up of one epoch and a cosine, in every iteration; the heads' rate is ten times as high."""
+    cfg = Config.fromfile(REPO / 'configs/aream/aream_conformer-s_voc.py')
+    cfg.model.backbone.update(init_cfg=None, arch=dict(embed_dims=32, depths=3, num_heads=2, channel_ratio=.25))
+    model = MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {param: name for name, param in model.named_parameters()}
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            name = names[param]
+            assert group['lr'] == pytest.approx(5e-4 if name.startswith('cam_head') else 5e-5), name
+            assert group['weight_decay'] == (.01 if param.ndim > 1 and not name.endswith('cls_token') else 0), name
+    length = 5
+    schedules = []
+    for config in cfg.param_scheduler:
+        config = dict(config)
+        config.pop('convert_to_iter_based')
+        schedules.append(PARAM_SCHEDULERS.get(config.pop('type')).build_iter_from_epoch(
+            optimizer=optimizer, epoch_length=length, **config))
+    found = []
+    for _ in range(12 * length):
+        found.append([group['lr'] for group in optimizer.param_groups])
+        optimizer.zero_grad()
+        for schedule in schedules:
+            schedule.step()
+    cosine = [1e-6 + .5 * (5e-5 - 1e-6) * (1 + np.cos(np.pi * step / (11 * length))) for step in range(11 * length)]
+    expected = np.concatenate([np.linspace(1e-6, 5e-5, length), cosine])
+    for rates, rate in zip(found, expected):
+        assert min(rates) == pytest.approx(rate, rel=1e-6)
+        assert max(rates) == pytest.approx(10 * rate, rel=1e-6)

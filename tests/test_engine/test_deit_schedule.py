@@ -41,3 +41,21 @@ def test_published_numbers(cfg):
     assert cfg.optim_wrapper.get('clip_grad') is None
     assert cfg.default_hooks.checkpoint.by_epoch
     assert cfg.log_processor.by_epoch
+
+
+@pytest.mark.parametrize('data', ['voc', 'coco'])
+def test_mctformer_plus(data):
+    """Published: 3.125e-5 for 32 images, 45 epochs, and weight decay on the position embedding."""
+    cfg = Config.fromfile(REPO / f'configs/mctformer/mctformer-plus_deit-s_{data}.py')
+    cfg.model.backbone.init_cfg = None
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    names = {param: name for name, param in model.named_parameters()}
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    decay = {names[param]: group['weight_decay'] for group in optimizer.param_groups for param in group['params']}
+    assert {name for name in decay if decay[name] == 0 and model.get_parameter(name).ndim > 1} == {'backbone.cls_token'}
+    assert decay['backbone.pos_embed'] == .05
+    assert {group['lr'] for group in optimizer.param_groups} == {3.125e-5}
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, cfg.randomness.seed) == (32, 45, 0)
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == 448
+    assert cfg.model.backbone.num_class_tokens == cfg.num_classes == (20 if data == 'voc' else 80)

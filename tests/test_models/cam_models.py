@@ -69,12 +69,13 @@ def weaktr(**kwargs: Any) -> Callable[[int], dict]:
     return token_method('WeakTrHead', num_layers=LAYERS, num_heads=HEADS, reduction=2, feat_reduction=2, **kwargs)
 
 
-def transcam(num_classes: int, **kwargs: Any) -> dict:
-    """Return the config of TransCAM."""
+def transcam(num_classes: int, head: Optional[dict] = None, **kwargs: Any) -> dict:
+    """Return the config of TransCAM, with changes of its head."""
     arch = dict(embed_dims=24, depths=3, num_heads=HEADS, channel_ratio=.25)
     return classifier(
         dict(type='AttentionConformer', arch=arch, stem_stride=2),
-        dict(type='TransCAMHead', num_classes=num_classes, conv_channels=64, token_channels=24), **kwargs)
+        dict(type='TransCAMHead', num_classes=num_classes, conv_channels=64, token_channels=24, **(head or {})),
+        **kwargs)
 
 
 def toco(num_classes: int, aux_map: Optional[str] = None, **head: Any) -> dict:
@@ -125,12 +126,17 @@ METHODS = {
                            ('logits', ), ('cams', 'attention'), ('attention', 'refined_attention')),
     'mctformer-v2': Method(token_method('MCTformerHead', attention_layers=2), V2_SCORES, V2_MAPS,
                            ('fused_cams', 'patch_cams')),
+    'mctformer-plus': Method(token_method('MCTformerHead', fusion='root', patch_pool='gwrp'), V2_SCORES, V2_MAPS,
+                             ('fused_cams', 'patch_cams')),
     'weaktr-v1': Method(weaktr(), *WEAKTR),
     'weaktr-v2': Method(weaktr(pool_source='block_out', pool='max'), *WEAKTR),
     'weaktr-v3': Method(weaktr(pool_source='attn_out', pool='max'), *WEAKTR),
     'aream': Method(token_method('AReAMHead', attention_layers=2, num_layers=LAYERS), V2_SCORES,
                     ('cams', 'raw_cams', 'patch_cams'), ('raw_cams', 'patch_cams')),
     'transcam': Method(transcam, *TRANSCAM),
+    'transcam-branches': Method(
+        lambda num_classes: transcam(num_classes, dict(background_channel=False, kernel_size=1, trained='branches')),
+        *TRANSCAM),
     'transcam-aream': Method(
         lambda num_classes: transcam(num_classes, auxiliary=[reactivation('conv_cams')]), *TRANSCAM)}
 

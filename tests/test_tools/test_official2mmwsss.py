@@ -14,7 +14,14 @@ from mmwsss.checkpoints import read_checkpoint
 from mmwsss.utils import OutputError
 
 from ..helpers import load_tool, run_tool
-from ..official_checkpoints import class_token_shapes, conformer_shapes, random_weights, toco_shapes, vit_shapes
+from ..official_checkpoints import (
+    class_token_shapes,
+    conformer_shapes,
+    mctformer_plus_shapes,
+    random_weights,
+    toco_shapes,
+    vit_shapes,
+)
 
 SCRIPT = 'tools/model_converters/official2mmwsss.py'
 SMALL = dict(width=48, depth=4, mlp=96, classes=10, grid=4)
@@ -235,6 +242,17 @@ def test_full_size_transcam_loads_and_gives_finite_cams(tool, tmp_path):
             assert found[name].std() > 0
 
 
+def test_full_size_aream_on_conformer_loads(tool, tmp_path):
+    shapes = conformer_shapes(20, conv_head=(1, 1))
+    weights = random_weights({name.replace('conv_cls_head', 'cnn_head').replace('trans_cls_head', 'att_head'): shape
+                              for name, shape in shapes.items()})
+    convert(tool, 'aream-conformer', dict(epoch=11, model=weights), tmp_path)
+    model = init_model('configs/aream/aream_conformer-s_voc.py', str(tmp_path / 'out.pth'))
+    assert len(model.state_dict()) == len(weights)
+    assert torch.equal(model.cam_head.conv_cls_head.weight, weights['cnn_head.weight'])
+    assert model.extract_cams(torch.randn(1, 3, 75, 100))['cams'].shape == (1, 20, 5, 7)
+
+
 def test_conformer_start_loads_into_the_configured_backbone(tool, tmp_path):
     weights = random_weights(conformer_shapes(1000, channels=(64, 128, 256), conv_head=()))
     convert(tool, 'conformer-imagenet', dict(model=weights), tmp_path)
@@ -257,3 +275,25 @@ def test_versions_of_mctformer_are_told_apart(tool, tmp_path):
     with pytest.raises(ValueError, match='MCTformer-V2'):
         convert(tool, 'mctformer-v2', dict(model={**second, 'head.weight': torch.zeros(2, 48)}), tmp_path)
     convert(tool, 'mctformer-v2', dict(model=second), tmp_path)
+
+
+def test_full_size_mctformer_plus_loads(tool, tmp_path):
+    """Two position embeddings become one, a third is left out."""
+    weights = random_weights(mctformer_plus_shapes())
+    convert(tool, 'mctformer-plus', dict(epoch=44, model=weights), tmp_path)
+    model = init_model('configs/mctformer/mctformer-plus_deit-s_voc.py', str(tmp_path / 'out.pth'))
+    assert torch.equal(model.backbone.pos_embed[:, :20], weights['pos_embed_cls'])
+    assert torch.equal(model.backbone.pos_embed[:, 20:], weights['pos_embed_pat'])
+    found = model.extract_cams(torch.randn(1, 3, 75, 100))
+    assert found['cams'].shape == (1, 20, 4, 6)
+    assert found['cams'].isfinite().all()
+
+
+def test_mctformer_plus_and_version_2_are_told_apart(tool, tmp_path):
+    second = random_weights(class_token_shapes(2, 48, depth=1, mlp=96, grid=4))
+    with pytest.raises(ValueError, match=r"it lacks 'pos_embed_cls \+ pos_embed_pat'. Its weights are those of METHOD "
+                                         r'mctformer-v2 \(MCTformer-V2\) or aream'):
+        convert(tool, 'mctformer-plus', dict(model=second), tmp_path)
+    plus = random_weights(mctformer_plus_shapes(2, 48, depth=1, mlp=96, grid=4))
+    with pytest.raises(ValueError, match=r"'pos_embed_cls', 'pos_embed_pat'(.|\n)*METHOD mctformer-plus \(MCTformer\+"):
+        convert(tool, 'mctformer-v2', dict(model=plus), tmp_path)

@@ -29,6 +29,7 @@ from mmwsss.checkpoints import (
     find_weights,
     is_mxnet_params,
     map_keys,
+    official_methods,
     read_checkpoint,
     read_mxnet_params,
     write_checkpoint,
@@ -98,11 +99,14 @@ def convert(method: str, src: str, dst: str, console: Console) -> None:
         CheckpointError: ``src`` is damaged, holds more than weights, lacks a block, or is laid out in another way.
     """
     check_output(dst, [src], name='DST')
+    weights = {}
     try:
         weights, layout = read_official(method, src)
         mapped = map_keys(weights, layout)
     except CheckpointError as error:
-        raise CheckpointError(str(error) if src in str(error) else f'{src} is {error}') from error
+        text = str(error) if src in str(error) else f'{src} is {error}'
+        others = ' or '.join(f'{name} ({OFFICIAL_LAYOUTS[name].name})' for name in official_methods(weights))
+        raise CheckpointError(f'{text}. Its weights are those of METHOD {others}' if others else text) from error
     console.print(mapping_table(mapped, weights), markup=False)
     meta = dict(method=method, source=Path(src).name, source_sha256=checkpoint_hash(src),
                 mmwsss_version=mmwsss.__version__)

@@ -2,5 +2,7 @@
 
 from .affinity_reactivation import AffinityReactivation, AffinityTargets
 from .base import Auxiliaries, BaseAuxiliary, TrainingBatch
+from .contrastive_class_tokens import ContrastiveClassTokens
 
-__all__ = ['AffinityReactivation', 'AffinityTargets', 'Auxiliaries', 'BaseAuxiliary', 'TrainingBatch']
+__all__ = ['AffinityReactivation', 'AffinityTargets', 'Auxiliaries', 'BaseAuxiliary', 'ContrastiveClassTokens',
+           'TrainingBatch']

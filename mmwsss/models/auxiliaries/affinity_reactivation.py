@@ -59,7 +59,7 @@ class AffinityReactivation(BaseAuxiliary):
 
     Args:
         map_name: The map before refinement: ``'fused_cams'`` of MCTformer-V2, ``'attention'`` of -V1, ``'raw_cams'`` of
-            AReAM, ``'cams'`` or ``'aux_cams'`` of ToCo.
+            AReAM, ``'cams'`` or ``'aux_cams'`` of ToCo, ``'conv_cams'`` of TransCAM.
         loss: :class:`AffinityLoss`.
         label_cfg: ``steps`` and ``labeler`` of the :class:`LabelPipeline` that makes pseudo labels of re-activated
             maps. A ``ConstantBackground`` or ``ThresholdLabels`` without scores gets ``low`` and ``high``.
@@ -74,12 +74,14 @@ class AffinityReactivation(BaseAuxiliary):
         counterparts: (L,) fixed weights of the losses with ``'offline'``, in [0, 1].
         weight_scope: Weights by ``'image'``, or one set a ``'batch'``, from entropies averaged over it.
         layer_split: Layers below this index refine and the others are supervised; None: all do both.
+        rectify: Replace negative values of the map by 0 before its refinement. AReAM's code on Conformer does not.
         normalize_cam: Min-max normalize the map before its refinement. Entropies of maps as small as products with
             attention do not differ in float32 otherwise.
         normalize_refined: Likewise every refined map before its entropy.
         affinity_keys: Softmax over ``'all'`` tokens, so that rows sum to less than 1, or over ``'patches'``.
-        cam_pass: The pass without gradient runs in ``'eval'`` or ``'train'`` mode; ``'reuse'`` takes map and affinity
-            from the training pass, without mirror image and scales.
+        cam_pass: The pass without gradient runs in ``'eval'`` or ``'train'`` mode, in the latter with the mirror images
+            in the same batch, as batch norm sees them in AReAM's code; ``'reuse'`` takes map and affinity from the
+            training pass, without mirror image and scales.
 
     Raises:
         ValueError: On an unknown choice, or one that lacks what it needs.
@@ -99,6 +101,7 @@ class AffinityReactivation(BaseAuxiliary):
                  counterparts: Optional[Sequence[float]] = None,
                  weight_scope: str = 'image',
                  layer_split: Optional[int] = None,
+                 rectify: bool = True,
                  normalize_cam: bool = True,
                  normalize_refined: bool = False,
                  affinity_keys: str = 'all',
@@ -126,6 +129,7 @@ class AffinityReactivation(BaseAuxiliary):
         self.counterparts = counterparts
         self.weight_scope = weight_scope
         self.layer_split = layer_split
+        self.rectify = rectify
         self.normalize_cam = normalize_cam
         self.normalize_refined = normalize_refined
         self.affinity_keys = affinity_keys
@@ -169,15 +173,17 @@ class AffinityReactivation(BaseAuxiliary):
         found = []
 
         def reactivated(views: Tensor) -> dict[str, Tensor]:
-            return {'cams': torch.cat([one_view(images) for images in views.split(len(batch.images))])}
+            at_once = len(views) if self.cam_pass == 'train' else len(batch.images)
+            return {'cams': torch.cat([one_view(images) for images in views.split(at_once)])}
 
         def one_view(images: Tensor) -> Tensor:
             request = model.cam_head.request([self.map_name], present)
             request += Request(observations=(self._attention, ), maps=False)
             features = extract_features(model.backbone, images, request)
-            maps, counterparts = self._reactivated_pass(model, features, labels, present)
-            if images.shape == batch.images.shape:
-                found.append((counterparts, maps.shape[-2:]))
+            all_labels = labels.repeat(len(images) // len(labels), 1)
+            maps, counterparts = self._reactivated_pass(model, features, all_labels, present)
+            if images.shape[2:] == batch.images.shape[2:]:
+                found.append((counterparts[:len(labels)], maps.shape[-2:]))
             return maps
 
         with _evaluating(model.backbone) if self.cam_pass == 'eval' else nullcontext():
@@ -212,7 +218,8 @@ class AffinityReactivation(BaseAuxiliary):
             Re-activated maps (B, P, h, w), and the weights (B, L) of the layers' losses.
         """
         with torch.autocast(maps.device.type, enabled=False):
-            cams = maps.float().relu() * image_labels[:, :, None, None].float()
+            cams = maps.float().relu() if self.rectify else maps.float()
+            cams = cams * image_labels[:, :, None, None].float()
             cams = normalize_cams(cams, 'minmax', eps=1e-6) if self.normalize_cam else cams
             weights, counterparts = self._layer_weights(cams, affinities, image_labels)
             kept = slice(None, self.layer_split)

@@ -32,6 +32,8 @@ class AttentionConformer(ObservableBackbone, Conformer):
         arch: ``'tiny'``, ``'small'``, ``'base'``, or a dict with ``embed_dims``, ``depths``, ``num_heads`` and
             ``channel_ratio``.
         last_stride: Stride of the last unit; 2 is mmpretrain's.
+        double_class_token: Whether the class token is added to itself before every block, as the published Conformer
+            does; AReAM's code does not.
         stem_stride: 4, or 2 for small images: the stem's pooling then has stride 1, and all grids are twice as fine.
         drop_path_rate: Rate of the last transformer block; it grows linearly from 0 at the first.
         **kwargs: As in mmpretrain's ``Conformer``.
@@ -43,6 +45,7 @@ class AttentionConformer(ObservableBackbone, Conformer):
     def __init__(self,
                  arch: Union[str, dict] = 'small',
                  last_stride: int = 1,
+                 double_class_token: bool = True,
                  stem_stride: int = 4,
                  drop_path_rate: float = 0.,
                  **kwargs) -> None:
@@ -51,6 +54,7 @@ class AttentionConformer(ObservableBackbone, Conformer):
             if value not in allowed:
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
         super().__init__(arch=arch, drop_path_rate=drop_path_rate, **kwargs)
+        self.double_class_token = double_class_token
         self.maxpool.stride = stem_stride // 2
         self.patch_size = tuple(stem_stride * stride for stride in self.trans_patch_conv.stride)
         blocks = self._coupled_blocks()
@@ -83,17 +87,19 @@ class AttentionConformer(ObservableBackbone, Conformer):
                              TokenLayout(self.depths, self.trans_1.attn.num_heads, 1, grid))
         tokens = runner.run(0, self.trans_1, tokens)
         for index, block in enumerate(self._coupled_blocks(), start=1):
-            cnn_map, tokens = _couple(block, cnn_map, tokens, grid, partial(runner.run, index))
+            cnn_map, tokens = self._couple(block, cnn_map, tokens, grid, partial(runner.run, index))
         return runner.features([cnn_map] if request.maps else (), self.trans_norm(tokens[:, :1]))
 
-
-def _couple(block: nn.Module, cnn_map: Tensor, tokens: Tensor, grid: Sequence[int],
-            encode: Callable[[nn.Module, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Run one of mmpretrain's ``ConvTransBlock``, with ``encode`` in place of its transformer block."""
-    cnn_map, inner = block.cnn_block(cnn_map)
-    tokens = encode(block.trans_block, block.squeeze_block(inner, tokens) + tokens)
-    fused = block.fusion_block(cnn_map, fusion_features=block.expand_block(tokens, *grid), out_conv2=False)
-    return fused, tokens
+    def _couple(self, block: nn.Module, cnn_map: Tensor, tokens: Tensor, grid: Sequence[int],
+                encode: Callable[[nn.Module, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Run one of mmpretrain's ``ConvTransBlock``, with ``encode`` in place of its transformer block."""
+        cnn_map, inner = block.cnn_block(cnn_map)
+        update = block.squeeze_block(inner, tokens)  # its first token is the class token
+        if not self.double_class_token:
+            update = torch.cat([torch.zeros_like(update[:, :1]), update[:, 1:]], dim=1)
+        tokens = encode(block.trans_block, update + tokens)
+        fused = block.fusion_block(cnn_map, fusion_features=block.expand_block(tokens, *grid), out_conv2=False)
+        return fused, tokens
 
 
 def _check_arch(arch: Union[str, dict]) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout, to_map
+from .pretrained import resize_patch_kernel
 
 __all__ = ['AttentionViT']
 
@@ -37,6 +38,9 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             stay for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
             factor ``(h + 0.1) / h0``, whose sampling positions differ slightly (DINO's form; MCTformer, WeakTr).
+        pos_embed_start: How the embedding of a checkpoint becomes that of another grid when it is loaded:
+            ``'interpolate'``, as ``interpolate_mode`` says, or ``'repeat'``: the nearest entry (MCTformer+).
+        resize_patch_embed: Resize the patch convolution of a checkpoint with another patch size bicubically.
         patch_cfg: As in mmpretrain; ``padding=0`` unless given.
         **kwargs: As in mmpretrain's ``VisionTransformer``; ``out_type`` is ``'featmap'`` unless given.
     """
@@ -53,6 +57,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
                  freeze_pos_embed: bool = False,
                  pos_embed_grid: str = 'size',
                  raw_output: bool = False,
+                 pos_embed_start: str = 'interpolate',
+                 resize_patch_embed: bool = False,
                  patch_cfg: Optional[dict] = None,
                  out_type: str = 'featmap',
                  **kwargs) -> None:
@@ -60,10 +66,14 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             raise ValueError(f'num_class_tokens must be at least 1, got {num_class_tokens}')
         if pos_embed_grid not in ('size', 'scale'):
             raise ValueError(f"pos_embed_grid must be 'size' or 'scale', got {pos_embed_grid!r}")
+        if pos_embed_start not in ('interpolate', 'repeat'):
+            raise ValueError(f"pos_embed_start must be 'interpolate' or 'repeat', got {pos_embed_start!r}")
         super().__init__(
             arch=arch, out_type=out_type, patch_cfg={'padding': 0, **(patch_cfg or {})}, **kwargs)
         self.pos_embed_grid = pos_embed_grid
         self.raw_output = raw_output
+        self.pos_embed_start = pos_embed_start
+        self.resize_patch_embed = resize_patch_embed
         self.class_token_std = class_token_std
         self.num_extra_tokens = num_class_tokens
         self.patch_size = self.patch_embed.projection.stride
@@ -84,6 +94,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
 
     def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
         """Copy a single class token and its position row to all M, before mmpretrain resizes the grid."""
+        if self.resize_patch_embed:
+            resize_patch_kernel(state_dict, f'{prefix}patch_embed.projection.weight', self.patch_size)
         num_tokens = self.num_extra_tokens
         cls_name, pos_name = prefix + 'cls_token', prefix + 'pos_embed'
         if num_tokens > 1 and cls_name in state_dict and state_dict[cls_name].shape[1] == 1:
@@ -93,6 +105,8 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
                 rows = state_dict[pos_name]
                 state_dict[pos_name] = torch.cat(
                     [rows[:, :1].repeat(1, num_tokens, 1), rows[:, 1:]], dim=1)
+        if self.pos_embed_start == 'repeat' and pos_name in state_dict:
+            state_dict[pos_name] = repeat_pos_embed(state_dict[pos_name], self.patch_resolution, num_tokens)
         super()._prepare_pos_embed(state_dict, prefix, *args, **kwargs)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -146,4 +160,12 @@ def scale_pos_embed(pos_embed: Tensor, source: tuple[int, int], target: tuple[in
     factor = [(new + 0.1) / old for new, old in zip(target, source)]
     rows = F.interpolate(
         to_map(rows, tuple(source)), scale_factor=factor, mode=mode, align_corners=False)
+    return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)
+
+
+def repeat_pos_embed(pos_embed: Tensor, target: tuple[int, int], num_extra_tokens: int) -> Tensor:
+    """Resize a position embedding (1, M + s*s, D) of a square grid to (1, M + h*w, D) by repeating entries."""
+    extra, rows = pos_embed[:, :num_extra_tokens], pos_embed[:, num_extra_tokens:]
+    side = int(rows.shape[1]**0.5)
+    rows = F.interpolate(to_map(rows, (side, side)), size=tuple(target), mode='nearest')
     return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)

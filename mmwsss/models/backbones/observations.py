@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, Optional
 import torch
 from torch import Tensor
 
-from .attention import HeadMaps, QueryKey, ScoreFactors
+from .attention import BlockOutput, HeadMaps, QueryKey, ScoreFactors
 from .features import Observation, Reads, TokenLayout
 
-__all__ = ['ClassAttentionSum', 'PatchAttention', 'PatchAttentionSum', 'PatchScores', 'QueryKeys']
+__all__ = ['ClassAttentionSum', 'ClassTokens', 'PatchAttention', 'PatchAttentionSum', 'PatchScores', 'QueryKeys']
 
 
 @dataclass(frozen=True)
@@ -140,3 +140,24 @@ class QueryKeys(Observation):
     def update(self, state: list, layer: int, value: QueryKey) -> list[QueryKey]:
         """Keep those of a layer, without the values that share memory with the keys."""
         return [*state, QueryKey(value.query.contiguous(), value.key.contiguous())]
+
+
+@dataclass(frozen=True)
+class ClassTokens(Observation):
+    """Class tokens of the residual stream after each layer: (L, B, M, D)."""
+
+    reads: ClassVar[Reads] = 'block'
+
+    def init(self, layout: TokenLayout) -> tuple:
+        """Return the number of class tokens, and no layer yet."""
+        return layout.num_class_tokens, []
+
+    def update(self, state: tuple, layer: int, value: BlockOutput) -> tuple:
+        """Keep the class tokens of a layer."""
+        count, layers = state
+        layers.append(value.tokens[:, :count])
+        return state
+
+    def finish(self, state: tuple) -> Tensor:
+        """Stack the layers."""
+        return torch.stack(state[1])

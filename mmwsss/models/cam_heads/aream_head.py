@@ -11,10 +11,10 @@ from mmwsss.registry import MODELS
 
 from ..backbones.features import Features, Observation, Request
 from ..backbones.observations import ClassAttentionSum, PatchAttention, PatchAttentionSum
-from ..utils import refine_with_affinity
+from ..utils import global_weighted_rank_pool, refine_with_affinity
 from .base import BaseCAMHead, class_indices, select_classes
 
-__all__ = ['AReAMHead', 'global_weighted_rank_pool']
+__all__ = ['AReAMHead']
 
 
 @MODELS.register_module()
@@ -136,18 +136,3 @@ class AReAMHead(BaseCAMHead):
         layers = range(self.num_layers)
         return {**{f'layer_{i + 1}': refined[:, i] for i in layers},
                 **{f'first_{i + 1}': sums[:, i] / (i + 1) for i in layers}}
-
-
-def global_weighted_rank_pool(maps: Tensor, decay: float = 0.996) -> Tensor:
-    """Average maps with weights that fall from the largest value to the smallest.
-
-    Args:
-        maps: (B, C, h, w), scores of any sign.
-        decay: Weight of a value relative to that of the next larger one (SEC, ECCV 2016, Eq. 2).
-
-    Returns:
-        (B, C).
-    """
-    ranked = maps.flatten(2).sort(dim=2, descending=True).values
-    weights = decay ** torch.arange(ranked.shape[2], device=maps.device)
-    return (ranked * weights).sum(dim=2) / weights.sum()

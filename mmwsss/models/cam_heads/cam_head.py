@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mmwsss.registry import MODELS
 
 from ..backbones.features import Features
-from .aream_head import global_weighted_rank_pool
+from ..utils import global_weighted_rank_pool
 from .base import BaseCAMHead
 
 __all__ = ['CAMHead']

@@ -11,7 +11,7 @@ from mmwsss.registry import MODELS
 
 from ..backbones.features import Features, Observation, Request
 from ..backbones.observations import ClassAttentionSum, PatchAttentionSum
-from ..utils import normalize_cams, refine_with_affinity
+from ..utils import global_weighted_rank_pool, normalize_cams, refine_with_affinity
 from .base import BaseCAMHead, class_indices, select_classes
 
 __all__ = ['MCTformerHead']
@@ -24,12 +24,13 @@ CLASS_SCORES: dict[str, Callable[['MCTformerHead', Tensor], Tensor]] = {
 """Score (B, C) of class tokens (B, C, D), every class by its own token (MCTformer, Table 7)."""
 
 UNREFINED = {'fused': 'fused_cams', 'patchcam': 'patch_cams', 'mct': 'attention'}
-FUSIONS = ('released', 'mean', 'paper')
+FUSIONS = ('released', 'mean', 'paper', 'root')
+PATCH_POOLS = {'avg': lambda maps: maps.mean(dim=(2, 3)), 'gwrp': global_weighted_rank_pool}
 
 
 @MODELS.register_module()
 class MCTformerHead(BaseCAMHead):
-    """Heads of MCTformer-V1 and, with a patch classifier, -V2 (CVPR 2022).
+    """Heads of MCTformer-V1 and, with a patch classifier, -V2 (CVPR 2022) and MCTformer+ (arXiv 2308.03005).
 
     The score of a class comes from its own token (Eq. 4), in V2 a second one from the patch tokens (Eq. 5). The map of
     a class is the attention of its token to the patches in the last layers (Eq. 2), in V2 times the patch classifier's
@@ -48,7 +49,10 @@ class MCTformerHead(BaseCAMHead):
             Empty: no refinement.
         fusion: ``'released'``: attention summed over layers, the factors multiplied as they are, as for the published
             numbers; ``'mean'``: attention averaged instead, also that which refines; ``'paper'``: attention averaged
-            (Eq. 2), and both factors min-max normalized first, which takes the place of ReLU.
+            (Eq. 2), and both factors min-max normalized first, which takes the place of ReLU; ``'root'``: as
+            ``'mean'``, and the square root of the product, as in MCTformer+.
+        patch_pool: Score of the patch classifier's maps: their mean (``'avg'``), or ``'gwrp'``:
+            :func:`~mmwsss.models.utils.global_weighted_rank_pool`, as in MCTformer+.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
@@ -64,12 +68,14 @@ class MCTformerHead(BaseCAMHead):
                  attention_layers: int = 3,
                  affinity_layers: Optional[Sequence[int]] = None,
                  fusion: str = 'released',
+                 patch_pool: str = 'avg',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, init_cfg)
         attention_type = attention_type or ('fused' if patch_classifier else 'mct')
         _check_choice('class_score', class_score, CLASS_SCORES)
         _check_choice('attention_type', attention_type, UNREFINED if patch_classifier else ('mct', ))
         _check_choice('fusion', fusion, FUSIONS)
+        _check_choice('patch_pool', patch_pool, PATCH_POOLS)
         if attention_layers < 1:
             raise ValueError(f'attention_layers must be at least 1, got {attention_layers}')
         self.class_score = class_score
@@ -77,6 +83,7 @@ class MCTformerHead(BaseCAMHead):
         self.attention_layers = attention_layers
         self.affinity_layers = None if affinity_layers is None else tuple(affinity_layers)
         self.fusion = fusion
+        self.patch_pool = patch_pool
         self.patch_classifier = None
         if class_score == 'fc' or not patch_classifier:
             self.fc = nn.Linear(in_channels, num_classes).requires_grad_(class_score == 'fc')
@@ -109,7 +116,7 @@ class MCTformerHead(BaseCAMHead):
         """Return ``logits`` of the class tokens (Eq. 4) and, with V2, ``patch_logits`` (Eq. 5), each (B, C)."""
         scores = {'logits': CLASS_SCORES[self.class_score](self, features.class_tokens)}
         if self.patch_classifier is not None:
-            scores['patch_logits'] = features.once(self._patch_maps).mean(dim=(2, 3))
+            scores['patch_logits'] = PATCH_POOLS[self.patch_pool](features.once(self._patch_maps))
         return scores
 
     def maps(self, features: Features, names: Sequence[str], classes: Optional[Tensor] = None) -> dict[str, Tensor]:
@@ -152,7 +159,8 @@ class MCTformerHead(BaseCAMHead):
         signed = select_classes(features.once(self._patch_maps), classes)
         if self.fusion == 'paper':
             return torch.mul(*(normalize_cams(factor, 'minmax', eps=1e-8) for factor in (attention, signed)))
-        return attention * F.relu(signed)
+        product = attention * F.relu(signed)
+        return product.sqrt() if self.fusion == 'root' else product
 
     def _refined(self, maps: Tensor, features: Features) -> Tensor:
         """Refine maps by affinity summed over layers (MCTformer, Eq. 3 and 7)."""

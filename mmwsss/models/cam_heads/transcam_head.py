@@ -17,17 +17,21 @@ from .base import BaseCAMHead, select_classes
 __all__ = ['TransCAMHead']
 
 REFINEMENTS = ('transcam', 'attnagg', 'clsattn', 'convcam')
+TRAINED = {'sum': ('logits', ), 'branches': ('conv_logits', 'trans_logits')}
 HALVES = ('all', 'shallow', 'deep')
 OBSERVATIONS = {'transcam': PatchAttentionSum, 'attnagg': PatchAttentionSum, 'clsattn': ClassAttentionSum}
 
 
 @MODELS.register_module()
 class TransCAMHead(BaseCAMHead):
-    """A 3x3 convolution on the CNN branch and a linear layer on the class token.
+    """A convolution on the CNN branch and a linear layer on the class token.
 
     Both have a channel for background in front of the classes', as published; it is neither trained, apart from weight
-    decay, nor given out. Class maps are those of the convolution, before their spatial mean; with A the
-    head-averaged attention summed over blocks, rows being queries, ``cams`` are (TransCAM, Eq. 5, 10 and 11):
+    decay, nor given out. AReAM's code on Conformer has none, a 1x1 convolution, and a loss of each branch: set
+    ``background_channel=False, kernel_size=1, trained='branches'``.
+
+    Class maps are those of the convolution, before their spatial mean; with A the head-averaged attention summed over
+    blocks, rows being queries, ``cams`` are (TransCAM, Eq. 5, 10 and 11):
 
     * ``'transcam'``: M'[i] = sum_j A[i, j] M[j]: every token collects;
     * ``'attnagg'``: M'[i] = sum_j A[j, i] M[j]: every token hands out;
@@ -43,16 +47,17 @@ class TransCAMHead(BaseCAMHead):
             half), or their numbers, counted from 1 as in the paper.
         branch_weights: w_conv and w_trans, weights of the branches' scores in their sum (Fig. 4). The paper says 0.5
             and 0.5, the published weights were trained with 1 and 1.
+        background_channel: Whether both classifiers have a channel for background.
+        kernel_size: Of the convolution, odd.
+        trained: Which scores have a loss: the ``'sum'`` of both branches, or each of the ``'branches'``.
         init_cfg: As in mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: On an unknown refinement or choice of blocks.
+        ValueError: On an unknown refinement or choice of blocks or of trained scores.
     """
 
     map_names = ('cams', 'conv_cams', *(f'{way}_{blocks}' for way in REFINEMENTS[:3] for blocks in HALVES))
     """All maps that can be asked for; such as ``transcam_deep`` are those of Tables 2 and 3."""
-
-    trained_scores = ('logits', )
 
     def __init__(self,
                  num_classes: int,
@@ -61,6 +66,9 @@ class TransCAMHead(BaseCAMHead):
                  refinement: str = 'transcam',
                  blocks: Union[str, Sequence[int]] = 'all',
                  branch_weights: tuple[float, float] = (1., 1.),
+                 background_channel: bool = True,
+                 kernel_size: int = 3,
+                 trained: str = 'sum',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_classes, init_cfg)
         if refinement not in REFINEMENTS:
@@ -69,11 +77,16 @@ class TransCAMHead(BaseCAMHead):
             raise ValueError(f'blocks must be one of {HALVES} or a list of block numbers, got {blocks!r}')
         if not isinstance(blocks, str) and min(blocks) < 1:
             raise ValueError(f'blocks are numbered from 1, got {list(blocks)}')
+        if trained not in TRAINED:
+            raise ValueError(f'trained must be one of {sorted(TRAINED)}, got {trained!r}')
+        self.trained_scores = TRAINED[trained]
         self.refinement = refinement
         self.blocks = blocks
         self.branch_weights = tuple(branch_weights)
-        self.conv_cls_head = nn.Conv2d(conv_channels, 1 + num_classes, kernel_size=3, padding=1)
-        self.trans_cls_head = nn.Linear(token_channels, 1 + num_classes)
+        self.first_class = int(background_channel)
+        channels = self.first_class + num_classes
+        self.conv_cls_head = nn.Conv2d(conv_channels, channels, kernel_size=kernel_size, padding=kernel_size // 2)
+        self.trans_cls_head = nn.Linear(token_channels, channels)
 
     def init_weights(self) -> None:
         """Draw the weights as the authors do: truncated normal of std 0.02 (linear), Kaiming (convolution)."""
@@ -95,7 +108,7 @@ class TransCAMHead(BaseCAMHead):
     def forward(self, features: Features) -> dict[str, Tensor]:
         """Return ``logits`` (B, C), the weighted sum of the branches' ``conv_logits`` and ``trans_logits``."""
         conv = features.once(self._conv_maps).mean(dim=(2, 3))
-        trans = self.trans_cls_head(features.class_tokens[:, 0])[:, 1:]
+        trans = self.trans_cls_head(features.class_tokens[:, 0])[:, self.first_class:]
         conv_weight, trans_weight = self.branch_weights
         return {'logits': conv_weight * conv + trans_weight * trans, 'conv_logits': conv, 'trans_logits': trans}
 
@@ -111,8 +124,8 @@ class TransCAMHead(BaseCAMHead):
 
     def _conv_maps(self, features: Features) -> Tensor:
         """Compute the signed maps (B, C, h, w) of the classes, bias included."""
-        conv = self.conv_cls_head
-        return F.conv2d(features.maps[-1], conv.weight[1:], conv.bias[1:], padding=conv.padding)
+        conv, classes = self.conv_cls_head, slice(self.first_class, None)
+        return F.conv2d(features.maps[-1], conv.weight[classes], conv.bias[classes], padding=conv.padding)
 
     def _plan(self, name: str) -> tuple[str, Layers]:
         """Return how a map is refined, and with the attention of which layers."""

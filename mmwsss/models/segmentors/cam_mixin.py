@@ -32,8 +32,9 @@ class CAMMixin:
     [0, 1]. How views are fused stands in ``test_cfg.cams``:
 
     * ``scales``, or ``sizes``, and ``divisor`` and ``rounding`` (see :func:`view_sizes`);
-    * ``pad_divisor``: every view is padded with zeros at the right and bottom to multiples of this, after mirroring,
-      and what covers the padding is cut off its maps before they are fused and normalized;
+    * ``pad_divisor``: every view is padded with zeros at the right and bottom to multiples of this, after mirroring or,
+      with ``mirror_padded``, before it, and what covers the padding is cut off its maps before they are fused and
+      normalized;
     * ``interpolation`` of the image: ``'bilinear'``, or ``'bicubic'`` as Pillow does it, for which the preprocessor is
       a :class:`MultiViewPreProcessor`;
     * ``flip``, ``flip_fusion`` and ``scale_fusion`` (``'max'`` or ``'sum'``);

@@ -79,9 +79,10 @@ _VIEWS = SettingsTable(dict(
     divisor=number(1, whole=True),
     rounding=choice('down', 'nearest'),
     pad_divisor=number(1, whole=True),
+    mirror_padded=flag(),
     interpolation=choice('bilinear', 'bicubic'),
     relu=flag(),
-    normalize=choice('max', 'minmax', 'shifted_minmax'),
+    normalize=choice('max', 'minmax', 'relu_minmax', 'shifted_minmax'),
     eps=number(0)))
 
 _LABELS = dict(

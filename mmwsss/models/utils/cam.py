@@ -5,7 +5,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-__all__ = ['IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'mask_outside_boxes', 'normalize_cams', 'quantize_colors']
+__all__ = ['IGNORE_INDEX', 'cams_to_labels', 'cams_to_roi', 'global_weighted_rank_pool', 'mask_outside_boxes',
+           'normalize_cams', 'quantize_colors']
 
 IGNORE_INDEX = 255
 
@@ -18,6 +19,7 @@ def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor
             ``'max'``, while ``'minmax'`` first shifts each map to a minimum of 0.
         mode: ``'max'``: relu(M) / (max relu(M) + eps) (ToCo, CVPR 2023, Eq. 1);
             ``'minmax'``: (M - min M) / (max(M - min M) + eps);
+            ``'relu_minmax'``: the same of relu(M), as AReAM's code on Conformer normalizes signed maps;
             ``'shifted_minmax'``: with R = relu(M), its values below min R + eps replaced by 0,
             (R - min R - eps) / (max R - min R + eps), as TransCAM's published numbers come from. Values are not
             clamped: 0 becomes -eps / (max R - min R + eps) or, where the map is positive everywhere, its least values
@@ -34,12 +36,12 @@ def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor
         cams = cams.relu()
         low, high = (edge(dim=(-2, -1), keepdim=True) for edge in (cams.amin, cams.amax))
         return (cams.where(cams >= low + eps, 0) - low - eps) / (high - low + eps)
-    if mode == 'max':
+    if mode in ('max', 'relu_minmax'):
         cams = cams.relu()
-    elif mode == 'minmax':
+    if mode in ('minmax', 'relu_minmax'):
         cams = cams - cams.amin(dim=(-2, -1), keepdim=True)
-    else:
-        raise ValueError(f"mode must be 'max', 'minmax' or 'shifted_minmax', got {mode!r}")
+    elif mode != 'max':
+        raise ValueError(f"mode must be 'max', 'minmax', 'relu_minmax' or 'shifted_minmax', got {mode!r}")
     return cams / (cams.amax(dim=(-2, -1), keepdim=True) + eps)
 
 
@@ -110,3 +112,18 @@ def quantize_colors(images: Tensor) -> Tensor:
         Tensor: Same shape, multiples of 1/255 in [0, 1].
     """
     return images.clamp(0, 255).floor() / 255
+
+
+def global_weighted_rank_pool(maps: Tensor, decay: float = 0.996) -> Tensor:
+    """Average maps with weights that fall from the largest value to the smallest.
+
+    Args:
+        maps: (B, C, h, w), scores of any sign.
+        decay: Weight of a value relative to that of the next larger one (SEC, ECCV 2016, Eq. 2).
+
+    Returns:
+        (B, C).
+    """
+    ranked = maps.flatten(2).sort(dim=2, descending=True).values
+    weights = decay ** torch.arange(ranked.shape[2], device=maps.device)
+    return (ranked * weights).sum(dim=2) / weights.sum()

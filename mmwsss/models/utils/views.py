@@ -129,7 +129,8 @@ def fuse_views(map_fn: MapFn,
                divisor: int = 1,
                resize: ResizeFn = resize_maps,
                rounding: Optional[str] = None,
-               pad_divisor: int = 1) -> dict[str, Tensor]:
+               pad_divisor: int = 1,
+               mirror_padded: bool = False) -> dict[str, Tensor]:
     """Run ``map_fn`` on scaled and mirrored views of a batch and fuse its maps.
 
     At each scale the batch and its mirror image form one forward pass; maps are brought to ``size``, mirrored back,
@@ -153,6 +154,7 @@ def fuse_views(map_fn: MapFn,
         rounding: See :func:`view_sizes`.
         pad_divisor: Every view is padded with zeros at the right and bottom, after mirroring, to multiples of this.
             Its maps are enlarged to the padded size, and what covers the padding is cut off.
+        mirror_padded: Pad before mirroring, so that the padding of a mirror image is at its left.
 
     Returns:
         name -> (B, C, H, W) fused maps.
@@ -169,7 +171,7 @@ def fuse_views(map_fn: MapFn,
     chosen = view_sizes(own_size, scales, sizes, divisor, rounding)
     for view_size in chosen:
         maps = _mirror_pair(map_fn, resize(images, view_size), flip, _FUSIONS[flip_fusion], size,
-                            own_view if view_size == own_size else None, pad_divisor)
+                            own_view if view_size == own_size else None, pad_divisor, mirror_padded)
         for name, value in maps.items():
             value = value / 2 if flip and flip_fusion == 'mean' else value
             value = value.relu() if relu else value
@@ -180,11 +182,17 @@ def fuse_views(map_fn: MapFn,
 
 
 def _mirror_pair(map_fn: MapFn, images: Tensor, flip: bool, fusion: Callable, size: Sequence[int],
-                 plain: Optional[dict[str, Tensor]], pad_divisor: int) -> dict[str, Tensor]:
+                 plain: Optional[dict[str, Tensor]], pad_divisor: int, mirror_padded: bool) -> dict[str, Tensor]:
     """Return the fused maps of a batch and its mirror image at ``size``; ``plain`` are the batch's own if known."""
+    view_size = images.shape[-2:]
+    if mirror_padded:
+        images = pad_to_multiple(images, pad_divisor)
 
     def at_size(maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: _resize_unpadded(value, images.shape[-2:], size, pad_divisor) for name, value in maps.items()}
+        return {name: _resize_unpadded(value, view_size, size, pad_divisor) for name, value in maps.items()}
+
+    def mirrored_back(maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.flip(-1) for name, value in maps.items()}
 
     def maps_of(views: Tensor) -> dict[str, Tensor]:
         return map_fn(pad_to_multiple(views, pad_divisor))
@@ -197,8 +205,9 @@ def _mirror_pair(map_fn: MapFn, images: Tensor, flip: bool, fusion: Callable, si
     else:
         mirrored = maps_of(images.flip(-1))
     fused = at_size(plain)
-    for name, value in at_size(mirrored).items():
-        fused[name] = fusion(fused[name], value.flip(-1))
+    mirrored = at_size(mirrored_back(mirrored)) if mirror_padded else mirrored_back(at_size(mirrored))
+    for name, value in mirrored.items():
+        fused[name] = fusion(fused[name], value)
     return fused
 
 

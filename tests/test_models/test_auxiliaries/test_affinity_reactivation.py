@@ -287,9 +287,10 @@ def test_class_map_passes_evaluate_and_training_goes_on():
     record.remove()
     modes.clear()
     model = build(cam_pass='train')
-    model.backbone.patch_embed.register_forward_hook(lambda module, args, out: modes.append(module.training))
+    model.backbone.patch_embed.register_forward_hook(
+        lambda module, args, out: modes.append((module.training, len(args[0]))))
     model.loss(*batch())
-    assert modes == [True] * 3
+    assert modes == [(True, 4), (True, 2)], 'the image and its mirror image share a pass, and so do statistics of both'
 
 
 def test_reusing_the_training_pass():

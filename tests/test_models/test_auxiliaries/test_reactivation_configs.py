@@ -7,10 +7,14 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
 
+from mmwsss.checkpoints import OFFICIAL_LAYOUTS, map_keys
 from mmwsss.models import ToCo
 from mmwsss.registry import MODELS
 from tests.helpers import REPO
+from tests.official_checkpoints import wave_image
+from tests.published_maps import HEADS, NUM_CLASSES, WIDTH, official_weights
 
 from .. import toco_example
 
@@ -23,11 +27,15 @@ def small_model(path: Path, **options):
     cfg = Config.fromfile(path)
     cfg.model.backbone.pop('init_cfg')
     layers = 4 if cfg.model.type == 'ToCo' else 3
-    cfg.model.backbone.arch = dict(embed_dims=32, num_layers=layers, num_heads=2, feedforward_channels=32)
-    cfg.model.backbone.update(img_size=64, patch_size=8)
+    if cfg.model.backbone.type == 'AttentionConformer':
+        cfg.model.backbone.arch = dict(embed_dims=32, depths=layers, num_heads=2, channel_ratio=.25)
+        cfg.model.cam_head.update(conv_channels=64, token_channels=32)
+    else:
+        cfg.model.backbone.arch = dict(embed_dims=32, num_layers=layers, num_heads=2, feedforward_channels=32)
+        cfg.model.backbone.update(img_size=64, patch_size=8)
     cfg.merge_from_dict({f'model.{key}': value for key, value in options.items()})
     for part in ('cam_head', 'decode_head', 'projector'):
-        if part in cfg.model:
+        if 'in_channels' in cfg.model.get(part, {}):
             cfg.model[part].in_channels = 32
     if 'local_crop_size' in cfg.model.get('train_cfg', {}):
         cfg.model.train_cfg.local_crop_size = 16
@@ -89,3 +97,30 @@ def test_depths(layers):
     # Of a layer: 12 width^2 of weights and 13 widths of biases and norms.
     assert sum(p.numel() for p in model.layers.parameters()) == layers * (12 * 384**2 + 13 * 384)
     assert MODELS.build(cfg.cam_head).map_names[-1] == f'first_{layers}'
+
+
+def published_iteration(labels):
+    """One training iteration on Conformer, two images, the second of which has padding below."""
+    MessageHub.get_current_instance().update_info_dict(dict(epoch=2))
+    cfg = Config.fromfile(REPO / 'configs/aream/aream_conformer-s_voc.py').model
+    cfg.backbone.update(arch=dict(embed_dims=WIDTH, depths=6, num_heads=HEADS, channel_ratio=1), drop_path_rate=0.,
+                        init_cfg=None)
+    cfg.cam_head.update(num_classes=NUM_CLASSES, conv_channels=256, token_channels=WIDTH)
+    cfg.auxiliary.reactivation.layer_split = 4
+    model = MODELS.build(cfg).train()
+    network = 'aream-conformer'
+    model.load_state_dict(map_keys(official_weights(network), OFFICIAL_LAYOUTS[network]).state_dict)
+    samples = [SegDataSample(metainfo=dict(valid_box=box)) for box in ((0, 96, 0, 96), (0, 80, 0, 96))]
+    for sample, row in zip(samples, labels):
+        sample.set_field(torch.tensor(row), 'gt_label')
+    image = wave_image((96, 96)).float()
+    return model.loss(torch.cat([image, image.flip(2) * 1.5]), samples)
+
+
+def test_an_iteration_on_conformer_equals_the_published_one():
+    """Numbers of Jessie459/AReAM, fe708c3: losses, and pairs of tokens that are supervised."""
+    losses = published_iteration([[1., 0, 1], [0, 1., 0]])
+    expected = dict(loss_conv=.6565532684, loss_trans=1.1410282850, loss_affinity=.0513619959, negative_pairs=89.,
+                    positive_pairs=95.5)
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-5), name

@@ -120,7 +120,19 @@ def test_frozen_pos_embed():
 def test_bad_arguments():
     with pytest.raises(ValueError, match='num_class_tokens'):
         AttentionViT(arch=ARCH, num_class_tokens=0)
+    with pytest.raises(ValueError, match='pos_embed_start'):
+        AttentionViT(arch=ARCH, pos_embed_start='other')
     with pytest.raises(ValueError, match='pos_embed_grid'):
         AttentionViT(arch=ARCH, pos_embed_grid='other')
     with pytest.raises(IndexError, match='layer 4'):
         extract_features(build(), torch.randn(1, 3, 32, 32), Request(hidden=(4, )))
+
+
+def test_positions_of_a_checkpoint_are_repeated_if_asked():
+    small = AttentionViT(arch=ARCH, img_size=32, patch_size=16)
+    torch.nn.init.normal_(small.pos_embed)
+    large = AttentionViT(arch=ARCH, img_size=64, patch_size=16, num_class_tokens=3, pos_embed_start='repeat')
+    large.load_state_dict(small.state_dict())
+    assert torch.equal(large.pos_embed[:, :3], small.pos_embed[:, :1].expand(-1, 3, -1))
+    old, new = small.pos_embed[0, 1:].unflatten(0, (2, 2)), large.pos_embed[0, 3:].unflatten(0, (4, 4))
+    assert torch.equal(new, old.repeat_interleave(2, 0).repeat_interleave(2, 1))

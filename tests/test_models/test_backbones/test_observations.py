@@ -5,7 +5,14 @@ import torch
 from torch.testing import assert_close
 
 from mmwsss.models import AttentionViT, Request, extract_features
-from mmwsss.models.backbones import ClassAttentionSum, PatchAttention, PatchAttentionSum, PatchScores, QueryKeys
+from mmwsss.models.backbones import (
+    ClassAttentionSum,
+    ClassTokens,
+    PatchAttention,
+    PatchAttentionSum,
+    PatchScores,
+    QueryKeys,
+)
 
 from ...helpers import KeptAttention, attention_maps
 
@@ -118,3 +125,19 @@ def mean_scores(vit, images):
     for handle in handles:
         handle.remove()
     return found
+
+
+def test_class_tokens_after_each_layer(vit, images):
+    request = Request(observations=(ClassTokens(grad=True), ClassTokens(layers=(-2, ))), maps=False)
+    features = extract_features(vit, images, request)
+    tokens = features[ClassTokens(grad=True)]
+    assert tokens.shape == (LAYERS, 2, CLASSES, 16)
+    assert_close(tokens[-1], features.class_tokens)
+    assert_close(features[ClassTokens(layers=(-2, ))], tokens[1:2])
+    x, _ = vit._embed(images)
+    for layer, expected in zip(vit.layers, tokens):
+        x = layer(x)
+        assert_close(x[:, :CLASSES], expected)
+    tokens[0].sum().backward()
+    assert vit.layers[0].attn.qkv.weight.grad.any()
+    assert vit.layers[1].attn.qkv.weight.grad is None or not vit.layers[1].attn.qkv.weight.grad.any()

@@ -5,8 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mmwsss.models import AReAMHead, AttentionViT, extract_features
-from mmwsss.models.cam_heads.aream_head import global_weighted_rank_pool
-from mmwsss.models.utils import refine_with_affinity
+from mmwsss.models.utils import global_weighted_rank_pool, refine_with_affinity
 
 from ...helpers import run_head
 

@@ -15,6 +15,7 @@ from mmwsss.models.segmentors.segmenter import enlarged
 from mmwsss.registry import MODELS
 
 from ...official_checkpoints import filled_weights, segmenter_shapes, wave_image
+from ...published_maps import DEPTH, HEADS, MLP, NUM_CLASSES, WIDTH, official_weights
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=96)
 
@@ -43,6 +44,38 @@ def test_whole_network_of_the_worked_example(size, means):
     if size == (64, 64):
         torch.testing.assert_close(logits[0, :, 10, 20], torch.tensor([.585915, .866766, .036851, -1.475946]).double(),
                                    atol=2e-6, rtol=0)
+
+
+# What the segmentation network of hustvl/WeakTr, 3457ad3, computes: mean logits of the classes and those of a pixel.
+PUBLISHED = {
+    ('dinov2', (112, 112)): ([.189989, -.185752, .439775, .106608], [1.842976, -.052705, -.964586, -.407383]),
+    ('dinov2', (112, 128)): ([.007088, .800648, -.122682, -.338615], [.128313, 1.421387, -.919463, -.4982]),
+    ('dinov2', (100, 90)): ([.053938, -.118162, -.002295, .471348], [.285733, -.014574, .974602, -.534447]),
+    ('eva02', (112, 112)): ([-.963182, .450331, .512442, .377045], [-.808209, 1.306752, .186324, -.390814]),
+}
+BACKBONES = {
+    'dinov2': dict(type='AttentionViT', layer_scale_init_value=1e-5, arch=dict(
+        embed_dims=WIDTH, num_layers=DEPTH, num_heads=HEADS, feedforward_channels=MLP)),
+    'eva02': dict(type='EVA02ViT', arch=dict(
+        embed_dims=WIDTH, num_layers=DEPTH, num_heads=HEADS, feedforward_channels=int(4 * 2 / 3 * WIDTH))),
+}
+
+
+@pytest.mark.parametrize(('name', 'size'), PUBLISHED)
+@torch.no_grad()
+def test_networks_on_other_backbones_equal_the_published_ones(name, size):
+    model = Segmenter(
+        backbone=dict(BACKBONES[name], img_size=112, patch_size=16, norm_cfg=dict(type='LN', eps=1e-5),
+                      interpolate_mode='bilinear'),
+        decode_head=dict(type='MaskTransformerHead', in_channels=WIDTH, channels=WIDTH, embed_dims=WIDTH, num_layers=2,
+                         num_heads=HEADS, mlp_ratio=MLP // WIDTH, num_classes=NUM_CLASSES + 1, align_corners=False),
+        train_cfg=dict(), test_cfg=dict(mode='whole')).eval().double()
+    network = f'weaktr-seg-{name}'
+    model.load_state_dict(map_keys(official_weights(network), OFFICIAL_LAYOUTS[network]).state_dict)
+    logits = model.encode_decode(wave_image(size), [{}])
+    means, pixel = (torch.tensor(values).double() for values in PUBLISHED[name, size])
+    torch.testing.assert_close(logits.mean((0, 2, 3)), means, atol=2e-6, rtol=0)
+    torch.testing.assert_close(logits[0, :, 10, 20], pixel, atol=2e-6, rtol=0)
 
 
 def test_masks_of_the_worked_example():

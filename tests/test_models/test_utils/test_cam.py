@@ -51,6 +51,8 @@ def test_normalize():
     maps = torch.tensor([[-1., 0., 1., 3.]])[None]
     torch.testing.assert_close(normalize_cams(maps, 'max'), maps.relu() / (3 + 1e-5))
     torch.testing.assert_close(normalize_cams(maps, 'minmax'), (maps + 1) / (4 + 1e-5))
+    torch.testing.assert_close(normalize_cams(maps + 2, 'relu_minmax'), (maps + 1) / (4 + 1e-5))
+    torch.testing.assert_close(normalize_cams(maps, 'relu_minmax'), normalize_cams(maps, 'max'))
     assert normalize_cams(torch.full((1, 2, 2), -2.), 'max').eq(0).all()
     assert normalize_cams(torch.full((1, 2, 2), 5.), 'minmax').eq(0).all()
     with pytest.raises(ValueError, match='mode'):

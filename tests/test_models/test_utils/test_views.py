@@ -137,6 +137,21 @@ def test_views_are_padded_after_mirroring(flip):
     torch.testing.assert_close(fused, maps[:1] + maps[1:].flip(-1) if flip else maps)
 
 
+def test_padding_is_mirrored_if_asked():
+    seen = []
+
+    def record(views):
+        seen.append(views)
+        return dict(cams=F.avg_pool2d(views[:, :1] + 1, 16))
+
+    images = torch.rand(1, 3, 20, 40)
+    fused = fuse_views(record, images, flip_fusion='sum', pad_divisor=16, mirror_padded=True)['cams']
+    padded = F.pad(images, (0, 8, 0, 12))
+    assert torch.equal(seen[0], torch.cat([padded, padded.flip(-1)]))
+    maps = F.interpolate(record(seen[0])['cams'], size=(32, 48), mode='bilinear')
+    torch.testing.assert_close(fused, (maps[:1] + maps[1:].flip(-1))[..., :20, :40])
+
+
 def test_a_given_view_has_the_padding():
     images = torch.rand(1, 3, 10, 13)
     given = fake_maps(F.pad(images, (0, 3, 0, 6)))

@@ -131,7 +131,7 @@ def _scale_model(node: Any, scale: Scale) -> None:
     if isinstance(node, (list, tuple)):
         for item in node:
             _scale_model(item, scale)
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         return
     by_epoch = bool(node.get('by_epoch', _defaults(node, MODELS).get('by_epoch', False)))
     begins = []
@@ -160,7 +160,7 @@ def _entries(schedules: Any) -> Iterator[dict]:
     """Yield the configs of schedules: one, a list, or lists by name of an optimizer."""
     if isinstance(schedules, (list, tuple)):
         yield from schedules
-    elif isinstance(schedules, Mapping):
+    elif isinstance(schedules, dict):
         if 'type' in schedules:
             yield schedules
         else:
@@ -177,6 +177,6 @@ def _defaults(entry: Mapping, registry: Registry) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in reversed(kind.__mro__):  # mmengine's schedules pass arguments on to a base class
         if '__init__' in vars(part):
-            parameters = inspect.signature(part.__init__).parameters.values()
+            parameters = inspect.signature(vars(part)['__init__']).parameters.values()
             found.update((one.name, one.default) for one in parameters if one.default is not one.empty)
     return found

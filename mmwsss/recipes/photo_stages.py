@@ -67,7 +67,7 @@ class Predict(CheckpointStage):
         split = next((k for k, text in enumerate(arguments) if text.startswith('-')), len(arguments))
         return context.tools.command(
             'predict.py', context.config_path(self), context.input_path(self.checkpoint), *arguments[:split],
-            flags=['--out-dir', relative_path(self.result_dir(context)), *threshold_arguments(self, context),
+            flags=['--out-dir', relative_path(self.result_dir(context)), *threshold_arguments(self.threshold, context),
                    *arguments[split:], *cfg_options_arguments(context.cfg_options(self))])
 
     def result_dir(self, context: RecipeContext) -> Path:

@@ -152,9 +152,9 @@ class CheckpointStage(Stage):
                 *cfg_options_arguments(context.cfg_options(self))]
 
 
-def threshold_arguments(stage: Stage, context: RecipeContext) -> list[str]:
-    """Return the flag ``--threshold`` with the suggestion of another stage, or nothing if the stage names none."""
-    return ['--threshold', context.input_path(stage.threshold)] if stage.threshold else []
+def threshold_arguments(threshold: Optional[str], context: RecipeContext) -> list[str]:
+    """Return the flag ``--threshold`` with the suggestion of another stage, or nothing without one."""
+    return ['--threshold', context.input_path(threshold)] if threshold else []
 
 
 @STAGES.register_module(name='test')
@@ -198,7 +198,7 @@ class PseudoLabels(CheckpointStage):
         return context.tools.command(
             'make_pseudo_labels.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
                 '--out-dir', relative_path(self.provided_path(context)), *cams, *split,
-                *threshold_arguments(self, context), *self.flags(context)],
+                *threshold_arguments(self.threshold, context), *self.flags(context)],
             distributed=True)
 
     def provided_path(self, context: RecipeContext) -> Path:

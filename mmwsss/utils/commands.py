@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, TextIO, Union
+from typing import Any, Optional, Protocol, TextIO, Union
 
 from mmengine.device import get_device
 
@@ -143,9 +143,22 @@ class ToolCommands:
         return {} if self.num_processes == 1 else {'train_dataloader.batch_size': batch_size // self.num_processes}
 
 
+class Output(Protocol):
+    """What a command's output can be copied to: a text file, or what acts as one."""
+
+    def write(self, text: str, /) -> Any:
+        """Take a part of the output."""
+
+    def flush(self) -> Any:
+        """Pass on what was written."""
+
+    def isatty(self) -> bool:
+        """Return whether the output is shown on a terminal."""
+
+
 def run_command(command: Sequence[str],
                 log_file: Optional[Path] = None,
-                stream: Optional[TextIO] = None,
+                stream: Optional['Output'] = None,
                 pass_fds: Sequence[int] = ()) -> int:
     """Run a command and wait until it ends.
 
@@ -156,7 +169,7 @@ def run_command(command: Sequence[str],
         command (Sequence[str]): The program and its arguments. ``python`` means the interpreter of this process.
         log_file (Path, optional): File to which the output of the command is appended. The command writes to the file
             itself, so that it goes on if this process is killed. Without a file, it shares the output of this process.
-        stream (TextIO, optional): Where what is new in ``log_file`` is copied to while the command runs.
+        stream (Output, optional): Where what is new in ``log_file`` is copied to while the command runs.
         pass_fds (Sequence[int]): File descriptors that the command inherits.
 
     Returns:
@@ -170,7 +183,7 @@ def run_command(command: Sequence[str],
         return _run(command, output, log, stream, pass_fds)
 
 
-def _run(command: Sequence[str], output: Optional[TextIO], log: Optional[TextIO], stream: Optional[TextIO],
+def _run(command: Sequence[str], output: Optional[TextIO], log: Optional[TextIO], stream: Optional['Output'],
          pass_fds: Sequence[int]) -> int:
     program = sys.executable if command[0] == 'python' else command[0]
     environment = {'PYTHON': sys.executable, 'PYTHONUNBUFFERED': '1', **os.environ}

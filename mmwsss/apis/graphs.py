@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Optional
 
 import torch
@@ -115,40 +116,44 @@ def varied_shapes(size: Sequence[int], multiple: int) -> list[tuple[int, ...]]:
     return [(2, 3, height, width + 2 * step), (1, 3, height + step, width), (3, 3, height, width)]
 
 
-def example_images(size: Sequence[int], multiple: int, free: bool) -> Tensor:
+def example_images(graph: nn.Module, size: Sequence[int], free: bool) -> Tensor:
     """Return images with which a graph is recorded.
 
     Args:
+        graph (nn.Module): From :func:`build_graph`.
         size (Sequence[int]): (H, W).
-        multiple (int): Of :func:`size_multiple`.
-        free (bool): Whether batches and sides are free. The images are then two, larger, and not square, because an
-            exporter or a model treats a single image and the square grid of a position embedding in a special way.
+        free (bool): Whether batches and sides are free. There are then two images, not square, and with other numbers
+            of patches than the position embedding has: exporters and models treat these cases in a special way, which
+            must not be recorded.
 
     Returns:
         Tensor: (B, 3, H, W) of zeros.
     """
-    side = max(size)
-    return torch.zeros(2, 3, side, side + multiple) if free else torch.zeros(1, 3, *size)
+    if not free:
+        return torch.zeros(1, 3, *size)
+    multiple = size_multiple(graph.model)
+    special = getattr(graph.model.backbone, 'patch_resolution', ())
+    numbers = (number for number in count(-(-max(size) // multiple)) if number not in special)
+    return torch.zeros(2, 3, next(numbers) * multiple, next(numbers) * multiple)
 
 
-def export_program(graph: nn.Module, size: Sequence[int], multiple: int, free: bool) -> Any:
+def export_program(graph: nn.Module, size: Sequence[int], free: bool) -> Any:
     """Record a graph with ``torch.export``.
 
     Args:
         graph (nn.Module): From :func:`build_graph`.
         size (Sequence[int]): (H, W) of the images.
-        multiple (int): Of :func:`size_multiple`.
         free (bool): Whether batches and sides of images are free, instead of single images of ``size``.
 
     Returns:
         torch.export.ExportedProgram: What was recorded; needs PyTorch 2.6 or newer.
     """
     if not free:
-        return torch.export.export(graph, (example_images(size, multiple, False), ), strict=False)
-    dim = torch.export.Dim
+        return torch.export.export(graph, (example_images(graph, size, False), ), strict=False)
+    dim, multiple = torch.export.Dim, size_multiple(graph.model)
     if multiple == 1:
         sides = [dim(name, min=16, max=_LARGEST_SIDE) for name in ('height', 'width')]
     else:
         sides = [multiple * dim(name, min=2, max=_LARGEST_SIDE // multiple) for name in ('rows', 'columns')]
     symbols = ({0: dim('batch', min=1, max=1024), 2: sides[0], 3: sides[1]}, )
-    return torch.export.export(graph, (example_images(size, multiple, True), ), strict=False, dynamic_shapes=symbols)
+    return torch.export.export(graph, (example_images(graph, size, True), ), strict=False, dynamic_shapes=symbols)

@@ -107,7 +107,7 @@ def export_onnx(model: nn.Module,
             differences, reason = _try_free_sizes(graph, tmp, size, multiple, exporter)
         free = differences is not None
         if not free:
-            _write(graph, tmp, size, multiple, exporter, False)
+            _write(graph, tmp, size, exporter, False)
             differences = _checked(graph, tmp, [(1, 3, *size)]) if check else None
         file = OnnxFile(Path(path), exporter, None if free else size, multiple, differences, reason)
         _add_metadata(onnx, tmp, metadata_of(graph, file))
@@ -191,24 +191,24 @@ def _try_free_sizes(graph: nn.Module, path: Path, size: tuple[int, int], multipl
                     exporter: str) -> tuple[Optional[dict[str, float]], str]:
     """Export with free sizes and compare at several; return the differences, or None and why it failed."""
     try:
-        _write(graph, path, size, multiple, exporter, True)
+        _write(graph, path, size, exporter, True)
         return _checked(graph, path, varied_shapes(size, multiple)), ''
     except UserError:
         return None, f'{exporter} cannot record this model for free sizes'
 
 
-def _write(graph: nn.Module, path: Path, size: tuple[int, int], multiple: int, exporter: str, free: bool) -> None:
+def _write(graph: nn.Module, path: Path, size: tuple[int, int], exporter: str, free: bool) -> None:
     """Run an exporter."""
     names = dict(input_names=['images'], output_names=list(graph.output_names))
     try:
         with _quiet(), torch.no_grad():
             if exporter == 'dynamo':
-                program = export_program(graph, size, multiple, free)
+                program = export_program(graph, size, free)
                 torch.onnx.export(program, (), str(path), dynamo=True, external_data=False, verbose=False, **names)
             else:
                 known = inspect.signature(torch.onnx.export).parameters
                 options = dict(dynamo=False) if 'dynamo' in known else {}
-                images = example_images(size, multiple, free)
+                images = example_images(graph, size, free)
                 torch.onnx.export(graph, (images, ), str(path), opset_version=_OPSET, **names, **options,
                                   dynamic_axes=_axes(graph) if free else None)
     except Exception as error:  # An exporter fails with any kind of error.

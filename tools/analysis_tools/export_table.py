@@ -54,22 +54,22 @@ def try_onnx(exporter: str) -> Callable[[nn.Module, str], Outcome]:
     return export
 
 
-def try_recorded(record: Callable[[nn.Module, int, bool], nn.Module]) -> Callable[[nn.Module, str], Outcome]:
+def try_recorded(record: Callable[[nn.Module, bool], nn.Module]) -> Callable[[nn.Module, str], Outcome]:
     """Return a function that records a graph in PyTorch, with free sizes or else for single images of one size."""
     def export(model: nn.Module, source: str) -> Outcome:
-        graph, multiple = build_graph(model, source), size_multiple(model)
+        graph = build_graph(model, source)
         try:
-            recorded = record(graph, multiple, True)
-            return 'free', largest_difference(graph, recorded, varied_shapes(SIZE, multiple))
+            recorded = record(graph, True)
+            return 'free', largest_difference(graph, recorded, varied_shapes(SIZE, size_multiple(model)))
         except Exception:  # The exporter, or what it has recorded, fails with any kind of error.
-            recorded = record(graph, multiple, False)
+            recorded = record(graph, False)
             return 'fixed', largest_difference(graph, recorded, [(1, 3, *SIZE)])
     return export
 
 
-def trace(graph: nn.Module, multiple: int, free: bool) -> nn.Module:
+def trace(graph: nn.Module, free: bool) -> nn.Module:
     """Record a graph with ``torch.jit.trace``."""
-    return torch.jit.trace(graph, example_images(SIZE, multiple, free), check_trace=False)
+    return torch.jit.trace(graph, example_images(graph, SIZE, free), check_trace=False)
 
 
 @torch.no_grad()
@@ -88,21 +88,21 @@ def largest_difference(graph: nn.Module, recorded: nn.Module, shapes: list[tuple
 FORMATS = {
     'ONNX, dynamo': try_onnx('dynamo'),
     'ONNX, torchscript': try_onnx('torchscript'),
-    '`torch.export`': try_recorded(lambda graph, multiple, free: export_program(graph, SIZE, multiple, free).module()),
+    '`torch.export`': try_recorded(lambda graph, free: export_program(graph, SIZE, free).module()),
     '`torch.jit.trace`': try_recorded(trace),
-    '`torch.jit.script`': try_recorded(lambda graph, multiple, free: torch.jit.script(graph)),
+    '`torch.jit.script`': try_recorded(lambda graph, free: torch.jit.script(graph)),
 }
 
 
 def cell(name: str, model: nn.Module, source: str) -> str:
     """Try a format, and describe the outcome."""
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         with torch.no_grad():
             sizes, difference = FORMATS[name](model, source)
     except Exception:  # See try_recorded.
         return 'no'
-    return f'{sizes}, {difference:.0e}, {time.perf_counter() - began:.0f} s'
+    return f'{sizes}, {difference:.0e}, {time.process_time() - began:.0f} s'
 
 
 def main() -> None:

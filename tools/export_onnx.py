@@ -31,8 +31,8 @@ def parse_args() -> argparse.Namespace:
                         'crop size of the training)')
     parser.add_argument('--fixed', action='store_true', help='write a file for single images of that size in any case')
     parser.add_argument('--exporter', choices=EXPORTERS,
-                        help='dynamo (torch.export; needs onnxscript) or torchscript (default: dynamo if it can be '
-                        'used)')
+                        help='torchscript, or dynamo, which is slow and needs onnxscript (default: the first that '
+                        'records the model for images of any size)')
     parser.add_argument('--check', action=argparse.BooleanOptionalAction, default=None,
                         help='compare the file with the model by onnxruntime (default: if it is installed)')
     return parser.parse_args()

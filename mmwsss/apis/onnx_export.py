@@ -25,9 +25,9 @@ from mmwsss.version import __version__
 
 from .graphs import CAMGraph, build_graph, example_images, export_program, size_multiple, varied_shapes
 
-__all__ = ['EXPORTERS', 'OnnxFile', 'default_exporter', 'export_onnx', 'onnx_differences']
+__all__ = ['EXPORTERS', 'OnnxFile', 'export_onnx', 'onnx_differences']
 
-EXPORTERS = ('dynamo', 'torchscript')
+EXPORTERS = ('torchscript', 'dynamo')
 TOLERANCE = 1e-3
 """float: Largest mean difference between a file and its model, relative to the largest value if that exceeds 1."""
 
@@ -79,8 +79,9 @@ def export_onnx(model: nn.Module,
         size (Sequence[int], optional): (H, W) of the images, rounded up to a multiple of the patch size. Defaults to
             the crop size of the training, or (512, 512).
         fixed (bool): Whether the file is for single images of ``size`` in any case.
-        exporter (str, optional): ``'dynamo'`` (``torch.export``; needs onnxscript) or ``'torchscript'``
-            (``torch.jit.trace``; faster, and the only one before PyTorch 2.6). Defaults to the first that is there.
+        exporter (str, optional): ``'torchscript'`` (``torch.jit.trace``) or ``'dynamo'`` (``torch.export``, which takes
+            ten times as long and needs onnxscript and PyTorch 2.6). Defaults to the first that records the model for
+            free sizes, or else to the first.
         check (bool, optional): Whether to compare the file with the model. Defaults to whether onnxruntime is
             installed.
 
@@ -91,33 +92,26 @@ def export_onnx(model: nn.Module,
         UserError: A package is missing, the model cannot be exported, or the file does not give what the model gives.
     """
     onnx = _load('onnx')
-    graph = build_graph(model, source)
-    exporter = exporter or default_exporter()
-    if exporter not in EXPORTERS:
-        raise UserError(f'exporter must be one of {", ".join(EXPORTERS)}, got {exporter!r}')
-    if exporter == 'dynamo':
-        _load('onnxscript')
+    graph, exporters = build_graph(model, source), _usable(exporter)
     check = importlib.util.find_spec('onnxruntime') is not None if check is None else check
     multiple = size_multiple(model)
     size = _rounded(size or _crop_size(model), multiple)
     reason = '' if fixed or check else 'free sizes are not exported without a check by onnxruntime'
     with atomic_path(path) as tmp:
-        differences = None
-        if check and not fixed:
-            differences, reason = _try_free_sizes(graph, tmp, size, multiple, exporter)
-        free = differences is not None
-        if not free:
-            _write(graph, tmp, size, exporter, False)
+        differences, used = None, exporters[0]
+        for name in exporters if check and not fixed else ():
+            differences, used = _try_free_sizes(graph, tmp, size, name), name
+            if differences is not None:
+                break
+            reason = f'{" and ".join(exporters)} cannot record this model for free sizes'
+        if differences is not None:
+            file = OnnxFile(Path(path), used, None, multiple, differences)
+        else:
+            _write(graph, tmp, size, exporters[0], False)
             differences = _checked(graph, tmp, [(1, 3, *size)]) if check else None
-        file = OnnxFile(Path(path), exporter, None if free else size, multiple, differences, reason)
+            file = OnnxFile(Path(path), exporters[0], size, multiple, differences, reason)
         _add_metadata(onnx, tmp, metadata_of(graph, file))
     return file
-
-
-def default_exporter() -> str:
-    """Return the exporter that is used unless another is chosen."""
-    new = digit_version(torch.__version__) >= digit_version('2.6.0')
-    return 'dynamo' if new and importlib.util.find_spec('onnxscript') is not None else 'torchscript'
 
 
 @torch.no_grad()
@@ -187,14 +181,25 @@ def metadata_of(graph: nn.Module, file: OnnxFile) -> dict[str, Any]:
         mmwsss_version=__version__)
 
 
-def _try_free_sizes(graph: nn.Module, path: Path, size: tuple[int, int], multiple: int,
-                    exporter: str) -> tuple[Optional[dict[str, float]], str]:
-    """Export with free sizes and compare at several; return the differences, or None and why it failed."""
+def _usable(exporter: Optional[str]) -> tuple[str, ...]:
+    """Return the exporter that is asked for, or else those that can be used."""
+    if exporter is None:
+        new = digit_version(torch.__version__) >= digit_version('2.6.0')
+        return EXPORTERS if new and importlib.util.find_spec('onnxscript') is not None else EXPORTERS[:1]
+    if exporter not in EXPORTERS:
+        raise UserError(f'exporter must be one of {", ".join(EXPORTERS)}, got {exporter!r}')
+    if exporter == 'dynamo':
+        _load('onnxscript')
+    return (exporter, )
+
+
+def _try_free_sizes(graph: nn.Module, path: Path, size: tuple[int, int], exporter: str) -> Optional[dict[str, float]]:
+    """Export with free sizes and compare at several; return the differences, or None if it does not work."""
     try:
         _write(graph, path, size, exporter, True)
-        return _checked(graph, path, varied_shapes(size, multiple)), ''
+        return _checked(graph, path, varied_shapes(size, size_multiple(graph.model)))
     except UserError:
-        return None, f'{exporter} cannot record this model for free sizes'
+        return None
 
 
 def _write(graph: nn.Module, path: Path, size: tuple[int, int], exporter: str, free: bool) -> None:

@@ -3,9 +3,11 @@
 from .report import results_table, write_report
 from .runner import RecipeRunner, StageError
 from .schema import STAGES, Recipe, RecipeContext, RecipeError, Stage, read_recipe, shorten_recipe
+from .seeds import parse_seeds, repeat_for_seeds, spread_table
 from .stages import CamTable, EvaluateLabels, PseudoLabels, Script, Test, Train
 
 __all__ = [
     'STAGES', 'CamTable', 'EvaluateLabels', 'PseudoLabels', 'Recipe', 'RecipeContext', 'RecipeError', 'RecipeRunner',
-    'Script', 'Stage', 'StageError', 'Test', 'Train', 'read_recipe', 'results_table', 'shorten_recipe', 'write_report'
+    'Script', 'Stage', 'StageError', 'Test', 'Train', 'parse_seeds', 'read_recipe', 'repeat_for_seeds', 'results_table',
+    'shorten_recipe', 'spread_table', 'write_report'
 ]

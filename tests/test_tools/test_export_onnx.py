@@ -82,7 +82,7 @@ def test_the_size_is_fixed_where_a_free_one_cannot_be_recorded(name: str, tmp_pa
     model, path = small_model(FIXED[name]), tmp_path / 'model.onnx'
     file = export_onnx(model, path, size=(45, 64), exporter='torchscript')
     assert file.size == (48, 64)
-    assert 'free sizes' in file.reason
+    assert file.reason == 'torchscript cannot record this model for free sizes'
     compare = assert_same_segmentation if name == 'segmenter' else assert_same_cams
     compare(model, path, (1, 3, 48, 64))
     with pytest.raises(Exception, match='invalid dimensions'):
@@ -98,11 +98,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return config, folder / 'model.pth'
 
 
-def test_dynamo_records_free_sizes(trained: tuple, tmp_path: Path):
+def test_dynamo_follows_where_torchscript_fails(trained: tuple, tmp_path: Path, monkeypatch):
     pytest.importorskip('onnxscript')
     model = init_model(*trained)
-    file = export_onnx(model, tmp_path / 'model.onnx', size=(32, 40), exporter='dynamo')
-    assert file.size is None, file.reason
+    write = onnx_export._write
+
+    def write_unless_torchscript(graph: nn.Module, path: Path, size: tuple, exporter: str, free: bool) -> None:
+        if exporter == 'torchscript':
+            raise UserError('the first exporter fails')
+        write(graph, path, size, exporter, free)
+
+    monkeypatch.setattr(onnx_export, '_write', write_unless_torchscript)
+    file = export_onnx(model, tmp_path / 'model.onnx', size=(32, 40))
+    assert (file.exporter, file.size) == ('dynamo', None)
     assert_same_segmentation(model, tmp_path / 'model.onnx', (1, 3, 43, 37))
 
 
@@ -161,7 +169,7 @@ def test_bad_requests_are_refused(trained: tuple, tmp_path: Path, monkeypatch):
         call_tool(TOOL, *trained, '--out', tmp_path / 'x.onnx', '--source', 'cam')
     with pytest.raises(UserError, match='predicts neither'):
         export_onnx(init_model('configs/psa/psa_wr38-micro_sample.py'), tmp_path / 'x.onnx')
-    with pytest.raises(UserError, match="exporter must be one of dynamo, torchscript, got 'x'"):
+    with pytest.raises(UserError, match="exporter must be one of torchscript, dynamo, got 'x'"):
         export_onnx(init_model(*trained), tmp_path / 'x.onnx', exporter='x')
     importing = importlib.import_module
 

@@ -20,7 +20,7 @@ from mmwsss.apis import export_onnx, init_model
 from mmwsss.apis.graphs import build_graph, example_images, export_program, size_multiple, varied_shapes
 from mmwsss.utils.errors import UserError, run_tool
 
-SIZE = (96, 112)
+SIZE = (120, 136)
 CONFIGS = {
     'plain CAM': 'configs/cam/cam_vit-micro_sample.py',
     'ToCo': 'configs/toco/toco_vit-micro_sample.py',

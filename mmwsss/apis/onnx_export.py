@@ -1,6 +1,7 @@
 """Export models to ONNX and compare the files with the models."""
 
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -98,7 +99,7 @@ def export_onnx(model: nn.Module,
     size = _rounded(size or _crop_size(model), multiple)
     reason = '' if fixed or check else 'free sizes are not exported without a check by onnxruntime'
     with atomic_path(path) as tmp:
-        differences, used = None, exporters[0]
+        differences = None
         for name in exporters if check and not fixed else ():
             differences, used = _try_free_sizes(graph, tmp, size, name), name
             if differences is not None:
@@ -107,9 +108,9 @@ def export_onnx(model: nn.Module,
         if differences is not None:
             file = OnnxFile(Path(path), used, None, multiple, differences)
         else:
-            _write(graph, tmp, size, exporters[0], False)
+            used = _write_fixed(graph, tmp, size, exporters)
             differences = _checked(graph, tmp, [(1, 3, *size)]) if check else None
-            file = OnnxFile(Path(path), exporters[0], size, multiple, differences, reason)
+            file = OnnxFile(Path(path), used, size, multiple, differences, reason)
         _add_metadata(onnx, tmp, metadata_of(graph, file))
     return file
 
@@ -200,6 +201,18 @@ def _try_free_sizes(graph: nn.Module, path: Path, size: tuple[int, int], exporte
         return _checked(graph, path, varied_shapes(size, size_multiple(graph.model)))
     except UserError:
         return None
+
+
+def _write_fixed(graph: nn.Module, path: Path, size: tuple[int, int], exporters: Sequence[str]) -> str:
+    """Export for single images of one size with the first exporter that can; return its name."""
+    for name in exporters[:-1]:
+        try:
+            _write(graph, path, size, name, False)
+            return name
+        except UserError:
+            continue
+    _write(graph, path, size, exporters[-1], False)
+    return exporters[-1]
 
 
 def _write(graph: nn.Module, path: Path, size: tuple[int, int], exporter: str, free: bool) -> None:

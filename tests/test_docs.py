@@ -14,11 +14,12 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner, save_checkpoint
+from mmengine.utils import digit_version
 from mmseg.datasets import PascalVOCDataset
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmwsss.apis import inference_cams, init_model
+from mmwsss.apis import WSSSInferencer, export_onnx, inference_cams, init_model
 from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
 from mmwsss.datasets.map_files import write_cams, write_label_map
@@ -477,6 +478,35 @@ def test_aream_block(tmp_path):
     path.write_text(SNIPPETS['aream_on_mctformer'].replace("'../", f"'{REPO}/configs/"))
     model = MODELS.build(dict(Config.fromfile(path, format_python_code=False).model, init_cfg=None))
     assert [type(part).__name__ for part in model.auxiliary.values()] == ['AffinityReactivation']
+
+
+def test_onnx_segment_block(tmp_path, monkeypatch):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.chdir(tmp_path)
+    model = init_model(Config(tiny_runner_cfg(tmp_path / 'voc', tmp_path / 'work')))
+    export_onnx(model, 'model.onnx', exporter='torchscript')
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (37, 50, 3), np.uint8)).save('photo.jpg')
+    exec(compile(SNIPPETS['onnx_segment'], 'onnx_segment', 'exec'), {})
+    mask = Image.open('mask.png')
+    assert (mask.size, mask.mode) == ((50, 37), 'P')
+    assert set(np.unique(np.array(mask))) <= {0, 1, 2}
+    labels = WSSSInferencer(model, device='cpu', show_progress=False)('photo.jpg')['predictions'][0].labels
+    assert (labels == np.array(mask)).mean() > .9
+
+
+def test_record_graph_block(tmp_path, monkeypatch):
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        pytest.skip('torch.export of PyTorch before 2.6')
+    monkeypatch.chdir(tmp_path)
+    model = init_model('configs/toco/toco_vit-micro_sample.py', cfg_options={'model.backbone.init_cfg': None})
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, 'work_dirs/toco/iter_600.pth')
+    space = {}
+    exec(compile(SNIPPETS['record_graph'], 'record_graph', 'exec'), space)
+    images = torch.rand(1, 3, 72, 128)
+    for recorded in (torch.jit.load('toco.pt'), torch.export.load('toco.pt2').module()):
+        for output, expected in zip(recorded(images), space['graph'](images)):
+            torch.testing.assert_close(output, expected, rtol=1e-3, atol=1e-3)
+    assert space['cams'].shape == (1, 8, 160, 96)
 
 
 def test_both_label_kinds_block(sample_folder):

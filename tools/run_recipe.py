@@ -20,9 +20,12 @@ from mmwsss.recipes import (
     RecipeContext,
     RecipeRunner,
     StageError,
+    parse_seeds,
     read_recipe,
+    repeat_for_seeds,
     results_table,
     shorten_recipe,
+    spread_table,
 )
 from mmwsss.utils.cli import add_verbose_argument
 from mmwsss.utils.commands import ToolCommands, default_num_processes
@@ -38,6 +41,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--gpus', type=int, metavar='N',
                         help='number of processes, one per GPU; the total batch size stays the same (default: 1, or 2 '
                         'on a CPU with several cores)')
+    parser.add_argument('--seeds', metavar='0,1,2',
+                        help='repeat the trainings, and the stages that use them, with these seeds; report the mean '
+                        'and the spread')
     parser.add_argument('--from', dest='start', metavar='STAGE', help='run this stage and all later ones again')
     parser.add_argument('--only', nargs='+', default=[], metavar='STAGE', help='run only these stages')
     parser.add_argument('--short', action='store_true',
@@ -52,7 +58,10 @@ def build_context(args: argparse.Namespace) -> RecipeContext:
     recipe = read_recipe(args.recipe)
     if args.short:
         recipe = shorten_recipe(recipe)
-    work_dir = Path(args.out or Path('work_dirs', recipe.name + ('_short' if args.short else '')))
+    if args.seeds:
+        recipe = repeat_for_seeds(recipe, parse_seeds(args.seeds))
+    suffix = ('_seeds' if args.seeds else '') + ('_short' if args.short else '')
+    work_dir = Path(args.out or Path('work_dirs', recipe.name + suffix))
     tools = ToolCommands(Path(__file__).resolve().parents[1], default_num_processes(args.gpus))
     data_root = args.data_root or (str(work_dir / 'sample') if args.short else None)
     return RecipeContext(recipe, work_dir.absolute(), tools, data_root)
@@ -68,6 +77,9 @@ def run(args: argparse.Namespace) -> None:
         return
     records = runner.run(args.start, args.only)
     console.print(results_table(context.recipe, records))
+    spread = spread_table(context.recipe, records)
+    if spread is not None:
+        console.print(spread)
     console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
 
 

@@ -14,14 +14,15 @@ from .agreement import view_agreement
 from .configs import config_hash, inference_pipeline
 from .inference import cams_at_image_size, inference_cams, init_model, select_classes
 from .inferencer import WSSSInferencer
+from .onnx_export import OnnxFile, export_onnx
 from .photo_inputs import PhotoInput, find_inputs, video_frames
 from .photo_labels import label_photos
 from .predictions import PhotoPrediction
 
 __all__ = [
-    'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'WSSSInferencer',
-    'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms', 'find_inputs', 'inference_cams',
-    'inference_pipeline', 'init_model', 'label_photos', 'labelled_images', 'load_weights', 'make_pseudo_labels',
-    'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames', 'view_agreement',
+    'OnnxFile', 'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'WSSSInferencer',
+    'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms', 'export_onnx', 'find_inputs',
+    'inference_cams', 'inference_pipeline', 'init_model', 'label_photos', 'labelled_images', 'load_weights',
+    'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames', 'view_agreement',
     'weights_hash'
 ]

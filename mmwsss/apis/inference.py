@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
+from mmseg.models import BaseSegmentor
 from torch import Tensor, nn
 
 from mmwsss.checkpoints import load_weights
@@ -20,7 +21,7 @@ from mmwsss.utils.errors import UserError
 
 from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
 
-__all__ = ['cams_at_image_size', 'inference_cams', 'init_model', 'select_classes']
+__all__ = ['cams_at_image_size', 'choose_source', 'inference_cams', 'init_model', 'select_classes']
 
 ImageLabels = Union[np.ndarray, Tensor, Sequence[int], Sequence[str], str]
 
@@ -65,6 +66,32 @@ def init_model(config: Union[str, os.PathLike, Config],
         model.dataset_meta = dict(saved) if saved else model.dataset_meta
     model.cfg = cfg
     return model.to(device).eval()
+
+
+def choose_source(model: nn.Module, source: Optional[str] = None) -> str:
+    """Return what is predicted with a model: its segmentation or its class activation maps (CAMs).
+
+    Args:
+        model (nn.Module): From :func:`init_model`.
+        source (str, optional): What is asked for.
+
+    Returns:
+        str: ``source``; without it, ``'seg'`` if the model is a segmentor, else ``'cam'``.
+
+    Raises:
+        UserError: The model does not predict what is asked for, or ``source`` is neither ``'seg'`` nor ``'cam'``.
+    """
+    name = type(model).__name__
+    able = dict(seg=isinstance(model, BaseSegmentor), cam=hasattr(model, 'predict_cams'))
+    if hasattr(model, 'walk_cams') or not any(able.values()):
+        raise UserError(f'{name} predicts neither a segmentation nor CAMs')
+    source = source or ('seg' if able['seg'] else 'cam')
+    if source not in able:
+        raise UserError(f'source must be one of {", ".join(able)}, got {source!r}{closest(source, able)}')
+    if not able[source]:
+        raise UserError(f'{name} gives no {"segmentation" if source == "seg" else "CAMs"}: use source '
+                        f'{"cam" if source == "seg" else "seg"!r}')
+    return source
 
 
 def inference_cams(model: nn.Module,

@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
-from mmseg.models import BaseSegmentor
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -26,7 +25,7 @@ from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
 
 from .configs import read_config
-from .inference import init_model, select_classes
+from .inference import choose_source, init_model, select_classes
 from .photo_inputs import PhotoInput, find_inputs
 from .predictions import PhotoPrediction
 
@@ -99,7 +98,7 @@ class WSSSInferencer(BaseInferencer):
         self.class_names = tuple(names)
         colors = list(self.model.dataset_meta.get('palette') or ())
         self.palette = colors + index_palette(256)[len(colors):len(names)]
-        self.source = self._checked_source(source)
+        self.source = choose_source(self.model, source)
         self.score_threshold, self.top_k, self.max_side = score_threshold, top_k, max_side
         self.fixed = None if classes is None else self._indices(classes)
         self.autocast = nullcontext() if amp is None else torch.autocast(
@@ -231,17 +230,6 @@ class WSSSInferencer(BaseInferencer):
                 sample.set_metainfo({'image': np.ascontiguousarray(keep[..., ::-1])})
             return packed
         return self._pipeline_steps(results)
-
-    def _checked_source(self, source: Optional[str]) -> str:
-        name = type(self.model).__name__
-        segments, gives_cams = isinstance(self.model, BaseSegmentor), hasattr(self.model, 'predict_cams')
-        if hasattr(self.model, 'walk_cams') or not (segments or gives_cams):
-            raise UserError(f'{name} predicts neither a segmentation nor CAMs')
-        source = source or ('seg' if segments else 'cam')
-        if not {'seg': segments, 'cam': gives_cams}[_known('source', source, {'seg': 'seg', 'cam': 'cam'})]:
-            raise UserError(f'{name} gives no {"segmentation" if source == "seg" else "CAMs"}: use source '
-                            f'{"cam" if source == "seg" else "seg"!r}')
-        return source
 
     def _prepare_source(self, threshold: Optional[float], post: str, window: Optional[int]) -> None:
         """Build the label steps, and set the sliding window."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmwsss.registry import MODELS
 
-__all__ = ['MultiViewPreProcessor', 'denormalize']
+__all__ = ['MultiViewPreProcessor', 'denormalize', 'swaps_channels']
 
 
 @MODELS.register_module()
@@ -38,7 +38,7 @@ class MultiViewPreProcessor(SegDataPreProcessor):
         return dict(inputs={'main': main['inputs'], **inputs}, data_samples=main['data_samples'])
 
     def _normalize(self, images: Tensor) -> Tensor:
-        if _swaps_channels(self):
+        if swaps_channels(self):
             images = images[:, [2, 1, 0]]
         return (images.float() - self.mean) / self.std if self._enable_normalize else images.float()
 
@@ -52,7 +52,7 @@ class MultiViewPreProcessor(SegDataPreProcessor):
         return tuple((edge - self.mean) / self.std if self._enable_normalize else edge for edge in edges)
 
 
-def _swaps_channels(preprocessor: SegDataPreProcessor) -> bool:
+def swaps_channels(preprocessor: SegDataPreProcessor) -> bool:
     """Return whether BGR becomes RGB or the reverse; the attribute has no underscore in the original mmseg."""
     if hasattr(preprocessor, '_channel_conversion'):
         return preprocessor._channel_conversion

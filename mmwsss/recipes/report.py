@@ -2,8 +2,7 @@
 
 import html
 import shutil
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -12,10 +11,12 @@ from mmwsss.utils import atomic_path
 from mmwsss.utils.results import RESULTS_FILE, write_results
 
 from .schema import Recipe, RecipeError
+from .seeds import SPREAD_HEADINGS, spread_cells, spread_of
 
-__all__ = ['report_rows', 'reported_results', 'results_table', 'write_report']
+__all__ = ['report_rows', 'results_table', 'write_report']
 
 HEADINGS = ('stage', 'split', 'metric', 'value', 'minutes', 'command')
+SPREAD_TITLE = 'Mean and spread over seeds'
 PAGE = '''<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -33,23 +34,11 @@ img {{ max-width: 100%; }}
 <body>
 <h1>{title}</h1>
 {table}
+{spread}
 {figures}
 </body>
 </html>
 '''
-
-
-def reported_results(results: Mapping[str, float], patterns: Sequence[str]) -> dict[str, float]:
-    """Return the metrics that a report shows.
-
-    Args:
-        results (Mapping[str, float]): All metrics of a stage by name.
-        patterns (Sequence[str]): Names or patterns of those to show.
-
-    Returns:
-        dict[str, float]: Those whose name matches a pattern, in the same order.
-    """
-    return {key: value for key, value in results.items() if any(fnmatch(key, pattern) for pattern in patterns)}
 
 
 def report_rows(recipe: Recipe, records: Sequence[dict]) -> list[list[str]]:
@@ -68,10 +57,10 @@ def report_rows(recipe: Recipe, records: Sequence[dict]) -> list[list[str]]:
     """
     rows = []
     for record in records:
-        results, patterns = record['results'], recipe.stage(record['name']).report
-        shown = reported_results(results, patterns)
-        if results and patterns and not shown:
-            raise RecipeError(f'stage {record["name"]} is to report {", ".join(patterns)}, but its metrics are '
+        results, stage = record['results'], recipe.stage(record['name'])
+        shown = stage.reported(results)
+        if results and stage.report and not shown:
+            raise RecipeError(f'stage {record["name"]} is to report {", ".join(stage.report)}, but its metrics are '
                               f'{", ".join(results)}')
         costs = [f'{record["seconds"] / 60:.1f}', record['command']]
         for metric, value in shown.items() or [('', None)]:
@@ -101,10 +90,15 @@ def write_report(recipe: Recipe, records: Sequence[dict], work_dir: Path) -> Non
     """
     rows = report_rows(recipe, records)
     figures = {record['title']: _copy_figure(record, work_dir) for record in records if record['figure']}
-    _write_text(_markdown(recipe.title, rows, figures), work_dir / 'report.md')
-    _write_text(_page(recipe.title, rows, figures), work_dir / 'report.html')
+    found = spread_of(recipe, records)
+    spread = [spread_cells(one) for one in found]
+    _write_text(_markdown(recipe.title, rows, spread, figures), work_dir / 'report.md')
+    _write_text(_page(recipe.title, rows, spread, figures), work_dir / 'report.html')
     metrics = {f'{record["name"]} {name}': value for record in records for name, value in record['results'].items()}
-    write_results(work_dir / RESULTS_FILE, 'run_recipe.py', metrics, recipe.path, title=recipe.title, stages=records)
+    details = [dict(stage=one.stage, split=one.split, metric=one.metric, mean=one.mean, deviation=one.deviation,
+                    values=one.values) for one in found]
+    write_results(work_dir / RESULTS_FILE, 'run_recipe.py', metrics, recipe.path, title=recipe.title, stages=records,
+                  **({'spread': details} if details else {}))
 
 
 def _copy_figure(record: dict, work_dir: Path) -> str:
@@ -114,11 +108,14 @@ def _copy_figure(record: dict, work_dir: Path) -> str:
     return str(copy)
 
 
-def _markdown(title: str, rows: list[list[str]], figures: dict[str, str]) -> str:
+def _markdown(title: str, rows: list[list[str]], spread: list[list[str]], figures: dict[str, str]) -> str:
     lines = [f'# {title}', '', _markdown_row(HEADINGS), '|---|---|---|---:|---:|---|']
     for row in rows:
         cells = [cell.replace('|', r'\|') for cell in row]
         lines.append(_markdown_row([*cells[:-1], f'`{cells[-1]}`' if cells[-1] else '']))
+    if spread:
+        lines += ['', f'## {SPREAD_TITLE}', '', _markdown_row(SPREAD_HEADINGS), '|---|---|---|---:|---:|---|']
+        lines += [_markdown_row([cell.replace('|', r'\|') for cell in row]) for row in spread]
     for name, path in figures.items():
         lines += ['', f'## {name}', '', f'![{name}]({path})']
     return '\n'.join(lines) + '\n'
@@ -128,12 +125,17 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def _page(title: str, rows: list[list[str]], figures: dict[str, str]) -> str:
-    lines = [_html_row('th', HEADINGS), *(_html_row('td', row) for row in rows)]
+def _page(title: str, rows: list[list[str]], spread: list[list[str]], figures: dict[str, str]) -> str:
     images = [f'<h2>{html.escape(name)}</h2>\n<img src="{html.escape(path)}" alt="{html.escape(name)}">'
               for name, path in figures.items()]
-    table = '\n'.join(['<table>', *lines, '</table>'])
-    return PAGE.format(title=html.escape(title), table=table, figures='\n'.join(images))
+    section = f'<h2>{SPREAD_TITLE}</h2>\n{_html_table(SPREAD_HEADINGS, spread)}' if spread else ''
+    return PAGE.format(title=html.escape(title), table=_html_table(HEADINGS, rows), spread=section,
+                       figures='\n'.join(images))
+
+
+def _html_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [_html_row('th', headings), *(_html_row('td', row) for row in rows)]
+    return '\n'.join(['<table>', *lines, '</table>'])
 
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:

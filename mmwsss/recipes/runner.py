@@ -26,7 +26,7 @@ from mmwsss.utils.results import RESULTS_FILE
 from mmwsss.utils.signals import Stopped
 
 from .config_data import data_files
-from .report import reported_results, write_report
+from .report import write_report
 from .schema import STARTED, RecipeContext, RecipeError, Stage
 from .stage_output import StageOutput
 
@@ -142,7 +142,7 @@ class RecipeRunner:
                              'run the same command again to resume')
 
     def _print_end(self, stage: Stage, seconds: float) -> None:
-        shown = reported_results(stage.results(self.context), stage.report)
+        shown = stage.reported(stage.results(self.context))
         results = ''.join(f', {name} {value:.2f}' for name, value in shown.items())
         self.console.print(f'{stage.name}: finished in {datetime.timedelta(seconds=round(seconds))}{results}; log: '
                            f'{relative_path(self.context.stage_dir(stage) / LOG)}', soft_wrap=True, highlight=False,

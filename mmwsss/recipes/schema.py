@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, ClassVar, Optional, Union
 
@@ -97,6 +98,11 @@ class Stage(ABC):
         metrics = read_results(path)['metrics'] if path else {}
         return {name: round(value, 2) for name, value in metrics.items() if value is not None}
 
+    def reported(self, results: dict[str, float]) -> dict[str, float]:
+        """Return those of the results that the report shows."""
+        return {name: value for name, value in results.items()
+                if any(fnmatch(name, pattern) for pattern in self.report)}
+
     def image_list(self, context: RecipeContext) -> Optional[Path]:
         """Return the list of the images that the results are about, or None if there is none."""
         return None
@@ -134,12 +140,14 @@ class Recipe:
         stages: The stages in their order.
         data_root: Data set for ``{data_root}`` if the command line names none.
         path: The config.
+        repeated: Names of the stages that repeat a stage with several seeds, by the name of that stage.
     """
 
     title: str
     stages: tuple[Stage, ...]
     data_root: Optional[str] = None
     path: str = ''
+    repeated: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -49,6 +49,13 @@ def test_dry_run_of_chosen_stages_of_a_short_run(run_recipe, capsys):
     assert 'train_cfg.max_epochs=1' in lines[1]
 
 
+def test_dry_run_with_seeds(run_recipe, capsys):
+    run_recipe(RECIPE, '--dry-run', '--seeds', '0,1', '--only', 'v2-seed0', 'v2-seed1')
+    text = capsys.readouterr().out
+    assert all(f'work_dirs/mctformer_recipe_sample_seeds/v2-seed{seed}' in text for seed in (0, 1))
+    assert 'randomness.seed=1' in text
+
+
 def test_run_and_report(run_recipe, quick, capsys, tmp_path):
     assert run_recipe(quick.write(), '--out', 'here') == 0
     text = capsys.readouterr().out

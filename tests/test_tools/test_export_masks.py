@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from PIL import Image
 
 from mmwsss.datasets import PseudoLabelDataset
@@ -14,7 +17,7 @@ from mmwsss.datasets.annotation_files import FILE_FORMATS, READERS, WRITERS
 from mmwsss.datasets.map_files import read_label_map, write_label_map
 from mmwsss.utils import OutputError, seal_folder
 from mmwsss.utils.errors import UserError, run_tool
-from tests.helpers import call_tool
+from tests.helpers import call_tool, tiny_runner_cfg
 
 EXPORT, IMPORT = 'tools/export_masks.py', 'tools/import_masks.py'
 PALETTE = [(0, 0, 0), (10, 200, 30), (200, 20, 250)]
@@ -145,6 +148,41 @@ def test_drawn_and_pseudo_labels_are_trained_on_together(masks, tmp_path, capsys
                   classes=['cat', 'dog'])
     dataset = PseudoLabelDataset(photos, str(tmp_path / 'both'), pipeline=[])
     assert len(dataset) == 3
+
+
+def test_a_correction_and_the_other_predictions_train_a_segmentor(masks, tmp_path):
+    call_tool(EXPORT, masks, '--to', 'labelme', '--out', tmp_path / 'to_correct', '--classes', 'cat,dog',
+              '--images', tmp_path / 'photos')
+    (tmp_path / 'drawn').mkdir()
+    drawn = (tmp_path / 'to_correct/one.json').read_text().replace('"cat"', '"dog"')  # the person says it is a dog
+    (tmp_path / 'drawn/one.json').write_text(drawn)
+    call_tool(IMPORT, tmp_path / 'drawn', '--from', 'labelme', '--classes', 'cat,dog', '--out', tmp_path / 'corrected',
+              '--rest', masks)
+    before = {name: np.array(read_label_map(masks / f'{name}.png')) for name in ('one', 'trip/two')}
+    expected = {'one': np.where(before['one'] == 1, 2, before['one']), 'trip/two': before['trip/two']}
+
+    cfg = tiny_runner_cfg(tmp_path, tmp_path / 'work')
+    photos = dict(type='PhotoDataset', data_root=str(tmp_path), data_prefix=dict(img_path='photos'), img_suffix='.JPG',
+                  classes=['cat', 'dog'])
+    cfg['train_dataloader']['dataset'] = dict(
+        type='PseudoLabelDataset', dataset=photos, pseudo_label_dir=str(tmp_path / 'corrected'),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')])
+    for part in ('val', 'test'):
+        for key in ('dataloader', 'cfg', 'evaluator'):
+            del cfg[f'{part}_{key}']
+    runner = Runner.from_cfg(Config(cfg))
+    runner.train()
+    assert (tmp_path / 'work/iter_2.pth').is_file()
+
+    dataset = runner.train_dataloader.dataset
+    for index, name in enumerate(dataset.image_ids):
+        labels = dataset[index]['data_samples'].gt_sem_seg.data
+        assert np.array_equal(labels[0].numpy(), expected[name])
+        logits = torch.zeros(1, 3, *labels.shape[1:], requires_grad=True)
+        runner.model.decode_head.loss_decode(logits, labels.long(), ignore_index=255).backward()
+        weights = logits.grad.abs().sum(dim=1)[0]
+        assert torch.equal(weights > 0, labels[0] != 255)  # every pixel counts except undecided ones,
+        assert weights[weights > 0].unique().numel() == 1  # and all of them count alike
 
 
 def test_sizes_and_repeated_images_are_checked(masks, tmp_path):

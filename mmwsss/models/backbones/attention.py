@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils import is_recording
+
 __all__ = ['BlockOutput', 'HeadMaps', 'QueryKey', 'ScoreFactors', 'attend', 'class_token_layer', 'finish_layer',
            'fused_attention', 'head_chunk', 'iterate_head_maps', 'project_qkv', 'split_heads']
 
@@ -90,9 +92,11 @@ def fused_attention(layer: nn.Module, query: Tensor, key: Tensor, value: Tensor)
 def head_chunk(x: Tensor, num_heads: int) -> int:
     """Return how many heads to run at once.
 
-    On a CPU one, whose map then stays in the cache, unless autograd keeps all maps anyway; on a GPU all.
+    On a CPU one, whose map then stays in the cache, unless autograd keeps all maps anyway; on a GPU all, and also where
+    a graph is recorded, which would otherwise have a copy of the operations for every head.
     """
-    return 1 if x.device.type == 'cpu' and not torch.is_grad_enabled() else num_heads
+    one_by_one = x.device.type == 'cpu' and not torch.is_grad_enabled() and not is_recording()
+    return 1 if one_by_one else num_heads
 
 
 def iterate_head_maps(query: Tensor, key: Tensor, chunk: int):

@@ -81,7 +81,7 @@ class AttentionConformer(ObservableBackbone, Conformer):
         cnn_map = self.conv_1(stem, out_conv2=False)
         patches = self.trans_patch_conv(stem)
         grid = tuple(patches.shape[-2:])
-        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
+        tokens = torch.cat([self.cls_token.expand(images.shape[0], -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
         # The CNN branch reads the patch tokens of every block, so that the last block cannot leave them out.
         runner = LayerRunner(replace(request, maps=True),
                              TokenLayout(self.depths, self.trans_1.attn.num_heads, 1, grid))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
+from ..utils import is_recording
 from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout, to_map
 from .pretrained import resize_patch_kernel
 
@@ -154,12 +155,16 @@ def scale_pos_embed(pos_embed: Tensor, source: tuple[int, int], target: tuple[in
 
     The factor itself sets the sampling positions, which therefore differ from a resize to the exact size.
     """
-    if tuple(source) == tuple(target):
+    recording = is_recording()  # for every size, also where this one is that of the embedding
+    if tuple(source) == tuple(target) and not recording:
         return pos_embed
     extra, rows = pos_embed[:, :num_extra_tokens], pos_embed[:, num_extra_tokens:]
-    factor = [(new + 0.1) / old for new, old in zip(target, source)]
-    rows = F.interpolate(
-        to_map(rows, tuple(source)), scale_factor=factor, mode=mode, align_corners=False)
+    rows = to_map(rows, tuple(source))
+    if recording:
+        rows = _sample(rows, target, mode)
+    else:
+        factor = [(new + 0.1) / old for new, old in zip(target, source)]
+        rows = F.interpolate(rows, scale_factor=factor, mode=mode, align_corners=False)
     return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)
 
 
@@ -169,3 +174,14 @@ def repeat_pos_embed(pos_embed: Tensor, target: tuple[int, int], num_extra_token
     side = int(rows.shape[1]**0.5)
     rows = F.interpolate(to_map(rows, (side, side)), size=tuple(target), mode='nearest')
     return torch.cat([extra, rows.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _sample(rows: Tensor, target: tuple[int, int], mode: str) -> Tensor:
+    """Resize the rows (1, D, h0, w0) of :func:`scale_pos_embed` by operations on tensors alone, for a graph."""
+    centers = [torch.arange(new, device=rows.device, dtype=rows.dtype) + 0.5 for new in target]
+    sizes = [middle[-1] + 0.5 for middle in centers]
+    extra = 0.1 * sum((new - old).abs() for new, old in zip(sizes, rows.shape[2:])).clamp(max=1)
+    # In grid_sample's units, -1 and 1 are the edges of the embedding.
+    places = [2 * middle / (new + extra) - 1 for middle, new in zip(centers, sizes)]
+    grid = torch.stack(torch.meshgrid(*places, indexing='ij')[::-1], dim=-1)
+    return F.grid_sample(rows, grid[None], mode, padding_mode='border', align_corners=False)

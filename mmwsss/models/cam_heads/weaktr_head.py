@@ -220,7 +220,7 @@ def _add_heads(fused: Optional[Tensor], weights: Tensor, heads: HeadMaps) -> Ten
         weight = chosen[:, :, None]
         return weight * maps[:, 0] if fused is None else fused.addcmul_(maps[:, 0], weight)
     with torch.autocast(maps.device.type, enabled=False):
-        part = torch.bmm(chosen[:, None].expand(len(maps), -1, -1), maps.flatten(2)).view_as(maps[:, 0])
+        part = torch.bmm(chosen[:, None].expand(maps.shape[0], -1, -1), maps.flatten(2)).view_as(maps[:, 0])
     return part if fused is None else fused.add_(part)
 
 
@@ -237,7 +237,7 @@ def _replay(layers: Sequence, weights: Tensor) -> Tensor:
 def _weighted_parts(parts: Sequence[tuple[Tensor, Tensor]], weights: Tensor) -> tuple[Tensor, Tensor]:
     """Fuse with weights (B or 1, H * L): class-to-patch attention (B, C, N) and column means (B, N)."""
     first = parts[0][0]
-    weights = _by_layer(weights.to(first), len(parts)).expand(len(first), -1, -1)
+    weights = _by_layer(weights.to(first), len(parts)).expand(first.shape[0], -1, -1)
     cross = sum(torch.einsum('bhcn,bh->bcn', part, weights[:, :, i]) for i, (part, _) in enumerate(parts))
     columns = sum(torch.einsum('bhn,bh->bn', part, weights[:, :, i]) for i, (_, part) in enumerate(parts))
     return cross, columns

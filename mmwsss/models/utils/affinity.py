@@ -38,4 +38,4 @@ def refine_with_affinity(cams: Tensor, affinity: Tensor) -> Tensor:
         (B, C, h, w) with out[i] = sum_j affinity[i, j] * cams[j].
     """
     refined = torch.einsum('bij,bcj->bci', affinity, cams.flatten(2))
-    return refined.unflatten(2, cams.shape[2:])
+    return refined.reshape_as(cams)

@@ -270,7 +270,8 @@ def _rounded(size: Sequence[int], multiple: int) -> tuple[int, int]:
     """Round sides up to a multiple."""
     if len(size) != 2 or min(size) < 1:
         raise UserError(f'size must be the height and the width in pixels, got {size}')
-    return tuple(max(-(-int(side) // multiple), 2) * multiple for side in size)
+    height, width = (max(-(-int(side) // multiple), 2) * multiple for side in size)
+    return height, width
 
 
 def _crop_size(model: nn.Module) -> tuple[int, int]:

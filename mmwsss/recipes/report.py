@@ -4,6 +4,7 @@ import html
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -97,8 +98,9 @@ def write_report(recipe: Recipe, records: Sequence[dict], work_dir: Path) -> Non
     metrics = {f'{record["name"]} {name}': value for record in records for name, value in record['results'].items()}
     details = [dict(stage=one.stage, split=one.split, metric=one.metric, mean=one.mean, deviation=one.deviation,
                     values=one.values) for one in found]
+    further: dict[str, Any] = {'spread': details} if details else {}
     write_results(work_dir / RESULTS_FILE, 'run_recipe.py', metrics, recipe.path, title=recipe.title, stages=records,
-                  **({'spread': details} if details else {}))
+                  **further)
 
 
 def _copy_figure(record: dict, work_dir: Path) -> str:

@@ -7,6 +7,8 @@ from mmengine.registry import init_default_scope
 
 import mmwsss  # noqa: F401
 
+from .fork_server import start_server
+
 HOST_TESTS = (
     'test_stack.py', 'test_compat.py', 'test_other_releases.py', 'test_registry.py',
     'test_checkpoints/test_loader.py', 'test_checkpoints/test_doors.py', 'test_checkpoints/test_restricted_pickle.py',
@@ -18,6 +20,13 @@ HOST_TESTS = (
 )
 """Files and folders whose tests meet mmengine, mmcv, mmseg and mmpretrain; ``-m host`` chooses them. ``.ci/run`` runs
 them once more on the original family."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the process that runs the tools for all test processes."""
+    stop = None if hasattr(config, 'workerinput') else start_server()
+    if stop is not None:
+        config.add_cleanup(stop)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

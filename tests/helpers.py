@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from mmwsss.models import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
 from mmwsss.models.backbones.attention import HeadMaps
 
+from .fork_server import FOLDER as FORK_SERVER
+
 REPO = Path(__file__).resolve().parents[1]
 """Path: the repository this test suite stands in."""
 
@@ -222,6 +224,8 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
              env: Optional[dict] = None) -> subprocess.CompletedProcess:
     """Run ``python REPO/script args...`` (or ``bash`` for ``.sh``) with one thread, and capture its output.
 
+    The processes of tools are forks of a warm process, see ``fork_server``; those of :func:`train_and_kill` are not.
+
     Args:
         script: Path relative to the repository.
         args: Arguments, turned into strings.
@@ -234,6 +238,7 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
     environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, **(env or {})}
+    environment['PYTHONPATH'] = os.pathsep.join([str(FORK_SERVER), environment['PYTHONPATH']])
     result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
     if check and result.returncode != 0:

@@ -1,6 +1,7 @@
 """Shared by all tests: the package comes first, because it makes torchvision importable beside any torch build."""
 
 import gc
+import itertools
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = [str(place) for place in places if not place.exists()]
     if missing:
         raise pytest.UsageError(f'HOST_TESTS of tests/conftest.py names what does not exist: {", ".join(missing)}')
-    for item in items:
-        if any(item.path == place or place in item.path.parents for place in places):
-            item.add_marker('host')
+    for path, found in itertools.groupby(items, lambda item: item.path):
+        if any(place in (path, *path.parents) for place in places):
+            for item in found:
+                item.add_marker('host')
 
 
 def pytest_collection_finish() -> None:

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 import mmwsss  # noqa: F401
 
-from .fork_server import start_server
+from .fork_server import start_server, warm_path
 
 HOST_TESTS = (
     'test_stack.py', 'test_compat.py', 'test_other_releases.py', 'test_registry.py',
@@ -62,3 +62,10 @@ def _plain_config_texts():
 def _default_scope():
     """Let every test name parts as a config of this package does."""
     init_default_scope('mmwsss')
+
+
+@pytest.fixture
+def warm_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tools that the package itself starts be forks of the warm process, as those of ``run_tool`` are."""
+    monkeypatch.setenv('PYTHONPATH', warm_path())
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mmwsss.models import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
 from mmwsss.models.backbones.attention import HeadMaps
 
-from .fork_server import FOLDER as FORK_SERVER
+from .fork_server import warm_path
 
 REPO = Path(__file__).resolve().parents[1]
 """Path: the repository this test suite stands in."""
@@ -237,8 +237,8 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
         subprocess.CompletedProcess: With text ``stdout``, into which the error output went too.
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
-    environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, **(env or {})}
-    environment['PYTHONPATH'] = os.pathsep.join([str(FORK_SERVER), environment['PYTHONPATH']])
+    environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, 'PYTHONPATH': warm_path(),
+                   **(env or {})}
     result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
     if check and result.returncode != 0:

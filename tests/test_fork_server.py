@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from .fork_server import FOLDER, VARIABLE
+from .fork_server import FOLDER, VARIABLE, warm_path
 from .helpers import tool_environment
 
 pytestmark = pytest.mark.skipif(not os.environ.get(VARIABLE), reason='there is no fork server')
@@ -17,10 +17,9 @@ pytestmark = pytest.mark.skipif(not os.environ.get(VARIABLE), reason='there is n
 
 def start(*arguments, **environment):
     """Start the probe as ``run_tool`` starts tools."""
-    paths = os.pathsep.join([str(FOLDER), tool_environment()['PYTHONPATH']])
     return subprocess.Popen([sys.executable, str(FOLDER / 'probe.py'), *arguments], text=True, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                            env={**tool_environment(), 'PYTHONPATH': paths, **environment})
+                            env={**tool_environment(), 'PYTHONPATH': warm_path(), **environment})
 
 
 def is_running(pid):

@@ -15,6 +15,11 @@ VARIABLE = 'MMWSSS_FORK_SERVER'
 """str: Environment variable with the server's socket. If it is set and empty, every tool has a process of its own."""
 
 
+def warm_path() -> str:
+    """Return the ``PYTHONPATH`` of processes whose tools the server is to run, with the package of this repository."""
+    return os.pathsep.join(filter(None, [str(FOLDER), str(FOLDER.parents[1]), os.environ.get('PYTHONPATH')]))
+
+
 def start_server() -> Optional[Callable[[], None]]:
     """Start the server and set :data:`VARIABLE`, unless it is set or the system is without process descriptors.
 

@@ -5,6 +5,7 @@ without its parts, when the first request arrives; each tool imports the parts t
 is found. The server ends when its standard input is closed, and kills what is still running.
 """
 
+import faulthandler
 import gc
 import importlib
 import json
@@ -19,13 +20,16 @@ from typing import NamedTuple, Optional
 
 LIBRARIES = ('mmwsss', 'torch._dynamo', 'torch.distributed.run', 'mmseg.apis', 'mmseg.datasets', 'mmseg.engine',
              'mmseg.evaluation', 'mmseg.models', 'mmseg.visualization', 'mmpretrain.apis', 'mmpretrain.models',
-             'matplotlib.pyplot', 'pandas', 'rich.progress', 'scipy.ndimage', 'sklearn.metrics')
+             'matplotlib.pyplot', 'pandas', 'rich.progress')
 
 HARMLESS = ('COLUMNS', 'FORCE_COLOR', 'LINES', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'OLDPWD', 'PWD', 'PYTHON',
             'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTHONWARNINGS', 'RANK', 'SHLVL', 'WORLD_SIZE', '_')
 HARMLESS_PREFIXES = ('GROUP_', 'MASTER_', 'MMWSSS_', 'PYTEST_', 'ROLE_', 'TORCHELASTIC_', 'TORCH_NCCL_')
 """Environment variables that no library reads while it is imported. If others differ from those of the server, a tool
 runs in a process of its own."""
+
+SHOW_AFTER = 240
+"""int: A tool that runs for so many seconds shows where it is; ``run_tool`` ends it after two more minutes."""
 
 
 class Request(NamedTuple):
@@ -202,6 +206,7 @@ def run(request: Request, base_path: list[str]) -> None:
     if request.unbuffered:
         sys.stdout.reconfigure(write_through=True)
         sys.stderr.reconfigure(write_through=True)
+    faulthandler.dump_traceback_later(SHOW_AFTER)
     importlib.import_module('numpy').random.seed()
     path = list(filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep)))
     script = request.arguments[0]

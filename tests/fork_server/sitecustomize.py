@@ -42,7 +42,7 @@ def hand_over(arguments: list[str]) -> None:
         return server.close()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, _: server.sendall(bytes([number])))
-    answer = server.recv(4)
+    answer = wait_for(server)
     if len(answer) < 4:
         os.write(2, b'the fork server of the tests has ended\n')
         os._exit(70)
@@ -51,6 +51,21 @@ def hand_over(arguments: list[str]) -> None:
         signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def wait_for(server) -> bytes:
+    """Return the answer of the server; end before it comes, and thereby the tool, if the launcher has ended.
+
+    The processes of a distributed run do so, which see another parent here.
+    """
+    launcher = os.environ.get('MMWSSS_LAUNCHER')
+    server.settimeout(1 if launcher else None)
+    while True:
+        try:
+            return server.recv(4)
+        except TimeoutError:
+            if os.getppid() != int(launcher):
+                os._exit(70)
 
 
 if SERVER and (tool := tool_arguments()):

@@ -154,7 +154,10 @@ if ! "$VENV/bin/python" -c '' 2>/dev/null; then
 fi
 install_packages
 say 'installing mmwsss'
-"${PIP[@]}" --no-deps -e .
+# One at a time, because this writes to the checkout, and two environments may be set up at once.
+lock=()
+! command -v flock > /dev/null || lock=(flock "$ROOT/setup.py")
+${lock[@]+"${lock[@]}"} "${PIP[@]}" --no-deps -e .
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"

@@ -1,13 +1,11 @@
-"""Shared by all tests: the package comes first, because it makes torchvision importable beside any torch build."""
+"""Shared by all tests; the package is imported by the processes that run tests, and not by the one that starts them."""
 
 import gc
+import importlib
 import itertools
 from pathlib import Path
 
 import pytest
-from mmengine.registry import init_default_scope
-
-import mmwsss  # noqa: F401
 
 from .fork_server import start_server, warm_path
 
@@ -25,10 +23,16 @@ them once more on the original family."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the process that runs the tools for all test processes."""
-    stop = None if hasattr(config, 'workerinput') else start_server()
+    """Start the process that runs the tools for all test processes; import the package where tests are run.
+
+    It is imported first, because it makes torchvision importable beside any torch build.
+    """
+    is_worker = hasattr(config, 'workerinput')
+    stop = None if is_worker else start_server()
     if stop is not None:
         config.add_cleanup(stop)
+    if is_worker or config.getoption('dist', 'no') == 'no':
+        importlib.import_module('mmwsss')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,7 +65,7 @@ def _plain_config_texts():
 @pytest.fixture(autouse=True)
 def _default_scope():
     """Let every test name parts as a config of this package does."""
-    init_default_scope('mmwsss')
+    importlib.import_module('mmengine.registry').init_default_scope('mmwsss')
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ LIBRARIES = ('mmwsss', 'torch._dynamo', 'torch.distributed.run', 'mmseg.apis', '
 
 HARMLESS = ('COLUMNS', 'FORCE_COLOR', 'LINES', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'OLDPWD', 'PWD', 'PYTHON',
             'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTHONWARNINGS', 'RANK', 'SHLVL', 'WORLD_SIZE', '_')
-HARMLESS_PREFIXES = ('GROUP_', 'MASTER_', 'MMWSSS_', 'PYTEST_', 'ROLE_', 'TORCHELASTIC_', 'TORCH_NCCL_')
+HARMLESS_PREFIXES = ('GROUP_', 'KMP_', 'MASTER_', 'MMWSSS_', 'PYTEST_', 'ROLE_', 'TORCHELASTIC_', 'TORCH_NCCL_')
 """Environment variables that no library reads while it is imported. If others differ from those of the server, a tool
 runs in a process of its own."""
 

@@ -13,4 +13,4 @@ venv=$(bash "$root/tools/setup_env.sh")
 cd "$root"
 # One test process per core, with one thread each.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec "$venv/bin/python" -m pytest -q -n auto "$@"
+exec "$venv/bin/python" -m pytest -q -n auto --dist worksteal "$@"

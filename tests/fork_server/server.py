@@ -113,7 +113,7 @@ class Server:
         for name in LIBRARIES:
             try:
                 importlib.import_module(name)
-            except ImportError:
+            except Exception:
                 continue
         gc.collect()
         gc.freeze()

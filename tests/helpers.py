@@ -237,14 +237,14 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
         subprocess.CompletedProcess: With text ``stdout``, into which the error output went too.
 
     Raises:
-        AssertionError: The tool failed, or has not ended after six minutes; the output is shown.
+        AssertionError: The tool failed, or has not ended after ten minutes; the output is shown.
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
     environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, 'PYTHONPATH': warm_path(),
                    **(env or {})}
     try:
         result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=360)
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
     except subprocess.TimeoutExpired as error:
         output = (error.stdout or b'').decode(errors='replace')
         raise AssertionError(f'{script} has not ended after {error.timeout:.0f} s:\n{output}') from None

@@ -28,8 +28,8 @@ HARMLESS_PREFIXES = ('GROUP_', 'KMP_', 'MASTER_', 'MMWSSS_', 'PYTEST_', 'ROLE_',
 """Environment variables that no library reads while it is imported. If others differ from those of the server, a tool
 runs in a process of its own."""
 
-SHOW_AFTER = 240
-"""int: A tool that runs for so many seconds shows where it is; ``run_tool`` ends it after two more minutes."""
+SHOW_AFTER = 300
+"""int: A tool that runs for so many seconds shows where it is; ``run_tool`` ends it after ten minutes."""
 
 
 class Request(NamedTuple):

@@ -109,7 +109,7 @@ def test_kill_9_and_the_same_command_again(root: Path, tmp_path: Path, monkeypat
                    'MARK': str(tmp_path)}
     process = subprocess.Popen([sys.executable, REPO / MAKE, *map(str, arguments), tmp_path / 'killed'],
                                stdout=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=tmp_path)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 300
     while len(pictures(tmp_path / 'killed')) < 2 and time.monotonic() < limit:
         time.sleep(.002)
     process.kill()

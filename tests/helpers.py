@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from mmwsss.models import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
 from mmwsss.models.backbones.attention import HeadMaps
 
+from .fork_server import warm_path
+
 REPO = Path(__file__).resolve().parents[1]
 """Path: the repository this test suite stands in."""
 
@@ -254,6 +256,8 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
              env: Optional[dict] = None) -> subprocess.CompletedProcess:
     """Run ``python REPO/script args...`` (or ``bash`` for ``.sh``) with one thread, and capture its output.
 
+    The processes of tools are forks of a warm process, see ``fork_server``; those of :func:`train_and_kill` are not.
+
     Args:
         script: Path relative to the repository.
         args: Arguments, turned into strings.
@@ -263,11 +267,19 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
 
     Returns:
         subprocess.CompletedProcess: With text ``stdout``, into which the error output went too.
+
+    Raises:
+        AssertionError: The tool failed, or has not ended after ten minutes; the output is shown.
     """
     runner = ['bash'] if script.endswith('.sh') else [sys.executable]
-    environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, **(env or {})}
-    result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    environment = {**tool_environment(), 'COLUMNS': '160', 'PYTHON': sys.executable, 'PYTHONPATH': warm_path(),
+                   **(env or {})}
+    try:
+        result = subprocess.run([*runner, str(REPO / script), *map(str, args)], cwd=cwd, env=environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    except subprocess.TimeoutExpired as error:
+        output = (error.stdout or b'').decode(errors='replace')
+        raise AssertionError(f'{script} has not ended after {error.timeout:.0f} s:\n{output}') from None
     if check and result.returncode != 0:
         raise AssertionError(f'{script} ended with {result.returncode}:\n{result.stdout}')
     return result

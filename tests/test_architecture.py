@@ -1,6 +1,7 @@
 """Imports of the package run downwards only: no upward import, no circle, none hidden in a function."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -69,7 +70,9 @@ def imports_of(module: str) -> Iterator[Import]:
                 yield Import(str(path.relative_to(REPO)), node.lineno, target, id(node) in inside)
 
 
-IMPORTS = {module: list(imports_of(module)) for module in MODULES}
+@functools.cache
+def all_imports() -> dict[str, list[Import]]:
+    return {module: list(imports_of(module)) for module in MODULES}
 
 
 def room_of(module: str) -> str:
@@ -86,20 +89,20 @@ def test_every_room_has_a_floor():
 
 
 def test_imports_run_downwards():
-    upward = [entry for module, entries in IMPORTS.items() if room_of(module) for entry in entries
+    upward = [entry for module, entries in all_imports().items() if room_of(module) for entry in entries
               if room_of(entry.target) and RANK[room_of(entry.target)] < RANK[room_of(module)]]
     assert not upward, f'imports of a higher floor:\n{report(upward)}'
 
 
 def test_no_import_is_hidden_in_a_function():
-    hidden = [entry for entries in IMPORTS.values() for entry in entries if entry.hidden]
+    hidden = [entry for entries in all_imports().values() for entry in entries if entry.hidden]
     assert not hidden, f'imports inside a function:\n{report(hidden)}'
 
 
 @pytest.mark.parametrize('level', ['rooms', 'modules'])
 def test_no_circles(level):
     graph: dict[str, dict[str, Import]] = {}
-    for module, entries in IMPORTS.items():
+    for module, entries in all_imports().items():
         for entry in entries:
             start, end = (room_of(module), room_of(entry.target)) if level == 'rooms' else (module, entry.target)
             # A package's __init__ imports its modules; importing a sibling's package back is a circle, and found.

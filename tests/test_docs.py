@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mmseg.datasets import PascalVOCDataset
 from mmseg.structures import SegDataSample
 from PIL import Image
 
+from mmwsss.analysis import CAMVisualizer
 from mmwsss.apis import WSSSInferencer, export_onnx, inference_cams, init_model
 from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
@@ -557,6 +559,7 @@ def affinity_cam(sample_folder):
 
 def test_the_example_trains_and_the_tools_know_it(affinity_cam, sample_folder, monkeypatch):
     monkeypatch.chdir(sample_folder)
+    monkeypatch.setattr(CAMVisualizer, '_instance_dict', OrderedDict())  # shared by all runs of a process
     changes = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
                'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
                'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1', 'log_level=WARNING']

@@ -22,4 +22,4 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ ${#coverage[@]} -gt 0 ]; then
     "$venv/bin/python" -m pip --disable-pip-version-check install -q -r requirements/checks.txt
 fi
-exec "$venv/bin/python" -m pytest -q -n auto ${coverage[@]+"${coverage[@]}"} "$@"
+exec "$venv/bin/python" -m pytest -q -n auto --dist worksteal ${coverage[@]+"${coverage[@]}"} "$@"

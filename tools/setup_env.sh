@@ -187,7 +187,11 @@ if ! "$VENV/bin/python" -c '' 2>/dev/null; then
 fi
 install_packages
 say 'installing mmwsss'
+# One at a time, because this writes to the checkout, and two environments may be set up at once.
+exec 9< "$ROOT/setup.py"
+! command -v flock > /dev/null || flock 9
 pip_install --no-deps -e .
+exec 9<&-
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"

@@ -122,7 +122,8 @@ def spread_table(recipe: Recipe, records: Sequence[dict]) -> Optional[Table]:
 
 def _with_seed(stage: Stage, seed: int, repeated: Sequence[str]) -> Stage:
     """Return the copy of a stage for a seed."""
-    changes: dict[str, Any] = {key: _seeded(getattr(stage, key), seed) for key in INPUTS if getattr(stage, key, None) in repeated}
+    changes: dict[str, Any] = {
+        key: _seeded(getattr(stage, key), seed) for key in INPUTS if getattr(stage, key, None) in repeated}
     if isinstance(stage, Train):
         changes['cfg_options'] = {**stage.cfg_options, 'randomness.seed': seed}
     return replace(stage, name=_seeded(stage.name, seed), title=f'{stage.title or stage.name}, seed {seed}', **changes)

@@ -120,6 +120,7 @@ def test_wrong_input_is_refused(photos: Path, tmp_path: Path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.usefixtures('warm_tools')
 def test_from_photographs_to_masks_and_again(photos: Path, tmp_path: Path, capsys):
     out = tmp_path / 'out'
     options = dict(preset='fast', config='configs/cam/cam_vit-micro_sample.py', epochs=1)

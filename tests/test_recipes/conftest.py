@@ -1,95 +1,9 @@
-"""Recipes of stages that take no time, and a recipe of real stages that is not run."""
+"""Recipes of stages that take no time, and a recipe of real stages that is not run.
 
-import io
-import json
-from dataclasses import dataclass
-from typing import Optional
+pytest reads this file before it starts test processes, so the package is imported by the fixtures.
+"""
 
 import pytest
-from rich.console import Console
-
-from mmwsss.recipes import STAGES, RecipeContext, RecipeRunner, Stage, read_recipe
-from mmwsss.utils.commands import ToolCommands
-
-from ..helpers import REPO, write_config
-
-SCRIPT = r'''
-mkdir -p "$1"; printf 'ran ' >> "$1/ran.txt"; echo "command of $1"
-if [ -e "$1/../sleep" ]; then sleep 60 & echo $! > "$1/../pid"; wait; fi
-if [ -e "$1/../break" ]; then echo 'out of luck' >&2; exit 7; fi
-{ printf '%s' "$2"; cat "${@:3}" /dev/null; } > "$1/weights.txt"
-echo "{\"metrics\": {\"cam/mIoU\": ${#2}, \"cam/FP\": 1.5, \"cam/FN\": null}}" > "$1/results.json"
-'''
-
-
-@dataclass(frozen=True)
-class QuickStage(Stage):
-    """Write ``args`` and the content of its inputs to a file."""
-
-    checkpoint: Optional[str] = None
-    config: Optional[str] = None
-
-    provides = 'checkpoint'
-
-    def command(self, context):
-        needed = [context.input_path(name) for name in self.inputs]
-        return ['bash', '-c', SCRIPT, 'quick', str(context.stage_dir(self)), ' '.join(self.args), *needed]
-
-    def provided_path(self, context):
-        return context.stage_dir(self) / 'weights.txt'
-
-    def split_name(self, context):
-        return 'val'
-
-
-class QuickRecipe:
-    """A recipe of the stages ``first``, ``second`` (which needs ``first``) and ``other``, and runs of it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.out = folder / 'out'
-        self.config = write_config(dict(lr=0.1), folder / 'config.py')
-        self.stages = [
-            dict(name='first', kind='quick', args=['a'], config=str(self.config)),
-            dict(name='second', kind='quick', args=['b'], checkpoint='first'),
-            dict(name='other', kind='quick', args=['c'])
-        ]
-        self.printed = ''
-
-    def write(self):
-        return write_config(dict(title='Quick', stages=self.stages), self.folder / 'recipe.py')
-
-    def runner(self):
-        self.console = Console(file=io.StringIO(), width=400)
-        return RecipeRunner(RecipeContext(read_recipe(self.write()), self.out, ToolCommands(REPO)), self.console)
-
-    def run(self, *args, **kwargs):
-        """Run the recipe as it stands now, and return the records of its stages."""
-        runner = self.runner()
-        try:
-            return runner.run(*args, **kwargs)
-        finally:
-            self.printed = self.console.file.getvalue()
-
-    def preview(self):
-        self.runner().preview()
-        return self.console.file.getvalue()
-
-    def times(self):
-        """Return how often the command of each stage has run since its folder was emptied."""
-        files = [self.out / name / 'ran.txt' for name in ('first', 'second', 'other')]
-        return [file.read_text().count('ran') if file.exists() else 0 for file in files]
-
-    def record(self, name):
-        return json.loads((self.out / name / 'stage.json').read_text())
-
-
-@pytest.fixture
-def quick(tmp_path, monkeypatch):
-    """Give a recipe of stages that take no time."""
-    monkeypatch.setitem(STAGES.module_dict, 'quick', QuickStage)
-    return QuickRecipe(tmp_path)
-
 
 STAGES_OF_SAMPLE = [
     dict(name='data', kind='script', script='dataset_converters/make_sample.py', args=['{data_root}'],
@@ -111,15 +25,21 @@ def sample_stages():
 
 
 @pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """Give a recipe of stages that take no time."""
+    from mmwsss.recipes import STAGES
+
+    from .quick import QuickRecipe, QuickStage
+    monkeypatch.setitem(STAGES.module_dict, 'quick', QuickStage)
+    return QuickRecipe(tmp_path)
+
+
+@pytest.fixture
 def make_context(tmp_path, monkeypatch):
     """Give a function that turns stages into the context of a recipe, in an empty working folder."""
+    from .quick import write_context
     monkeypatch.chdir(tmp_path)
-
-    def make(stages, **keys):
-        path = write_config(dict(title='Some', stages=stages, **keys), tmp_path / 'recipe.py')
-        return RecipeContext(read_recipe(path), tmp_path / 'out', ToolCommands(REPO))
-
-    return make
+    return lambda stages, **keys: write_context(tmp_path, stages, **keys)
 
 
 @pytest.fixture

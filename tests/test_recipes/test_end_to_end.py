@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from mmwsss.recipes import RecipeRunner
@@ -10,8 +11,8 @@ from mmwsss.utils.results import read_results
 from ..helpers import tiny_runner_cfg, write_config, write_voc_folder
 
 
-def test_real_stages(tmp_path, monkeypatch, make_context):
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+@pytest.mark.usefixtures('warm_tools')
+def test_real_stages(tmp_path, make_context):
     cfg = tiny_runner_cfg(write_voc_folder(tmp_path / 'data'), tmp_path / 'unused')
     del cfg['work_dir']
     config = write_config(cfg, tmp_path / 'tiny.py')

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
+from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -217,17 +218,6 @@ class CheckedIoUMetric(IoUMetric):
                              f'ignore_index={self.ignore_index}')
 
 
-def _ranking_precision(scores: Tensor, true: Tensor) -> float:
-    """Return the label-ranking average precision of one image, in [0, 1].
-
-    Args:
-        scores (Tensor): Class scores (C,).
-        true (Tensor): Which classes are true, boolean (C,); at least one.
-    """
-    as_high = scores >= scores[true][:, None]  # scikit-learn has this too, and takes a second to import
-    return (as_high[:, true].sum(1) / as_high.sum(1).double()).mean().item()
-
-
 @METRICS.register_module()
 class ImageMAP(CountingMetric):
     """Label-ranking average precision of class scores: the mean AP of the images, as in MCTformer.
@@ -274,7 +264,7 @@ class ImageMAP(CountingMetric):
             raise ValueError(f'{self.logits_field} of {image_name(sample)}: scores and true labels differ in shape: '
                              f'{tuple(scores.shape)} and {tuple(true.shape)}')
         if true.any():
-            mean.update(_ranking_precision(scores.cpu(), true.cpu()))
+            mean.update(label_ranking_average_precision_score(true[None].cpu(), scores[None].cpu()))
         return counts
 
     def compute_metrics(self, results: Sequence[tuple]) -> dict:

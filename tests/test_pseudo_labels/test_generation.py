@@ -341,6 +341,7 @@ def test_large_maps_are_announced_before_they_are_made(model: ColorCAM, images: 
                                                        level: int):
     found = []
     monkeypatch.setattr(generation, 'print_log', lambda text, logger, level: found.append((text, level)))
+    monkeypatch.setattr(generation, 'notify', lambda text: found.append((text, logging.INFO)))
     monkeypatch.setattr(generation, 'estimate_map_bytes', lambda *_: size)
     monkeypatch.setattr(generation.shutil, 'disk_usage', lambda _: SimpleNamespace(free=free))
     make_pseudo_labels(model, images, tmp_path, expand_short_forms(threshold=.5, save_cams=True, cam_stride=8))

@@ -9,7 +9,7 @@ from mmwsss.utils.silence import silent
 
 
 def test_output_is_hidden_inside_only(capfd):
-    MMLogger.get_current_instance()
+    MMLogger.get_instance('test of silence')  # writes to the output of this test
     print_log('before', logger='current')  # the logger remembers that it is enabled
     with silent():
         print('printed')

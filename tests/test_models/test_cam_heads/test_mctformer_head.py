@@ -178,7 +178,7 @@ def test_v1_keeps_its_unused_layer_frozen():
 @pytest.mark.parametrize(('kwargs', 'words'), [
     (dict(class_score='median'), "class_score must be one of ['fc', 'max', 'mean'], got 'median'"),
     (dict(attention_type='fused', patch_classifier=False), "attention_type must be one of ['mct'], got 'fused'"),
-    (dict(fusion='sum'), "fusion must be one of ['mean', 'paper', 'released'], got 'sum'"),
+    (dict(fusion='sum'), "fusion must be one of ['mean', 'paper', 'released', 'root'], got 'sum'"),
     (dict(attention_layers=0), 'attention_layers must be at least 1, got 0')])
 def test_wrong_choices_are_named(kwargs, words):
     with pytest.raises(ValueError, match=re.escape(words)):

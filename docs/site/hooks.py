@@ -112,7 +112,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for file in list(files):
         if file.src_dir == config.docs_dir:
             files.remove(file)
-            collector.add_path(PurePosixPath('docs', file.src_uri))
+            if not file.inclusion.is_excluded():  # exclude_docs in mkdocs.yml
+                collector.add_path(PurePosixPath('docs', file.src_uri))
     for pattern in PAGES:
         for path in sorted(ROOT.glob(pattern)):
             collector.add_path(PurePosixPath(path.relative_to(ROOT).as_posix()))

@@ -18,7 +18,7 @@ model = dict(
     # The CRF of the published pseudo labels makes these maps worse.
     test_cfg=dict(threshold=threshold, pseudo_label_crf='mctformer_seg'))
 # Trained for longer, it classifies better, but its CAMs shrink to parts of the objects: docs/photographs.md.
-max_epochs = 4
+max_epochs = 2
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -34,6 +34,8 @@ __all__ = ['PRESETS', 'PhotoPlan', 'label_photos', 'plan_photos', 'read_tags']
 
 PathLike = Union[str, os.PathLike]
 MANIFEST = 'label_photos.json'
+MIN_ITERATIONS = 90
+"""int: Models are trained for at least so many iterations unless a length is given: few photographs, more epochs."""
 SUGGESTED = {'threshold': 'threshold'}
 """dict: Key and name of the stage that suggests the background score."""
 
@@ -102,7 +104,8 @@ class TrainingLength:
         loader = cfg.train_dataloader
         per_epoch = iterations_per_epoch(num_images, loader.batch_size, 1, loader.get('drop_last', False))
         if self.iters is None and 'max_epochs' in cfg.train_cfg:
-            epochs = self.epochs or max(round(cfg.train_cfg.max_epochs * factor), 1)
+            few = -(-MIN_ITERATIONS // max(per_epoch, 1))
+            epochs = self.epochs or max(round(cfg.train_cfg.max_epochs * factor), few)
             cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
             per_epoch = 1  # checkpoints count epochs
         else:

@@ -71,7 +71,7 @@ def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
 
 
 @pytest.mark.parametrize(('config', 'given', 'expected'), [
-    ('mctformer/mctformer-v2_dinov2-s_photos', dict(iters=8), 8),  # 4 epochs of one batch: twice as long
+    ('mctformer/mctformer-v2_dinov2-s_photos', dict(iters=4), 4),  # 2 epochs of one batch: twice as long
     ('toco/toco_dinov2-s_photos', dict(iters=50), 50),
     ('toco/toco_dinov2-s_photos', dict(epochs=3), 3),
     ('toco/toco_dinov2-s_photos', {}, 500)])
@@ -81,7 +81,7 @@ def test_length_in_iterations(photos: Path, tmp_path: Path, config: str, given: 
     assert cfg.train_cfg.max_iters == expected
     assert 'max_epochs' not in cfg.train_cfg
     assert not cfg.default_hooks.checkpoint.by_epoch
-    warmup = {8: 20, 50: 2, 3: 1, 500: 20}[expected]
+    warmup = {4: 20, 50: 2, 3: 1, 500: 20}[expected]
     assert cfg.param_scheduler[0].warmup == warmup
     context = RecipeContext(read_recipe(plan.recipe), plan.out_dir, ToolCommands(tmp_path, 1))
     stage = context.recipe.stage('cam')
@@ -164,3 +164,9 @@ def test_dry_run_shows_the_commands(photos: Path, tmp_path: Path):
     for text in ('8 tagged photographs', 'not measured', 'cam (train): to do', 'tools/make_pseudo_labels.py',
                  'tools/predict.py', 'tools/gallery.py'):
         assert text in ' '.join(shown.split())
+
+
+def test_few_photographs_are_trained_on_for_more_epochs(photos: Path, tmp_path: Path):
+    plan = plan_photos(photos, tmp_path / 'out', preset='fast')
+    cfg = Config.fromfile(read_recipe(plan.recipe).stage('cam').config)
+    assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 90  # of one batch

@@ -17,7 +17,7 @@ model = dict(
     cam_head=dict(attention_type='mct'),
     # The CRF of the published pseudo labels makes these maps worse.
     test_cfg=dict(threshold=threshold, pseudo_label_crf='mctformer_seg'))
-# Trained for longer, it classifies better, but its CAMs shrink to parts of the objects: docs/photographs.md.
+# Trained for longer, its CAMs get worse: docs/photographs.md.
 max_epochs = 2
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]

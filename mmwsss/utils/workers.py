@@ -18,7 +18,7 @@ def initialize_before_fork() -> None:
     These libraries initialize parts of themselves at first use, under locks of the C library. A fork inherits a lock
     that another thread holds at that moment, such as one of gloo's in a distributed run, and nobody ever releases it
     there: the worker waits forever at its first picture, and the run with it. What the parent process has initialized
-    needs no lock in the workers. Takes a few milliseconds.
+    needs no lock in the workers. Takes less than a tenth of a second.
     """
     pixels = np.zeros((8, 8, 3), np.uint8)
     for extension in ('.jpg', '.png'):

@@ -199,7 +199,7 @@ def main() -> None:
         init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
     MMLogger.get_instance('mmwsss', log_level='INFO' if is_main_process() else 'ERROR')
     print_header(f'pseudo labels of {args.config}', checkpoint=args.checkpoint, data=data_roots(cfg),
-                 output=args.out_dir, device=describe_processes(args.device))
+                 output=args.out_dir, device=describe_processes(args.device, args.launcher))
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     images = labelled_images(cfg, args.split)
     model = init_model(cfg, args.checkpoint, args.device or get_device())

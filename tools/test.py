@@ -119,7 +119,7 @@ def main() -> None:
         write_predictions(cfg, args.out)
     prepare_distributed(cfg, args.launcher)
     print_header(f'testing {args.config}', checkpoint=args.checkpoint, data=data_roots(cfg, 'test'),
-                 output=args.out or cfg.work_dir, device=describe_processes())
+                 output=args.out or cfg.work_dir, device=describe_processes(launcher=args.launcher))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(RunCheckHook())
     runner.register_hook(StopHook())

@@ -174,7 +174,8 @@ def main() -> None:
     if not (cfg.get('resume') or args.overwrite):
         check_work_dir(cfg.work_dir)
     prepare_distributed(cfg, args.launcher)
-    print_header(f'training {args.config}', data=data_roots(cfg), output=cfg.work_dir, device=describe_processes())
+    print_header(f'training {args.config}', data=data_roots(cfg), output=cfg.work_dir,
+                 device=describe_processes(launcher=args.launcher))
     if args.launcher == 'none' and not (cfg.get('resume') or cfg.get('load_from')):
         check_start(cfg.model.get('backbone', {}).get('init_cfg'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -49,7 +49,7 @@ class Preset:
         post (str): How its CAMs are refined: ``'none'``, ``'crf'`` or ``'par'``.
         segmentor (str, optional): Config of the segmentor that learns from the pseudo labels.
         segmentor_epochs (float): Factor on the epochs of the segmentor. The CAM model keeps its own: trained
-            for longer, it classifies better, but its CAMs shrink to parts of the objects.
+            for longer, its CAMs get worse (docs/photographs.md).
         tta (bool): Segment with test-time augmentation.
     """
 

@@ -15,14 +15,13 @@ from rich.live import Live
 
 from mmwsss.utils.commands import relative_path
 
-from .runner import LOG, RecipeRunner, StageError
+from .runner import RecipeRunner
 from .schema import RecipeContext, Stage
 
-__all__ = ['ProgressRunner', 'StageWork', 'duration', 'last_lines']
+__all__ = ['ProgressRunner', 'StageWork', 'duration']
 
 TICK_SECONDS, LINE_SECONDS = 1., 60.
 """float: How often progress is looked at, and how often a line is printed where there is no terminal."""
-TAIL_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,15 @@ class ProgressRunner(RecipeRunner):
             self.display.print(f'{stage.name}: done', highlight=False)
             return
         self._current = _Current(stage, stage.done_units(self.context) or 0, time.monotonic())
-        try:
-            with self._shown():
-                super()._run_stage(stage, again, lock)
-        except StageError:
-            log = self.context.stage_dir(stage) / LOG
-            self.display.print(f'The last lines of {relative_path(log)}:', soft_wrap=True, highlight=False)
-            self.display.print(last_lines(log), soft_wrap=True, highlight=False, markup=False)
-            raise
+        with self._shown():
+            super()._run_stage(stage, again, lock)
         self._finished.add(stage.name)
         self.display.print(f'{self._place(stage)}: finished in {duration(time.monotonic() - self._current.began)}',
                            soft_wrap=True, highlight=False)
+
+    def _print_failure(self, log: Path, last_lines: str) -> None:
+        self.display.print(f'The last lines of {relative_path(log)}:', soft_wrap=True, highlight=False)
+        self.display.print(last_lines, soft_wrap=True, highlight=False, markup=False)
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
@@ -157,11 +154,3 @@ def duration(seconds: float) -> str:
         return f'{seconds:.0f} s'
     minutes = round(seconds / 60)
     return f'{minutes} min' if minutes < 120 else f'{minutes // 60} h {minutes % 60} min'
-
-
-def last_lines(path: Path, count: int = TAIL_LINES) -> str:
-    """Return the last lines of a log that are not empty."""
-    if not path.is_file():
-        return ''
-    lines = [line for line in path.read_text(encoding='utf-8', errors='replace').splitlines() if line.strip()]
-    return '\n'.join(lines[-count:])

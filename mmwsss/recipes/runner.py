@@ -137,9 +137,12 @@ class RecipeRunner:
         except Stopped as stop:
             raise Stopped(stop.number, f'in stage {stage.name}') from stop
         if code:
-            self.console.print(output.last_lines(), soft_wrap=True, highlight=False, markup=False)
+            self._print_failure(log, output.last_lines())
             raise StageError(f'stage {stage.name} failed with exit code {code}; its output is in {relative_path(log)}; '
                              'run the same command again to resume')
+
+    def _print_failure(self, log: Path, last_lines: str) -> None:
+        self.console.print(last_lines, soft_wrap=True, highlight=False, markup=False)
 
     def _print_end(self, stage: Stage, seconds: float) -> None:
         shown = stage.reported(stage.results(self.context))

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 from torch.utils.data import get_worker_info
 
-from .dist import is_first_process
+from .dist import is_first_process, num_processes
 
 __all__ = ['VERBOSE_VARIABLE', 'describe_processes', 'echo', 'is_quiet', 'is_verbose', 'log_table', 'notify',
            'print_facts', 'print_header', 'quiet_console', 'set_verbose', 'show_tables']
@@ -110,7 +110,7 @@ def echo(text: str, style: str = '') -> None:
 
 
 def notify(message: str) -> None:
-    """Log a message at level INFO that the user of a tool should see: the quiet console shows it, too.
+    """Log a message at level INFO that the user of a tool should see: the quiet console shows it, too, once.
 
     Args:
         message (str): What to say.
@@ -149,13 +149,14 @@ def print_facts(**facts: Any) -> None:
             echo(f'  {name:<11}{value}')
 
 
-def describe_processes(device: Optional[str] = None) -> str:
+def describe_processes(device: Optional[str] = None, launcher: str = 'none') -> str:
     """Return the device and the number of processes of this run as text, such as ``'cpu, 2 processes'``.
 
     Args:
         device (str, optional): The device. Defaults to what mmengine chooses.
+        launcher (str): See :func:`mmwsss.utils.dist.num_processes`.
     """
-    number = int(os.environ.get('WORLD_SIZE') or 1)
+    number = num_processes(launcher)
     return f'{device or get_device()}, {number} process{"es" if number > 1 else ""}'
 
 
@@ -179,7 +180,11 @@ def _show(record: LogRecord) -> None:
         if message not in _State.shown and not _NEEDLESS.search(message):
             _State.shown.add(message)
             echo(f'warning: {message}', 'yellow')
-    elif getattr(record, 'notify', False) or (_State.tables and _is_table(record, message)):
+    elif getattr(record, 'notify', False):
+        if message not in _State.shown:
+            _State.shown.add(message)
+            echo(message.strip('\n'))
+    elif _State.tables and _is_table(record, message):
         echo(message.strip('\n'))
 
 

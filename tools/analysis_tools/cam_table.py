@@ -21,7 +21,8 @@ from rich.table import Table
 
 from mmwsss.analysis import plot_maps_over_setting, plot_maps_over_thresholds
 from mmwsss.apis import checkpoint_hash
-from mmwsss.datasets.config import dataset_configs, load_config, masks_beside
+from mmwsss.datasets.config import load_config
+from mmwsss.datasets.splits import choose_split
 from mmwsss.engine.hooks import ProgressHook
 from mmwsss.evaluation import (
     MEANS,
@@ -106,25 +107,6 @@ def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
     if missing:
         raise FileNotFoundError(f'no checkpoint {missing[0]}')
     return list(zip(labels, configs, checkpoints))
-
-
-def choose_split(cfg: Config, split: str) -> None:
-    """Let ``test_dataloader`` read the images of a split, with its own pipeline and masks.
-
-    Raises:
-        ValueError: The config has no test data.
-    """
-    leaves = {kind: leaf for kind, leaf, _ in dataset_configs(cfg)}
-    if 'test' not in leaves:
-        raise ValueError('the config has no test_dataloader with masks, by which maps could be judged')
-    if split == 'val':
-        return
-    leaf, train = leaves['test'], leaves['train']
-    beside = Path(leaf.ann_file).with_name('train.txt')
-    exists = (Path(leaf.get('data_root') or '') / beside).is_file()
-    leaf.ann_file = str(beside) if exists else train.ann_file
-    images = train.data_prefix['img_path']
-    leaf.data_prefix = dict(img_path=images, seg_map_path=masks_beside(leaf, images))
 
 
 def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:

@@ -1,0 +1,170 @@
+"""Run an analysis on models: load each, stream its images through it, and collect the numbers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from torch import Tensor, nn
+
+from mmwsss.analysis import ModelAnalysis, RunAnalysis, Sample, build_analysis
+from mmwsss.checkpoints import checkpoint_hash
+from mmwsss.datasets.splits import split_images
+from mmwsss.models.data_preprocessor import denormalize
+from mmwsss.models.utils import quantize_colors, resize_maps
+from mmwsss.utils.errors import UserError
+from mmwsss.utils.memory import peak_memory
+from mmwsss.utils.progress import ProgressLine
+
+from .inference import init_model
+
+__all__ = ['START', 'LabeledModel', 'analyze_models', 'analyze_runs']
+
+START = 'start'
+"""str: In place of a checkpoint: the weights with which the training of the config starts."""
+
+
+class LabeledModel(NamedTuple):
+    """A model to analyze.
+
+    Attributes:
+        label: Its name in the figure.
+        cfg: Its config.
+        config: The config as named by the user.
+        checkpoint: Path of the weights, or :data:`START`.
+    """
+
+    label: str
+    cfg: Config
+    config: str
+    checkpoint: str
+
+
+def analyze_models(name: str,
+                   models: Sequence[LabeledModel],
+                   options: Optional[Mapping[str, Any]] = None,
+                   split: str = 'val',
+                   max_images: Optional[int] = None,
+                   input_size: Optional[tuple[int, int]] = None,
+                   device: str = 'cpu',
+                   seed: int = 0) -> dict[str, Any]:
+    """Run an analysis on models, each in one pass over its images, one image at a time.
+
+    Args:
+        name: Name of a :class:`~mmwsss.analysis.ModelAnalysis`.
+        models: The models. Each reads the images with the test pipeline of its own config.
+        options: Options of the analysis.
+        split: ``'val'`` or ``'train'``; see :func:`~mmwsss.datasets.splits.split_images`.
+        max_images: Use this many images, evenly spaced over the split. Defaults to all.
+        input_size: (height, width) to which the network's input is resized. Defaults to what the pipeline makes.
+        device: Where the models run.
+        seed: Seed of whatever an analysis draws.
+
+    Returns:
+        What the JSON file contains: ``analysis``, ``source``, ``options``, ``split``, ``seed``, ``threshold_rule`` and
+        ``runs``, with the provenance and the ``data`` of each model.
+
+    Raises:
+        FileNotFoundError: A config, a checkpoint or data do not exist.
+        UserError: The analysis, an option, or the data that it needs are missing.
+    """
+    runs = []
+    for entry in models:
+        analysis, all_options = build_analysis(name, options)
+        if not isinstance(analysis, ModelAnalysis):
+            raise UserError(f'{name} reads work directories of trainings, not models')
+        torch.manual_seed(seed)
+        runs.append(_analyze(analysis, entry, split, max_images, input_size, device))
+    return _record(name, analysis, all_options, runs, split=split, seed=seed)
+
+
+def analyze_runs(name: str, work_dirs: Mapping[str, Path], options: Optional[Mapping[str, Any]] = None) -> dict:
+    """Run an analysis of what trainings have left in their work directories.
+
+    Args:
+        name: Name of a :class:`~mmwsss.analysis.RunAnalysis`.
+        work_dirs: Directories by label.
+        options: Options of the analysis.
+
+    Returns:
+        As of :func:`analyze_models`.
+
+    Raises:
+        FileNotFoundError: A directory does not hold what is needed.
+        UserError: There is no such analysis or option.
+    """
+    analysis, all_options = build_analysis(name, options)
+    if not isinstance(analysis, RunAnalysis):
+        raise UserError(f'{name} runs models: give CONFIG CHECKPOINT pairs')
+    runs = [dict(label=label, work_dir=str(path), data=analysis.read(path)) for label, path in work_dirs.items()]
+    return _record(name, analysis, all_options, runs)
+
+
+def _record(name: str, analysis: Any, options: dict, runs: list[dict], **settings: Any) -> dict[str, Any]:
+    summaries = {run['label']: analysis.summary(run['data']) for run in runs}
+    metrics = {f'{label} {key}': value for label, numbers in summaries.items() for key, value in numbers.items()}
+    return dict(analysis=name, source=analysis.source, options=options, **settings,
+                threshold_rule=analysis.threshold_rule, metrics=metrics, runs=runs)
+
+
+def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_images: Optional[int],
+             input_size: Optional[tuple[int, int]], device: str) -> dict[str, Any]:
+    """Run one model; return its provenance and the numbers."""
+    start = entry.checkpoint == START
+    model = init_model(entry.cfg, None if start else entry.checkpoint, device).float()
+    if not hasattr(model, 'backbone'):
+        raise UserError(f'{type(model).__name__} of {entry.config} has no backbone to analyze')
+    dataset = split_images(entry.cfg, split)
+    samples = _samples(model, dataset, max_images, input_size)
+    sizes, ids, memory = set(), [], None
+    total = min(len(dataset), max_images or len(dataset))
+    with torch.no_grad(), ProgressLine(f'{entry.label}: images', total) as line:
+        for sample in samples:
+            _check(analysis, sample, entry.config)
+            if memory is None:
+                with peak_memory(device) as memory:
+                    analysis.process(model, sample)
+            else:
+                analysis.process(model, sample)
+            sizes.add(tuple(sample.inputs.shape[-2:]))
+            ids.append(sample.image_id)
+            line.advance()
+    return dict(
+        label=entry.label, config=entry.config, checkpoint=entry.checkpoint,
+        sha256=None if start else checkpoint_hash(entry.checkpoint), num_images=len(ids), images=ids[:100],
+        input_sizes=sorted(sizes)[:20], views=(getattr(model, 'test_cfg', None) or {}).get('cams'),
+        peak_memory_mib=memory and round(memory.mib, 1), data=analysis.compute())
+
+
+def _samples(model: nn.Module, dataset: BaseDataset, max_images: Optional[int],
+             input_size: Optional[tuple[int, int]]) -> Iterator[Sample]:
+    """Yield images, evenly spaced over the data set."""
+    count = min(len(dataset), max_images or len(dataset))
+    classes = tuple(dataset.metainfo.get('classes') or ())
+    for step in range(count):
+        data = model.data_preprocessor(pseudo_collate([dataset[step * len(dataset) // count]]), False)
+        inputs, (sample, ) = data['inputs'].float(), data['data_samples']
+        inputs = inputs if input_size is None else resize_maps(inputs, input_size)
+        photo = quantize_colors(denormalize(model.data_preprocessor, inputs))[0].permute(1, 2, 0).cpu().numpy()
+        labels = sample.gt_label.to(inputs) if 'gt_label' in sample else None
+        yield Sample(inputs, photo, labels, _mask_of(sample), _id_of(sample), sample.metainfo, classes[1:])
+
+
+def _mask_of(sample: Any) -> Optional[Tensor]:
+    return sample.gt_sem_seg.data[0] if 'gt_sem_seg' in sample else None
+
+
+def _id_of(sample: Any) -> str:
+    return sample.metainfo.get('image_id') or Path(sample.metainfo['img_path']).stem
+
+
+def _check(analysis: ModelAnalysis, sample: Sample, config: str) -> None:
+    """Refuse data without what the analysis needs."""
+    if analysis.needs_masks and sample.mask is None:
+        raise UserError(f'the analysis needs masks, and the data of {config} have none: give a config whose '
+                        'test_dataloader loads masks, or --data-root')
+    if analysis.needs_labels and sample.image_labels is None:
+        raise UserError(f'the analysis needs image labels, and the data of {config} have none: wrap the data set as '
+                        "dict(type='ImageLabelDataset', ...)")

@@ -6,22 +6,28 @@
 
 import argparse
 import ast
+import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
 # isort: split
 
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_main_process
 from rich.console import Console
 from rich.table import Table
+from torch import distributed
 
 from mmwsss.analysis import RunAnalysis, build_analysis, known_analyses
 from mmwsss.apis.analyses import START, LabeledModel, analyze_models, analyze_runs
 from mmwsss.datasets.config import data_roots, load_config
-from mmwsss.utils import check_output, read_json
+from mmwsss.utils import atomic_path, check_output, read_json
 from mmwsss.utils.cli import add_override_arguments
 from mmwsss.utils.console import echo
+from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.results import write_results
 
@@ -48,7 +54,13 @@ def parse_args() -> argparse.Namespace:
                         help="size of the network's input (default: what the test pipeline makes)")
     parser.add_argument('--format', choices=['png', 'pdf', 'svg'], default='png', help='of the figure (default: png)')
     parser.add_argument('--redraw', metavar='F', help='draw a JSON file of this tool again, without a model')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--sweep', type=parse_sweep, metavar='KEY=V1,V2',
+                        help='repeat with these values of a setting, such as model.cam_head.attention_layers=1,2,3')
+    parser.add_argument('--device', default=get_device(),
+                        help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='what started the processes of this run, which share the images')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
     parser.add_argument('--seed', type=int, default=0, help='seed of what an analysis draws (default: 0)')
     add_override_arguments(parser)
     args = parser.parse_args()
@@ -65,6 +77,17 @@ def parse_size(text: str) -> tuple[int, int]:
     if not 1 <= len(sides) <= 2 or min(sides) < 1:
         raise argparse.ArgumentTypeError(f'expected H or H,W in pixels, got {text!r}')
     return sides[0], sides[-1]
+
+
+def parse_sweep(text: str) -> tuple[str, list]:
+    """Turn ``KEY=V1,V2`` into the key and its values: numbers, lists in brackets, or words."""
+    key, equals, values = text.partition('=')
+    if not (key and equals and values):
+        raise argparse.ArgumentTypeError(f'expected KEY=V1,V2, got {text!r}')
+    try:
+        return key, list(ast.literal_eval(f'[{values}]'))
+    except (SyntaxError, ValueError):
+        return key, [part.strip() for part in values.split(',')]
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:
@@ -113,8 +136,28 @@ def models_of(args: argparse.Namespace) -> list[LabeledModel]:
     models = []
     for label, config, checkpoint in zip(labels_of(args, names), configs, checkpoints):
         args.config = config
-        models.append(LabeledModel(label, load_config(args), config, checkpoint))
+        models += swept(LabeledModel(label, load_config(args), config, checkpoint), args.sweep)
     return models
+
+
+def swept(model: LabeledModel, sweep: Optional[tuple[str, list]]) -> list[LabeledModel]:
+    """Return a model with each value of the setting that is swept, or the model alone."""
+    if sweep is None:
+        return [model]
+    (key, values), models = sweep, []
+    for value in values:
+        cfg = copy.deepcopy(model.cfg)
+        cfg.merge_from_dict({key: value})
+        label = f'{model.label} {key.split(".")[-1]}={value}'
+        models.append(model._replace(label=label, cfg=cfg, setting={key: value}, model=model.label))
+    return models
+
+
+def start_processes(args: argparse.Namespace, cfg: Config) -> None:
+    """Connect the processes of a distributed run."""
+    prepare_distributed(cfg, args.launcher)
+    if args.launcher != 'none' and not distributed.is_initialized():
+        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def analyze(args: argparse.Namespace) -> dict[str, Any]:
@@ -125,6 +168,7 @@ def analyze(args: argparse.Namespace) -> dict[str, Any]:
         check_output(json_file, args.inputs, name='--out')
         return analyze_runs(args.name, dict(zip(labels_of(args, args.inputs), map(Path, args.inputs))), options)
     models = models_of(args)
+    start_processes(args, models[0].cfg)
     roots = [root for model in models for root in data_roots(model.cfg).split(', ') if root]
     check_output(json_file, [*args.inputs, *roots], name='--out')
     return analyze_models(args.name, models, options, args.split, args.max_images, args.size, args.device, args.seed)
@@ -173,9 +217,16 @@ def main() -> None:
         echo(str(redraw(args.redraw, args.out, args.format)))
         return
     record = analyze(args)
+    if not is_main_process():
+        return
     path = Path(args.out) / f'{args.name}.json'
     write_results(path, TOOL, indent=None, **record)
-    print_summary(record)
+    table = build_analysis(args.name, record['options'])[0].table(read_json(path))
+    print_summary(record if table is None else {**record, 'metrics': {}})
+    if table is not None:
+        Console(width=max(Console().width, 140)).print(table.rich())
+        with atomic_path(path.with_suffix('.md')) as tmp:
+            tmp.write_text(table.markdown(), encoding='utf-8')
     echo(f'{path}, {redraw(path, args.out, args.format)}')
 
 

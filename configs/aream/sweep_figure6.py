@@ -5,7 +5,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'AReAM, Figures 1 and 6: number of layers'
 stages = [
     dict(name='cam', kind='train', config='configs/aream/aream_deit-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'raw_cams,cams']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=raw_cams,cams']),
 ]
 metrics = ['raw_cams cam/oracle_mIoU', 'cams cam/oracle_mIoU']
 runs = [

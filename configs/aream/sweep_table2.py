@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'AReAM, Table II: weight of the affinity loss'
 stages = [
     dict(name='cam', kind='train', config='configs/aream/aream_deit-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'cams']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=cams']),
 ]
 metrics = ['cams cam/oracle_mIoU']
 grid = {'model.auxiliary.reactivation.weight': [0.1, 0.2, 0.3, 0.4, 0.5]}

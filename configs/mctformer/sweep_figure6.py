@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'MCTformer, Figure 6: layers of attention'
 stages = [
     dict(name='cam', kind='train', config='configs/mctformer/mctformer-v1_deit-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'attention']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=attention']),
 ]
 stage = 'maps'
 metrics = ['attention cam/oracle_mIoU']

@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/sample.py'
 title = 'MCTformer-V2 on the sample set: layers of attention and of affinity'
 stages = [
     dict(name='v2', kind='train', config='configs/mctformer/mctformer-v2_vit-micro_sample.py'),
-    dict(name='maps', kind='cam-table', checkpoint='v2', split='val', args=['--maps', 'cams']),
+    dict(name='maps', kind='cam-table', checkpoint='v2', split='val', args=['--options', 'maps=cams']),
 ]
 stage = 'maps'
 metrics = ['*cam/mIoU', '*cam/oracle_mIoU']

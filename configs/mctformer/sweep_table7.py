@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'MCTformer, Table 7: class scores'
 stages = [
     dict(name='cam', kind='train', config='configs/mctformer/mctformer-v1_deit-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'attention']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=attention']),
 ]
 metrics = ['attention cam/oracle_mIoU']
 grid = {'model.cam_head.class_score': ['fc', 'max', 'mean']}

@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'TransCAM, Figure 4: weights of the branches'
 stages = [
     dict(name='cam', kind='train', config='configs/transcam/transcam_conformer-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'conv_cams,cams']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=conv_cams,cams']),
 ]
 metrics = ['conv_cams cam/oracle_mIoU', 'cams cam/oracle_mIoU']
 default = {'w_conv': 0.5}

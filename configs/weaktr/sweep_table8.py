@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/voc.py'
 title = 'WeakTr, Table 8: hidden width of the fusion'
 stages = [
     dict(name='cam', kind='train', config='configs/weaktr/weaktr_deit-s_voc.py'),
-    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--maps', 'cams']),
+    dict(name='maps', kind='cam-table', checkpoint='cam', split='train', args=['--options', 'maps=cams']),
 ]
 metrics = ['cams cam/oracle_mIoU']
 grid = {'model.cam_head.reduction': [0.5, 1, 2, 4, 8]}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dist import all_gather_object, get_dist_info, get_world_size, is_main_process
 from torch import Tensor, nn
 
 from mmwsss.analysis import ModelAnalysis, RunAnalysis, Sample, build_analysis
@@ -34,12 +35,16 @@ class LabeledModel(NamedTuple):
         cfg: Its config.
         config: The config as named by the user.
         checkpoint: Path of the weights, or :data:`START`.
+        setting: Setting of the config that is swept, with its value for this run; empty without a sweep.
+        model: Name of the model, the same for all values of the setting; empty where it is the label.
     """
 
     label: str
     cfg: Config
     config: str
     checkpoint: str
+    setting: Mapping[str, Any] = {}
+    model: str = ''
 
 
 def analyze_models(name: str,
@@ -51,6 +56,8 @@ def analyze_models(name: str,
                    device: str = 'cpu',
                    seed: int = 0) -> dict[str, Any]:
     """Run an analysis on models, each in one pass over its images, one image at a time.
+
+    In a distributed run every process takes a share of the images; all return the same numbers.
 
     Args:
         name: Name of a :class:`~mmwsss.analysis.ModelAnalysis`.
@@ -119,8 +126,8 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
     dataset = split_images(entry.cfg, split)
     samples = _samples(model, dataset, max_images, input_size)
     sizes, ids, memory = set(), [], None
-    total = min(len(dataset), max_images or len(dataset))
-    with torch.no_grad(), ProgressLine(f'{entry.label}: images', total) as line:
+    total = len(_share(len(dataset), max_images))
+    with torch.no_grad(), ProgressLine(f'{entry.label}: images', total, enabled=is_main_process()) as line:
         for sample in samples:
             _check(analysis, sample, entry.config)
             if memory is None:
@@ -131,8 +138,13 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
             sizes.add(tuple(sample.inputs.shape[-2:]))
             ids.append(sample.image_id)
             line.advance()
+    if get_world_size() > 1:
+        analysis.merge(all_gather_object(analysis.state()))
+        ids = [image_id for share in all_gather_object(ids) for image_id in share]
+        sizes = set().union(*all_gather_object(sizes))
     return dict(
-        label=entry.label, config=entry.config, checkpoint=entry.checkpoint,
+        label=entry.label, model=entry.model or entry.label, setting=dict(entry.setting), config=entry.config,
+        checkpoint=entry.checkpoint,
         sha256=None if start else checkpoint_hash(entry.checkpoint), num_images=len(ids), images=ids[:100],
         input_sizes=sorted(sizes)[:20], views=(getattr(model, 'test_cfg', None) or {}).get('cams'),
         peak_memory_mib=memory and round(memory.mib, 1), data=analysis.compute())
@@ -141,15 +153,20 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
 def _samples(model: nn.Module, dataset: BaseDataset, max_images: Optional[int],
              input_size: Optional[tuple[int, int]]) -> Iterator[Sample]:
     """Yield images, evenly spaced over the data set."""
-    count = min(len(dataset), max_images or len(dataset))
     classes = tuple(dataset.metainfo.get('classes') or ())
-    for step in range(count):
-        data = model.data_preprocessor(pseudo_collate([dataset[step * len(dataset) // count]]), False)
+    for index in _share(len(dataset), max_images):
+        data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         inputs, (sample, ) = data['inputs'].float(), data['data_samples']
         inputs = inputs if input_size is None else resize_maps(inputs, input_size)
         photo = quantize_colors(denormalize(model.data_preprocessor, inputs))[0].permute(1, 2, 0).cpu().numpy()
         labels = sample.gt_label.to(inputs) if 'gt_label' in sample else None
         yield Sample(inputs, photo, labels, _mask_of(sample), _id_of(sample), sample.metainfo, classes[1:])
+
+
+def _share(num_images: int, max_images: Optional[int]) -> list[int]:
+    """Return the indices of the images that this process takes, evenly spaced over the data set."""
+    count, (rank, world_size) = min(num_images, max_images or num_images), get_dist_info()
+    return [step * num_images // count for step in range(rank, count, world_size)]
 
 
 def _mask_of(sample: Any) -> Optional[Tensor]:

@@ -14,6 +14,8 @@ from mmwsss.models import Features, Request, extract_features
 from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
 
+from .tables import AnalysisTable
+
 __all__ = ['ANALYSES', 'Analysis', 'ModelAnalysis', 'RunAnalysis', 'Sample', 'build_analysis', 'known_analyses']
 
 ANALYSES = Registry('analysis', scope='mmwsss', locations=['mmwsss.analysis'])
@@ -71,6 +73,10 @@ class Analysis(ABC):
             path: The figure: ``.png``, ``.pdf`` or ``.svg``.
         """
 
+    def table(self, record: Mapping[str, Any]) -> Optional[AnalysisTable]:
+        """Return the table of a JSON file, which the tool prints and writes as Markdown; None unless overridden."""
+        return None
+
     def summary(self, data: Mapping[str, Any]) -> dict[str, float]:
         """Return the few numbers of a run that the tool prints, by name; none unless overridden."""
         return {}
@@ -100,6 +106,18 @@ class ModelAnalysis(Analysis):
     def update(self, model: nn.Module, sample: Sample, features: Features) -> None:
         """Add one image, reduced to a few numbers, to the state."""
         raise TypeError(f'{type(self).__name__} must override update or process')
+
+    def state(self) -> Any:
+        """Return what was reduced so far, as a value that can be pickled, for the other processes of the run.
+
+        Raises:
+            UserError: The analysis runs in one process, unless this is overridden.
+        """
+        raise UserError(f'{type(self).__name__} runs in one process: start it without a launcher')
+
+    def merge(self, states: Sequence[Any]) -> None:
+        """Take the sum of the states of all processes, its own included, in place of its own state."""
+        raise TypeError(f'{type(self).__name__} overrides state and must override merge')
 
     @abstractmethod
     def compute(self) -> dict[str, Any]:

@@ -1,9 +1,20 @@
 """Analyses: the figures of the papers, which ``tools/analyze.py`` runs by name."""
 
-from .base import ANALYSES, Analysis, ModelAnalysis, RunAnalysis, Sample, build_analysis, known_analyses
-from .token_similarity import TokenSimilarity, mean_token_similarity
+from .affinity import AffinityMatrices, AttendedTokens, HellingerDistance
+from .base import (
+    ANALYSES,
+    Analysis,
+    ModelAnalysis,
+    RunAnalysis,
+    Sample,
+    build_analysis,
+    known_analyses,
+)
+from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
+from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similarity
 
 __all__ = [
-    'ANALYSES', 'Analysis', 'ModelAnalysis', 'RunAnalysis', 'Sample', 'TokenSimilarity', 'build_analysis', 'known_analyses',
-    'mean_token_similarity'
+    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'HellingerDistance', 'ModelAnalysis', 'RunAnalysis',
+    'Sample', 'SimilarityMap', 'TokenSimilarity', 'build_analysis', 'diagonal_share', 'effective_keys',
+    'foreground_mass', 'hellinger_distances', 'known_analyses', 'mean_token_similarity', 'token_foreground'
 ]

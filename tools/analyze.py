@@ -43,13 +43,14 @@ def parse_args() -> argparse.Namespace:
                         'starts. Analyses of trainings take work directories instead')
     parser.add_argument('--list', action='store_true', help='print all analyses')
     parser.add_argument('--out', metavar='D', help='folder for NAME.json and the figure')
-    parser.add_argument('--labels', type=lambda text: [part.strip() for part in text.split(',')], metavar='A,B',
+    parser.add_argument('--labels', type=split_names, metavar='A,B',
                         help='names of the models in the figure (default: names of the files)')
     parser.add_argument('--options', nargs='+', default=[], metavar='KEY=VALUE', help='options of the analysis')
     parser.add_argument('--split', choices=['val', 'train'], default='val',
                         help='val: the images of test_dataloader; train: those with masks in train.txt beside their '
                         'list, or else the list of train_dataloader (default: val)')
     parser.add_argument('--max-images', type=int, metavar='N', help='use only N images, evenly spaced over the split')
+    parser.add_argument('--images', type=split_names, metavar='ID,ID', help='use these images')
     parser.add_argument('--size', type=parse_size, metavar='H[,W]',
                         help="size of the network's input (default: what the test pipeline makes)")
     parser.add_argument('--format', choices=['png', 'pdf', 'svg'], default='png', help='of the figure (default: png)')
@@ -69,6 +70,11 @@ def parse_args() -> argparse.Namespace:
     if not args.list and not args.redraw and not (args.name and args.inputs and args.out):
         parser.error('give NAME, CONFIG CHECKPOINT and --out; or --list; or --redraw F')
     return args
+
+
+def split_names(text: str) -> list[str]:
+    """Split at commas."""
+    return [part.strip() for part in text.split(',')]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -171,7 +177,8 @@ def analyze(args: argparse.Namespace) -> dict[str, Any]:
     start_processes(args, models[0].cfg)
     roots = [root for model in models for root in data_roots(model.cfg).split(', ') if root]
     check_output(json_file, [*args.inputs, *roots], name='--out')
-    return analyze_models(args.name, models, options, args.split, args.max_images, args.size, args.device, args.seed)
+    return analyze_models(args.name, models, options, args.split, args.max_images, args.images, args.size, args.device,
+                          args.seed)
 
 
 def print_summary(record: dict[str, Any]) -> None:
@@ -187,6 +194,8 @@ def print_summary(record: dict[str, Any]) -> None:
         table.add_row(run['label'], str(run.get('num_images', '')), size, f'{memory:.0f} MiB' if memory else '',
                       *[numbers] * bool(record['metrics']))
     Console().print(table)
+    for label, text in record['notes'].items():
+        Console().print(text if len(record['runs']) == 1 else f'{label}: {text}', highlight=False, soft_wrap=True)
 
 
 def print_analyses() -> None:

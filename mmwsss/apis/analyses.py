@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Optional
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.dist import all_gather_object, get_dist_info, get_world_size, is_main_process
+from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor, nn
 
 from mmwsss.analysis import ModelAnalysis, RunAnalysis, Sample, build_analysis
 from mmwsss.checkpoints import checkpoint_hash
-from mmwsss.datasets.splits import split_images
 from mmwsss.models.data_preprocessor import denormalize
-from mmwsss.models.utils import quantize_colors, resize_maps
+from mmwsss.models.utils import resize_maps
+from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
 from mmwsss.utils.memory import peak_memory
 from mmwsss.utils.progress import ProgressLine
@@ -52,6 +52,7 @@ def analyze_models(name: str,
                    options: Optional[Mapping[str, Any]] = None,
                    split: str = 'val',
                    max_images: Optional[int] = None,
+                   image_ids: Optional[Sequence[str]] = None,
                    input_size: Optional[tuple[int, int]] = None,
                    device: str = 'cpu',
                    seed: int = 0) -> dict[str, Any]:
@@ -65,13 +66,14 @@ def analyze_models(name: str,
         options: Options of the analysis.
         split: ``'val'`` or ``'train'``; see :func:`~mmwsss.datasets.splits.split_images`.
         max_images: Use this many images, evenly spaced over the split. Defaults to all.
+        image_ids: Use these images, by name.
         input_size: (height, width) to which the network's input is resized. Defaults to what the pipeline makes.
         device: Where the models run.
         seed: Seed of whatever an analysis draws.
 
     Returns:
-        What the JSON file contains: ``analysis``, ``source``, ``options``, ``split``, ``seed``, ``threshold_rule`` and
-        ``runs``, with the provenance and the ``data`` of each model.
+        What the JSON file contains: ``analysis``, ``source``, ``options``, ``split``, ``seed``, ``threshold_rule``,
+        ``metrics`` and ``notes`` to print, and ``runs``, with the provenance and the ``data`` of each model.
 
     Raises:
         FileNotFoundError: A config, a checkpoint or data do not exist.
@@ -83,7 +85,7 @@ def analyze_models(name: str,
         if not isinstance(analysis, ModelAnalysis):
             raise UserError(f'{name} reads work directories of trainings, not models')
         torch.manual_seed(seed)
-        runs.append(_analyze(analysis, entry, split, max_images, input_size, device))
+        runs.append(_analyze(analysis, entry, split, max_images, image_ids, input_size, device))
     return _record(name, analysis, all_options, runs, split=split, seed=seed)
 
 
@@ -112,23 +114,25 @@ def analyze_runs(name: str, work_dirs: Mapping[str, Path], options: Optional[Map
 def _record(name: str, analysis: Any, options: dict, runs: list[dict], **settings: Any) -> dict[str, Any]:
     summaries = {run['label']: analysis.summary(run['data']) for run in runs}
     metrics = {f'{label} {key}': value for label, numbers in summaries.items() for key, value in numbers.items()}
-    return dict(analysis=name, source=analysis.source, options=options, **settings,
+    notes = {run['label']: text for run in runs if (text := analysis.note(run['data']))}
+    return dict(analysis=name, source=analysis.source, options=options, **settings, notes=notes,
                 threshold_rule=analysis.threshold_rule, metrics=metrics, runs=runs)
 
 
 def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_images: Optional[int],
-             input_size: Optional[tuple[int, int]], device: str) -> dict[str, Any]:
+             image_ids: Optional[Sequence[str]], input_size: Optional[tuple[int, int]], device: str) -> dict[str, Any]:
     """Run one model; return its provenance and the numbers."""
     start = entry.checkpoint == START
     model = init_model(entry.cfg, None if start else entry.checkpoint, device).float()
     if not hasattr(model, 'backbone'):
         raise UserError(f'{type(model).__name__} of {entry.config} has no backbone to analyze')
-    dataset = split_images(entry.cfg, split)
-    samples = _samples(model, dataset, max_images, input_size)
+    dataset = analysis.dataset(entry.cfg, split)
+    indices = choose_images(dataset, image_ids, *(number for number in (max_images, analysis.max_images) if number))
     sizes, ids, memory = set(), [], None
-    total = len(_share(len(dataset), max_images))
-    with torch.no_grad(), ProgressLine(f'{entry.label}: images', total, enabled=is_main_process()) as line:
-        for sample in samples:
+    rank, world_size = get_dist_info()
+    share = indices[rank::world_size]
+    with torch.no_grad(), ProgressLine(f'{entry.label}: images', len(share), enabled=rank == 0) as line:
+        for sample in _samples(model, dataset, share, input_size):
             _check(analysis, sample, entry.config)
             if memory is None:
                 with peak_memory(device) as memory:
@@ -138,9 +142,9 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
             sizes.add(tuple(sample.inputs.shape[-2:]))
             ids.append(sample.image_id)
             line.advance()
-    if get_world_size() > 1:
+    if world_size > 1:
         analysis.merge(all_gather_object(analysis.state()))
-        ids = [image_id for share in all_gather_object(ids) for image_id in share]
+        ids = [image_id for part in all_gather_object(ids) for image_id in part]
         sizes = set().union(*all_gather_object(sizes))
     return dict(
         label=entry.label, model=entry.model or entry.label, setting=dict(entry.setting), config=entry.config,
@@ -150,31 +154,50 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
         peak_memory_mib=memory and round(memory.mib, 1), data=analysis.compute())
 
 
-def _samples(model: nn.Module, dataset: BaseDataset, max_images: Optional[int],
+def choose_images(dataset: BaseDataset, image_ids: Optional[Sequence[str]] = None, *limits: int) -> list[int]:
+    """Choose images of a data set.
+
+    Args:
+        dataset: The data set.
+        image_ids: Names of images, in the order wanted.
+        *limits: Without names, take the least of these numbers of images, evenly spaced; all without any limit.
+
+    Returns:
+        Indices.
+
+    Raises:
+        UserError: The data set has no image of such a name.
+    """
+    if image_ids is None:
+        count = min(len(dataset), *limits) if limits else len(dataset)
+        return [step * len(dataset) // count for step in range(count)]
+    places = {_id_of(dataset.get_data_info(index)): index for index in range(len(dataset))}
+    missing = [name for name in image_ids if name not in places]
+    if missing:
+        raise UserError(f'the data have no image {missing[0]}{closest(missing[0], places)}')
+    return [places[name] for name in image_ids]
+
+
+def _samples(model: nn.Module, dataset: BaseDataset, indices: Sequence[int],
              input_size: Optional[tuple[int, int]]) -> Iterator[Sample]:
-    """Yield images, evenly spaced over the data set."""
+    """Yield images as the model takes them."""
     classes = tuple(dataset.metainfo.get('classes') or ())
-    for index in _share(len(dataset), max_images):
+    for index in indices:
         data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
         inputs, (sample, ) = data['inputs'].float(), data['data_samples']
         inputs = inputs if input_size is None else resize_maps(inputs, input_size)
-        photo = quantize_colors(denormalize(model.data_preprocessor, inputs))[0].permute(1, 2, 0).cpu().numpy()
+        colors = denormalize(model.data_preprocessor, inputs)[0].clamp(0, 255).round().to(torch.uint8)
         labels = sample.gt_label.to(inputs) if 'gt_label' in sample else None
-        yield Sample(inputs, photo, labels, _mask_of(sample), _id_of(sample), sample.metainfo, classes[1:])
-
-
-def _share(num_images: int, max_images: Optional[int]) -> list[int]:
-    """Return the indices of the images that this process takes, evenly spaced over the data set."""
-    count, (rank, world_size) = min(num_images, max_images or num_images), get_dist_info()
-    return [step * num_images // count for step in range(rank, count, world_size)]
+        photo = colors.permute(1, 2, 0).cpu().numpy()
+        yield Sample(inputs, photo, labels, _mask_of(sample), _id_of(sample.metainfo), sample.metainfo, classes[1:])
 
 
 def _mask_of(sample: Any) -> Optional[Tensor]:
     return sample.gt_sem_seg.data[0] if 'gt_sem_seg' in sample else None
 
 
-def _id_of(sample: Any) -> str:
-    return sample.metainfo.get('image_id') or Path(sample.metainfo['img_path']).stem
+def _id_of(info: Mapping[str, Any]) -> str:
+    return info.get('image_id') or Path(info['img_path']).stem
 
 
 def _check(analysis: ModelAnalysis, sample: Sample, config: str) -> None:

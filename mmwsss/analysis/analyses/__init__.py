@@ -1,13 +1,25 @@
 """Analyses: the figures of the papers, which ``tools/analyze.py`` runs by name."""
 
-from .base import ANALYSES, Analysis, ModelAnalysis, RunAnalysis, Sample, build_analysis, known_analyses
+from .affinity import AffinityMatrices, AttendedTokens, HellingerDistance
+from .base import (
+    ANALYSES,
+    Analysis,
+    ModelAnalysis,
+    RunAnalysis,
+    Sample,
+    build_analysis,
+    known_analyses,
+)
 from .cam_table import CamTable, CouplingTable, ThresholdCurves
 from .layer_maps import FirstLayers, LastLayers, LayerMaps, LayerSets
+from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
 from .tables import AnalysisTable
-from .token_similarity import TokenSimilarity, mean_token_similarity
+from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similarity
 
 __all__ = [
-    'ANALYSES', 'Analysis', 'AnalysisTable', 'CamTable', 'CouplingTable', 'FirstLayers', 'LastLayers', 'LayerMaps',
-    'LayerSets', 'ModelAnalysis', 'RunAnalysis', 'Sample', 'ThresholdCurves', 'TokenSimilarity', 'build_analysis',
-    'known_analyses', 'mean_token_similarity'
+    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AnalysisTable', 'AttendedTokens', 'CamTable', 'CouplingTable',
+    'FirstLayers', 'HellingerDistance', 'LastLayers', 'LayerMaps', 'LayerSets', 'ModelAnalysis', 'RunAnalysis',
+    'Sample', 'SimilarityMap', 'ThresholdCurves', 'TokenSimilarity', 'build_analysis', 'diagonal_share',
+    'effective_keys', 'foreground_mass', 'hellinger_distances', 'known_analyses', 'mean_token_similarity',
+    'token_foreground'
 ]

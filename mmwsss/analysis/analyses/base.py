@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry
 from torch import Tensor, nn
 
+from mmwsss.datasets.splits import split_images
 from mmwsss.models import Features, Request, extract_features
 from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
@@ -81,6 +84,10 @@ class Analysis(ABC):
         """Return the few numbers of a run that the tool prints, by name; none unless overridden."""
         return {}
 
+    def note(self, data: Mapping[str, Any]) -> str:
+        """Return a line that the tool prints for a run, such as a setting to copy; none unless overridden."""
+        return ''
+
 
 class ModelAnalysis(Analysis):
     """An analysis that runs models over images, one image at a time, and keeps only what it has reduced.
@@ -90,10 +97,16 @@ class ModelAnalysis(Analysis):
     Attributes:
         needs_masks: Whether the images must have masks.
         needs_labels: Whether the images must have image labels.
+        max_images: How many images it takes at most; None for all. An analysis that shows images sets it.
     """
 
     needs_masks: bool = False
     needs_labels: bool = False
+    max_images: Optional[int] = None
+
+    def dataset(self, cfg: Config, split: str) -> BaseDataset:
+        """Return the images of a config; by default those of the split, with the test pipeline."""
+        return split_images(cfg, split)
 
     def request(self, model: nn.Module) -> Request:
         """Return what one pass through ``model.backbone`` must give."""
@@ -167,8 +180,3 @@ def build_analysis(name: str, options: Optional[Mapping[str, Any]] = None) -> tu
         takes = ', '.join(parameters) or 'no options'
         raise UserError(f'{name} has no option {unknown[0]!r}{closest(unknown[0], parameters)}; it takes {takes}')
     return known[name](**given), {**{key: value.default for key, value in parameters.items()}, **given}
-
-
-def runs_of(record: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    """Return the label and the data of each run of a JSON file."""
-    return [(run['label'], run['data']) for run in record['runs']]

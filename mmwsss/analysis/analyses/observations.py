@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
+import torch
 from torch import Tensor
 
 from mmwsss.models import Observation, TokenLayout
+from mmwsss.models.backbones.attention import HeadMaps
 
-__all__ = ['LayerPatchAttention', 'LayerTokens']
+__all__ = ['ClassHeadRows', 'LayerHeadAttention', 'LayerPatchAttention', 'LayerTokens', 'PointHeadRows', 'patch_at']
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,75 @@ class LayerPatchAttention(_ByLayer):
         """Reduce the attention of a layer."""
         state[1].append(self.function(value[:, state[0]:, state[0]:]))
         return state
+
+
+@dataclass(frozen=True)
+class LayerHeadAttention(_ByLayer):
+    """As :class:`LayerPatchAttention`, of each head: a list of layers with the mean of ``function`` over heads."""
+
+    reads: ClassVar[str] = 'heads'
+
+    def init(self, layout: TokenLayout) -> tuple:
+        """Return where the patches start, and no result yet."""
+        return layout.num_class_tokens, {}
+
+    def update(self, state: tuple, layer: int, value: HeadMaps) -> tuple:
+        """Reduce the attention of some heads."""
+        start, found = state
+        found.setdefault(layer, []).extend(self.function(head[:, start:, start:]) for head in value.maps.unbind(dim=1))
+        return state
+
+    def finish(self, state: tuple) -> list:
+        """Average over heads."""
+        return [sum(heads) / len(heads) for heads in state[1].values()]
+
+
+@dataclass(frozen=True)
+class ClassHeadRows(Observation):
+    """Attention of the class tokens to the patches in every head of the observed layers: (B, L, H, M, N).
+
+    Rows sum to less than 1, because the class tokens are keys, too.
+    """
+
+    reads: ClassVar[str] = 'heads'
+
+    def init(self, layout: TokenLayout) -> tuple:
+        """Return the layout, and no row yet."""
+        return layout, {}
+
+    def rows(self, layout: TokenLayout) -> slice:
+        """Return the queries."""
+        return slice(layout.num_class_tokens)
+
+    def update(self, state: tuple, layer: int, value: HeadMaps) -> tuple:
+        """Keep the rows of some heads."""
+        layout, layers = state
+        rows = value.maps[:, :, self.rows(layout), layout.num_class_tokens:].clone()
+        layers.setdefault(layer, []).append(rows)
+        return state
+
+    def finish(self, state: tuple) -> Tensor:
+        """Join heads and stack layers."""
+        return torch.stack([torch.cat(heads, dim=1) for heads in state[1].values()], dim=1)
+
+
+@dataclass(frozen=True)
+class PointHeadRows(ClassHeadRows):
+    """As :class:`ClassHeadRows`, of the patch in which a point lies: (B, L, H, 1, N).
+
+    Attributes:
+        point: (x, y) in [0, 1], relative to the width and the height of the token grid.
+    """
+
+    point: tuple[float, float] = (.5, .5)
+
+    def rows(self, layout: TokenLayout) -> slice:
+        """Return the query."""
+        index = layout.num_class_tokens + patch_at(self.point, layout.grid)
+        return slice(index, index + 1)
+
+
+def patch_at(point: tuple[float, float], grid: tuple[int, int]) -> int:
+    """Return the row-major index of the patch in which a point (x, y) in [0, 1] lies."""
+    row, col = (min(int(place * count), count - 1) for place, count in zip(point[::-1], grid))
+    return row * grid[1] + col

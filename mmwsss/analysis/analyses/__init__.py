@@ -10,11 +10,15 @@ from .base import (
     build_analysis,
     known_analyses,
 )
+from .class_attention import ClassAttention, HeadAttention, ReferencePoint, weighted_mean
+from .head_statistics import HeadStatistics, StreamingPearson
+from .layer_entropy import LayerEntropies
 from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
 from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similarity
 
 __all__ = [
-    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'HellingerDistance', 'ModelAnalysis', 'RunAnalysis',
-    'Sample', 'SimilarityMap', 'TokenSimilarity', 'build_analysis', 'diagonal_share', 'effective_keys',
-    'foreground_mass', 'hellinger_distances', 'known_analyses', 'mean_token_similarity', 'token_foreground'
+    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'ClassAttention', 'HeadAttention', 'HeadStatistics',
+    'HellingerDistance', 'LayerEntropies', 'ModelAnalysis', 'ReferencePoint', 'RunAnalysis', 'Sample', 'SimilarityMap',
+    'StreamingPearson', 'TokenSimilarity', 'build_analysis', 'diagonal_share', 'effective_keys', 'foreground_mass',
+    'hellinger_distances', 'known_analyses', 'mean_token_similarity', 'token_foreground', 'weighted_mean'
 ]

@@ -84,8 +84,7 @@ def analyze_models(name: str,
         analysis, all_options = build_analysis(name, options)
         if not isinstance(analysis, ModelAnalysis):
             raise UserError(f'{name} reads work directories of trainings, not models')
-        torch.manual_seed(seed)
-        runs.append(_analyze(analysis, entry, split, max_images, image_ids, input_size, device))
+        runs.append(_analyze(analysis, entry, split, max_images, image_ids, input_size, device, seed))
     return _record(name, analysis, all_options, runs, split=split, seed=seed)
 
 
@@ -120,9 +119,11 @@ def _record(name: str, analysis: Any, options: dict, runs: list[dict], **setting
 
 
 def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_images: Optional[int],
-             image_ids: Optional[Sequence[str]], input_size: Optional[tuple[int, int]], device: str) -> dict[str, Any]:
+             image_ids: Optional[Sequence[str]], input_size: Optional[tuple[int, int]], device: str,
+             seed: int) -> dict[str, Any]:
     """Run one model; return its provenance and the numbers."""
     start = entry.checkpoint == START
+    torch.manual_seed(seed)  # of weights without a checkpoint
     model = init_model(entry.cfg, None if start else entry.checkpoint, device).float()
     if not hasattr(model, 'backbone'):
         raise UserError(f'{type(model).__name__} of {entry.config} has no backbone to analyze')
@@ -131,6 +132,7 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
     sizes, ids, memory = set(), [], None
     rank, world_size = get_dist_info()
     share = indices[rank::world_size]
+    torch.manual_seed(seed)  # so that all models draw the same numbers
     with torch.no_grad(), ProgressLine(f'{entry.label}: images', len(share), enabled=rank == 0) as line:
         for sample in _samples(model, dataset, share, input_size):
             _check(analysis, sample, entry.config)

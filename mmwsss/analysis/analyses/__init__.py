@@ -11,7 +11,10 @@ from .base import (
     known_analyses,
 )
 from .cam_table import CamTable, CouplingTable, ThresholdCurves
+from .class_attention import ClassAttention, HeadAttention, ReferencePoint, weighted_mean
 from .costs import Costs
+from .head_statistics import HeadStatistics, StreamingPearson
+from .layer_entropy import LayerEntropies
 from .layer_maps import FirstLayers, LastLayers, LayerMaps, LayerSets
 from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
 from .panels import CamPanels, SegmentationPanels
@@ -22,9 +25,10 @@ from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similar
 
 __all__ = [
     'ANALYSES', 'AffinityMatrices', 'Analysis', 'AnalysisTable', 'AttendedTokens', 'CamPanels', 'CamTable',
-    'ClassTable', 'Costs', 'CouplingTable', 'FirstLayers', 'HellingerDistance', 'LastLayers', 'LayerMaps', 'LayerSets',
-    'ModelAnalysis', 'RunAnalysis', 'Sample', 'Scatter', 'SegmentationPanels', 'SimilarityMap', 'StageTimes',
-    'SupervisionRatio', 'SweepPlot', 'ThresholdCurves', 'TokenSimilarity', 'build_analysis', 'diagonal_share',
-    'effective_keys', 'foreground_mass', 'hellinger_distances', 'known_analyses', 'mean_token_similarity',
-    'token_foreground'
+    'ClassAttention', 'ClassTable', 'Costs', 'CouplingTable', 'FirstLayers', 'HeadAttention', 'HeadStatistics',
+    'HellingerDistance', 'LastLayers', 'LayerEntropies', 'LayerMaps', 'LayerSets', 'ModelAnalysis',
+    'ReferencePoint', 'RunAnalysis', 'Sample', 'Scatter', 'SegmentationPanels', 'SimilarityMap', 'StageTimes',
+    'StreamingPearson', 'SupervisionRatio', 'SweepPlot', 'ThresholdCurves', 'TokenSimilarity', 'build_analysis',
+    'diagonal_share', 'effective_keys', 'foreground_mass', 'hellinger_distances', 'known_analyses',
+    'mean_token_similarity', 'token_foreground', 'weighted_mean'
 ]

@@ -14,10 +14,10 @@ from ..plots import new_figure, save_figure
 from ..sheet import heat_overlay
 from .records import decode_photo, runs_of
 
-__all__ = ['Cell', 'draw_grid', 'draw_heatmaps', 'draw_layer_curves', 'draw_panels', 'min_max']
+__all__ = ['Cell', 'Heatmap', 'draw_grid', 'draw_heatmaps', 'draw_layer_curves', 'draw_panels', 'min_max']
 
 CELL_INCHES = 1.9
-MAX_COLUMNS = 16
+MAX_COLUMNS = 9
 
 
 @dataclass
@@ -71,10 +71,9 @@ def draw_grid(rows: Sequence[Sequence[Cell]], path: Path, names: Sequence[str] =
         names: Texts at the left of the rows.
     """
     columns = max(map(len, rows))
-    shape = np.median([cell.picture.shape[0] / cell.picture.shape[1] for row in rows for cell in row])
-    size = CELL_INCHES * columns + .3, (CELL_INCHES * shape + .35) * len(rows)
-    figure = Figure(figsize=size, layout='constrained')
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    heights = [CELL_INCHES * max(cell.picture.shape[0] / cell.picture.shape[1] for cell in row) + .3 for row in rows]
+    figure = Figure(figsize=(CELL_INCHES * columns + .3, sum(heights)), layout='constrained')
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
     for axes in grid.flat:
         axes.set_axis_off()
     for number, row in enumerate(rows):
@@ -112,31 +111,31 @@ def draw_panels(record: Mapping[str, Any], path: Path) -> None:
     runs = runs_of(record)
     rows, names = [], []
     for place, image in enumerate(runs[0][1]['images']):
-        photo = decode_photo(image['photo'])
         for number, row in enumerate(image['rows']):
-            cells = [Cell(photo, image['id'] if number == 0 else '', point=row.get('point'))]
-            for label, data in runs:
-                other = data['images'][place]['rows'][number]
-                prefix = f'{label}: ' if len(runs) > 1 else ''
-                cells += [_panel_cell(photo, panel, prefix, row.get('point')) for panel in other['panels']]
-            rows += [cells[start:start + MAX_COLUMNS] for start in range(0, len(cells), MAX_COLUMNS)]
-            names += [row['name'], *[''] * (len(rows) - len(names) - 1)]
+            first = Cell(decode_photo(image['photo']), image['id'], point=row.get('point'))
+            panels = {label: data['images'][place]['rows'][number]['panels'] for label, data in runs}
+            one_row = 1 + sum(map(len, panels.values())) <= MAX_COLUMNS
+            groups = [list(panels)] if one_row else [[label] for label in panels]
+            for labels in groups:
+                rows.append([first, *(_panel_cell(first, panel, f'{label}: ' * (len(runs) > 1))
+                                      for label in labels for panel in panels[label])])
+                names.append(row['name'])
     draw_grid(rows, path, names)
 
 
-def _panel_cell(photo: np.ndarray, panel: Mapping[str, Any], prefix: str, point: Optional[Sequence[float]]) -> Cell:
-    """Build the cell of a panel; see :func:`draw_panels`."""
-    title = prefix + panel['title']
+def _panel_cell(first: Cell, panel: Mapping[str, Any], prefix: str) -> Cell:
+    """Build the cell of a panel beside the cell of its photograph; see :func:`draw_panels`."""
+    title, photo = prefix + panel['title'], first.picture
     if 'photo' in panel:
         return Cell(decode_photo(panel['photo']), title)
     values = np.array(panel['map'], np.float64)
     if panel['style'] == 'matrix':
         return Cell(values, title, limits=(0, 1), bar=True)
-    values = min_max(values)
+    values = min_max(values)**panel.get('gamma', 1)
     if panel['style'] == 'overlay':
-        return Cell(heat_overlay(photo, values), title, point=point)
+        return Cell(heat_overlay(photo, values), title, point=first.point)
     smooth = cv2.resize(values.astype(np.float32), photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return Cell(smooth, title, 'magma', (0, 1), point)
+    return Cell(smooth, title, 'magma', (0, 1), first.point)
 
 
 def min_max(values: np.ndarray) -> np.ndarray:
@@ -145,25 +144,43 @@ def min_max(values: np.ndarray) -> np.ndarray:
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def draw_heatmaps(charts: Mapping[str, tuple[np.ndarray, Sequence[str]]], columns: str, path: Path,
-                  diverging: bool = False) -> None:
-    """Draw tables of numbers as colors, one for each run, with bars.
+@dataclass
+class Heatmap:
+    """A table of numbers, drawn as colors.
 
-    Args:
-        charts: Numbers (rows, columns), of which NaN is gray, and the names of the rows, by label.
-        columns: Name of the x axis.
-        path: The figure.
-        diverging: Blue below 0 and red above, with 0 in the middle.
+    Attributes:
+        values: (rows, columns), of which NaN is gray.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        title: Line above it.
+        ylabel: What the rows are.
+        diverging: Blue below 0 and red above, with white at 0.
     """
-    height = max(len(names) for _, names in charts.values())
-    figure = Figure(figsize=(4.6 * len(charts), 1.2 + .22 * height), layout='constrained')
-    for axes, (label, (values, names)) in zip(figure.subplots(1, len(charts), squeeze=False)[0], charts.items()):
-        edge = np.nanmax(np.abs(values), initial=1e-12) if diverging else None
-        drawn = axes.imshow(np.ma.masked_invalid(values), cmap='RdBu_r' if diverging else 'viridis', aspect='auto',
-                            vmin=-edge if diverging else None, vmax=edge, interpolation='nearest')
-        drawn.cmap.set_bad('0.8')
-        axes.set_yticks(range(len(names)), names, fontsize=7)
-        axes.set_title(label, fontsize=10)
-        axes.set_xlabel(columns)
-        figure.colorbar(drawn, ax=axes)
+
+    values: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[str]
+    title: str
+    ylabel: str = ''
+    diverging: bool = False
+
+
+def draw_heatmaps(charts: Sequence[Sequence[Heatmap]], path: Path) -> None:
+    """Draw tables of numbers as colors, in rows, each with a bar of its colors."""
+    heights = [1.1 + .2 * max(len(chart.rows) for chart in row) for row in charts]
+    columns = max(map(len, charts))
+    figure = Figure(figsize=(5.2 * columns, sum(heights)), layout='constrained')
+    grid = figure.subplots(len(charts), columns, squeeze=False, height_ratios=heights)
+    for place, row in zip(grid, charts):
+        for axes, chart in zip(place, row):
+            edge = np.nanmax(np.abs(chart.values), initial=1e-12) if chart.diverging else None
+            drawn = axes.imshow(np.ma.masked_invalid(chart.values), cmap='RdBu_r' if chart.diverging else 'viridis',
+                                aspect='auto', interpolation='nearest', vmin=edge and -edge, vmax=edge)
+            drawn.cmap.set_bad('0.8')
+            axes.set_yticks(range(len(chart.rows)), chart.rows, fontsize=7)
+            wide = max(map(len, chart.columns)) > 3
+            axes.set_xticks(range(len(chart.columns)), chart.columns, fontsize=7, rotation=90 if wide else 0)
+            axes.set_title(chart.title, fontsize=9)
+            axes.set_ylabel(chart.ylabel, fontsize=8)
+            figure.colorbar(drawn, ax=axes).ax.tick_params(labelsize=7)
     save_figure(figure, path)

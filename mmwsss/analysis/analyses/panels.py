@@ -101,7 +101,8 @@ class CamPanels(PanelAnalysis):
         found = maps_of_present(model, sample, model.cam_head, own) if own else {}
         if set(self.maps) - set(own) and getattr(model.backbone, 'num_layers', None):
             base, count = unrefined_map(model.cam_head), number_of_layers(model)
-            sets = {'unrefined': (), **{f'layer_{index + 1}': (index, ) for index in range(count)}, 'mean': range(count)}
+            layers = {f'layer_{index + 1}': (index, ) for index in range(count)}
+            sets = {'unrefined': (), **layers, 'mean': range(count)}
             wanted = list(sets) if 'layers' in self.maps else [name for name in self.maps if name in sets]
             refined = VariantHead(model.cam_head, base, RefinedByLayers({name: sets[name] for name in wanted}))
             coupled = VariantHead(model.cam_head, base, Couplings())
@@ -174,7 +175,7 @@ def _saved_maps(folder: Path, sample: Sample) -> Tensor:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         raise FileNotFoundError(f'no {files[0]} and no {files[1].name}')
-    keys, maps = read_cams(file)
+    maps, keys = read_cams(file)
     known = {int(key): torch.from_numpy(np.asarray(plane, np.float32)) for key, plane in zip(keys, maps)}
     empty = torch.zeros(maps.shape[1:])
     return torch.stack([known.get(index, empty) for index in sample.present])

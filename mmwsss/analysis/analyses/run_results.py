@@ -1,7 +1,7 @@
 """Tables and figures of finished runs: times of stages, share of full supervision, scatter, and IoU of classes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,8 +17,6 @@ from .records import runs_of
 from .tables import AnalysisTable, draw_table, number
 
 __all__ = ['ClassTable', 'Scatter', 'StageTimes', 'SupervisionRatio']
-
-Point = tuple[float, float]
 
 
 def metric_of(path: Path, metric: str) -> float:
@@ -128,17 +126,17 @@ class Scatter(RunAnalysis):
         x: Results file in the folder of a run, for the x axis.
         y: Results file for the y axis.
         metric: Name of the metric in both.
-        others: Further points (x, y) by name, such as published ones.
+        others: Further points (name, x, y), such as published ones.
         names: Names of the axes.
     """
 
     source = 'WeakTr Fig. 1'
 
     def __init__(self, x: str = f'voc/{RESULTS_FILE}', y: str = f'coco/{RESULTS_FILE}', metric: str = 'seg/mIoU',
-                 others: Optional[Mapping[str, Point]] = None,
+                 others: Sequence[tuple[str, float, float]] = (),
                  names: tuple[str, str] = ('VOC val mIoU (%)', 'COCO val mIoU (%)')) -> None:
         self.x, self.y, self.metric, self.names = x, y, metric, names
-        self.others = dict(others or {})
+        self.others = list(others)
 
     def read(self, work_dir: Path) -> dict[str, Any]:
         """Read both results of a run."""
@@ -148,7 +146,7 @@ class Scatter(RunAnalysis):
         """Draw filled points for the runs and hollow ones for the others."""
         figure, axes = new_figure()
         points = [(label, data['x'], data['y'], True) for label, data in runs_of(record)]
-        points += [(f'{name} (published)', *point, False) for name, point in self.others.items()]
+        points += [(f'{name} (published)', x, y, False) for name, x, y in self.others]
         for index, (label, x, y, own) in enumerate(points):
             axes.plot(x, y, 'o', color=f'C{index % 10}', fillstyle='full' if own else 'none')
             axes.annotate(label, (x, y), xytext=(5, 4), textcoords='offset points', fontsize=8)

@@ -15,10 +15,12 @@ from .head_statistics import HeadStatistics, StreamingPearson
 from .layer_entropy import LayerEntropies
 from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
 from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similarity
+from .trainings import ClippingPrecision, Reactivation
 
 __all__ = [
-    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'ClassAttention', 'HeadAttention', 'HeadStatistics',
-    'HellingerDistance', 'LayerEntropies', 'ModelAnalysis', 'ReferencePoint', 'RunAnalysis', 'Sample', 'SimilarityMap',
-    'StreamingPearson', 'TokenSimilarity', 'build_analysis', 'diagonal_share', 'effective_keys', 'foreground_mass',
-    'hellinger_distances', 'known_analyses', 'mean_token_similarity', 'token_foreground', 'weighted_mean'
+    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'ClassAttention', 'ClippingPrecision',
+    'HeadAttention', 'HeadStatistics', 'HellingerDistance', 'LayerEntropies', 'ModelAnalysis', 'Reactivation',
+    'ReferencePoint', 'RunAnalysis', 'Sample', 'SimilarityMap', 'StreamingPearson', 'TokenSimilarity',
+    'build_analysis', 'diagonal_share', 'effective_keys', 'foreground_mass', 'hellinger_distances',
+    'known_analyses', 'mean_token_similarity', 'token_foreground', 'weighted_mean'
 ]

@@ -136,7 +136,7 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
     with torch.no_grad(), ProgressLine(f'{entry.label}: images', len(share), enabled=rank == 0) as line:
         for sample in _samples(model, dataset, share, input_size):
             _check(analysis, sample, entry.config)
-            if memory is None:
+            if memory is None and not analysis.measures_memory:
                 with peak_memory(device) as memory:
                     analysis.process(model, sample)
             else:

@@ -98,11 +98,14 @@ class ModelAnalysis(Analysis):
         needs_masks: Whether the images must have masks.
         needs_labels: Whether the images must have image labels.
         max_images: How many images it takes at most; None for all. An analysis that shows images sets it.
+        measures_memory: Whether it measures memory by itself, which cannot be measured twice at a time. Otherwise the
+            peak of the first image is measured.
     """
 
     needs_masks: bool = False
     needs_labels: bool = False
     max_images: Optional[int] = None
+    measures_memory: bool = False
 
     def dataset(self, cfg: Config, split: str) -> BaseDataset:
         """Return the images of a config; by default those of the split, with the test pipeline."""

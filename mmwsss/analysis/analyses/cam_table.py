@@ -176,7 +176,8 @@ class ThresholdCurves(NamedMaps):
         lines = [(run['label'], name, found) for run in record['runs'] for name, found in run['data']['maps'].items()]
         styles = dict(zip(self.rates, ('-', '--', ':', '-.', (0, (5, 1)))))
         for index, (label, name, found) in enumerate(lines):
-            text = f'{label}, {name}' if len({name for _, name, _ in lines}) > 1 else label
+            several = len({name for _, name, _ in lines}) > 1, len(record['runs']) > 1
+            text = {(True, False): name, (True, True): f'{label}, {name}'}.get(several, label)
             for rate, style in styles.items():
                 axes.plot(found['curve']['thresholds'], pd.Series(found['curve'][rate], dtype=float), linestyle=style,
                           color=f'C{index}', label=f'{text}, {rate}' if len(styles) > 1 else text)

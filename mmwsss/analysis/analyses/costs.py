@@ -63,6 +63,7 @@ class Costs(ModelAnalysis):
     """
 
     source = 'MCTformer Table 4; WeakTr Table 10; TransCAM Table 7'
+    measures_memory = True
 
     def __init__(self, task: str = 'forward', images: int = 5, side: int = 224) -> None:
         if task not in TASKS:
@@ -83,7 +84,7 @@ class Costs(ModelAnalysis):
             with peak_memory(sample.inputs.device) as memory:
                 self._run(model, sample.inputs)
             self._data = dict(params=sum(weight.numel() for weight in model.parameters()),
-                              macs=multiply_adds(model, sample.inputs), memory_mib=round(memory.mib, 1),
+                              macs=multiply_adds(model, sample.inputs), memory_mib=round(memory.mib, 3),
                               input=list(sample.inputs.shape[-2:]), device=_device_name(sample.inputs.device),
                               threads=torch.get_num_threads())
             return

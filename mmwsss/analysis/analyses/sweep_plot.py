@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -120,8 +121,8 @@ def _draw_table(figure: Figure, axes: Axes, data: Mapping[str, Any], params: Seq
         value, published = _value(run, metric)
         values[rows.index(row), columns.index(column)] = value
         stated = stated or (published and not np.isnan(value))
-    drawn = axes.imshow(np.ma.masked_invalid(values), cmap='viridis', aspect='auto')
-    drawn.cmap.set_bad('0.9')
+    colors = colormaps['viridis'].with_extremes(bad='0.9')
+    drawn = axes.imshow(np.ma.masked_invalid(values), cmap=colors, aspect='auto')
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         marked = (rows[row], columns[column]) == default

@@ -22,7 +22,7 @@ from rich.table import Table
 from torch import distributed
 
 from mmwsss.analysis import RunAnalysis, build_analysis, known_analyses
-from mmwsss.apis.analyses import START, LabeledModel, analyze_models, analyze_runs
+from mmwsss.apis.analyses import RANDOM, START, LabeledModel, analyze_models, analyze_runs
 from mmwsss.datasets.config import data_roots, load_config
 from mmwsss.utils import atomic_path, check_output, read_json
 from mmwsss.utils.cli import add_override_arguments
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('name', nargs='?', help='name of the analysis; --list prints all')
     parser.add_argument('inputs', nargs='*', metavar='CONFIG CHECKPOINT',
                         help=f'models in pairs; {START} in place of a checkpoint takes the weights with which training '
-                        'starts. Analyses of trainings take work directories instead')
+                        f'starts, {RANDOM} random ones. Analyses of trainings take work directories instead')
     parser.add_argument('--list', action='store_true', help='print all analyses')
     parser.add_argument('--out', metavar='D', help='folder for NAME.json and the figure')
     parser.add_argument('--labels', type=split_names, metavar='A,B',
@@ -135,7 +135,7 @@ def models_of(args: argparse.Namespace) -> list[LabeledModel]:
         raise UserError(f'{args.inputs[-1]} has no checkpoint: give CONFIG CHECKPOINT pairs, or {START} in place of '
                         'the checkpoint')
     configs, checkpoints = args.inputs[::2], args.inputs[1::2]
-    missing = [path for path in checkpoints if path != START and not Path(path).is_file()]
+    missing = [path for path in checkpoints if path not in (START, RANDOM) and not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(f'no checkpoint {missing[0]}')
     names = configs if len(set(configs)) == len(configs) else checkpoints

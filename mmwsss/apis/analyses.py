@@ -19,9 +19,13 @@ from mmwsss.utils.errors import UserError
 from mmwsss.utils.memory import peak_memory
 from mmwsss.utils.progress import ProgressLine
 
+from .configs import strip_pretrained
 from .inference import init_model
 
-__all__ = ['START', 'LabeledModel', 'analyze_models', 'analyze_runs']
+__all__ = ['RANDOM', 'START', 'LabeledModel', 'analyze_models', 'analyze_runs']
+
+RANDOM = 'random'
+"""str: In place of a checkpoint: random weights, for what does not depend on weights."""
 
 START = 'start'
 """str: In place of a checkpoint: the weights with which the training of the config starts."""
@@ -34,7 +38,7 @@ class LabeledModel(NamedTuple):
         label: Its name in the figure.
         cfg: Its config.
         config: The config as named by the user.
-        checkpoint: Path of the weights, or :data:`START`.
+        checkpoint: Path of the weights, :data:`START` or :data:`RANDOM`.
         setting: Setting of the config that is swept, with its value for this run; empty without a sweep.
         model: Name of the model, the same for all values of the setting; empty where it is the label.
     """
@@ -122,7 +126,9 @@ def _analyze(analysis: ModelAnalysis, entry: LabeledModel, split: str, max_image
              image_ids: Optional[Sequence[str]], input_size: Optional[tuple[int, int]], device: str,
              seed: int) -> dict[str, Any]:
     """Run one model; return its provenance and the numbers."""
-    start = entry.checkpoint == START
+    start = entry.checkpoint in (START, RANDOM)
+    if entry.checkpoint == RANDOM:
+        strip_pretrained(entry.cfg.model, keep_local=False)
     torch.manual_seed(seed)  # of weights without a checkpoint
     model = init_model(entry.cfg, None if start else entry.checkpoint, device).float()
     if not hasattr(model, 'backbone'):

@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmwsss.datasets.map_files import read_cams, read_label_map
-from mmwsss.models.utils import resize_maps
+from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
 
@@ -121,7 +121,8 @@ class CamPanels(PanelAnalysis):
 class SegmentationPanels(PanelAnalysis):
     """Segmentations over photographs, a column for each model and for each folder of label maps.
 
-    Models predict at one scale. Predictions of several scales with a dense CRF come from a folder, which ``test.py
+    Segmentors predict at one scale; of a CAM model, the classes that the image shows compete, as in pseudo labels that
+    are not refined. Predictions of several scales with a dense CRF come from a folder, which ``test.py
     --tta --out`` writes.
 
     Args:
@@ -137,14 +138,28 @@ class SegmentationPanels(PanelAnalysis):
 
     def process(self, model: nn.Module, sample: Sample) -> None:
         """Segment an image."""
-        predicted = model.predict(sample.inputs, [SegDataSample(metainfo=sample.metainfo)])[0]
-        labels = {'prediction': predicted.pred_sem_seg.data[0].cpu().numpy()}
+        labels = {'prediction': self._predict(model, sample)}
         for name, folder in self.folders.items():
             labels[name] = read_label_map(Path(folder) / f'{sample.image_id}.png')
         classes = ('background', *sample.classes)
         panels = [dict(title=name, photo=_drawn(sample, found, classes)) for name, found in labels.items()]
         rows = [dict(name='', panels=[*panels, *_truth(sample)])]
         self._images.append(dict(id=sample.image_id, photo=encode_photo(sample.photo), rows=rows))
+
+    def _predict(self, model: nn.Module, sample: Sample) -> np.ndarray:
+        """Return the label map (H, W) of an image; that of a CAM model is made of the classes that the image shows."""
+        if hasattr(model, 'decode_head') or sample.image_labels is None:
+            predicted = model.predict(sample.inputs, [SegDataSample(metainfo=sample.metainfo)])[0]
+            return predicted.pred_sem_seg.data[0].cpu().numpy()
+        if not sample.present:
+            return np.zeros(sample.metainfo['ori_shape'], np.uint8)
+        name = model.map_names[0]
+        maps = without_padding(maps_of_present(model, sample, model.cam_head, [name])[name], sample.metainfo)
+        maps = resize_maps(maps, sample.metainfo['ori_shape'])
+        scores, winners = maps[0].max(dim=0)
+        values = torch.tensor(sample.present, device=maps.device)[winners] + 1
+        threshold = (getattr(model, 'test_cfg', None) or {}).get('threshold', .5)
+        return torch.where(scores > threshold, values, 0).cpu().numpy()
 
 
 def _small(maps: Tensor) -> list:

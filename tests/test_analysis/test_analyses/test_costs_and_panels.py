@@ -62,6 +62,15 @@ def test_costs(root, name, options):
     assert f'| {name} | 64 x 64 |' in (root / 'out/costs.md').read_text()
 
 
+def test_random_weights_need_no_file(root):
+    cfg = Config.fromfile(root / 'mct.py')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='nowhere.pth')
+    write_config(cfg.to_dict(), root / 'nowhere.py')
+    call_tool('tools/analyze.py', 'costs', root / 'nowhere.py', 'random', '--out', root / 'out', '--options',
+              'images=1')
+    assert json.loads((root / 'out/costs.json').read_text())['runs'][0]['sha256'] is None
+
+
 def test_a_segmentor_gives_no_maps(root):
     with pytest.raises(UserError, match='EncoderDecoder gives no class activation maps: use task=forward'):
         analyze(root, 'costs', 'seg', '--options', 'task=cams')
@@ -106,5 +115,7 @@ def test_panels_of_segmentations(root):
     assert [panel['title'] for panel in image['rows'][0]['panels']] == ['prediction', 'ground truth']
     write_label_map(np.zeros((40, 56), np.uint8), root / f'labels/{image["id"]}.png')
     data = analyze(root, 'segmentation-panels', 'mct', '--options', f"folders={{'other': '{root}/labels'}}", 'show=1')
-    titles = [panel['title'] for panel in data['images'][0]['rows'][0]['panels']]
+    panels = data['images'][0]['rows'][0]['panels']
+    titles = [panel['title'] for panel in panels]
+    assert panels[0] != panels[1], 'maps of random weights exceed the threshold somewhere'
     assert titles == ['prediction', 'other', 'ground truth']

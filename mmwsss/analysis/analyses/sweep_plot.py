@@ -20,6 +20,7 @@ from .records import runs_of
 __all__ = ['SweepPlot']
 
 SWEEP_FILE = 'sweep.json'
+MOST_TICKS = 12
 Words = Union[None, str, Sequence[str]]
 
 
@@ -108,12 +109,20 @@ def _draw_line(axes: Axes, label: str, data: Mapping[str, Any], param: str, metr
         if param in data['default'] and str(data['default'][param]) == str(run['params'][param]):
             value = next((value for value in values if not np.isnan(value)), np.nan)
             axes.plot(place, value, 'o', markersize=12, fillstyle='none', color='tab:red', label='default')
+    if numeric and len(set(places)) <= MOST_TICKS:
+        axes.set_xticks(sorted(set(places)))
     axes.set(xlabel=param.split('.')[-1], ylabel='%')
+
+
+def _ordered(values: Sequence[Any]) -> list[str]:
+    """Return the different values as text: numbers in their order, others as they come."""
+    numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    return list(dict.fromkeys(map(str, sorted(values) if numeric else values)))
 
 
 def _draw_table(figure: Figure, axes: Axes, data: Mapping[str, Any], params: Sequence[str], metric: str) -> None:
     """Draw a metric as colors over two parameters, each cell with its number."""
-    rows, columns = (list(dict.fromkeys(str(run['params'].get(key)) for run in data['runs'])) for key in params)
+    rows, columns = (_ordered([run['params'].get(key) for run in data['runs']]) for key in params)
     values, stated = np.full((len(rows), len(columns)), np.nan), False
     default = tuple(str(data['default'].get(key)) for key in params)
     for run in data['runs']:

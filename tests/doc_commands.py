@@ -1,5 +1,6 @@
 """Commands in the documentation, and the one way in which they are checked: by the parser of the tool itself."""
 
+import ast
 import contextlib
 import io
 import itertools
@@ -14,6 +15,7 @@ from unittest import mock
 from mmengine.config import Config
 
 from mmwsss.__main__ import find_tool, list_tools
+from mmwsss.analysis import build_analysis
 from mmwsss.utils.cli import find_config
 
 from .helpers import REPO
@@ -117,6 +119,22 @@ def check_configs(arguments: list[str]) -> None:
             assert has_key(cfg, key), f'{config} has no {key}'
 
 
+def check_analysis(arguments: list[str]) -> None:
+    """Check that there is an analysis of this name, and that it takes these options.
+
+    Raises:
+        UserError: There is no such analysis or option.
+    """
+    options = {}
+    if '--options' in arguments:
+        for pair in itertools.takewhile(lambda word: '=' in word, arguments[arguments.index('--options') + 1:]):
+            key, _, value = pair.partition('=')
+            with contextlib.suppress(SyntaxError, ValueError):
+                value = ast.literal_eval(value)
+            options[key] = value
+    build_analysis(arguments[0], options)
+
+
 def check_command(words: list[str]) -> None:
     """Check a command of a page: its script, its arguments, its configs and the settings that it overrides.
 
@@ -131,3 +149,5 @@ def check_command(words: list[str]) -> None:
         assert script in ('tools/setup_env.sh', 'tools/run_tests.sh'), f'{script}: who reads its flags?'
         return
     parse(script, arguments)
+    if script == 'tools/analyze.py' and not arguments[0].startswith('-'):
+        check_analysis(arguments)

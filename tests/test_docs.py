@@ -27,7 +27,7 @@ from mmwsss.datasets import labels_from_masks
 from mmwsss.datasets.map_files import write_cams, write_label_map
 from mmwsss.models import AttentionViT, Request, extract_features
 from mmwsss.pseudo_labels.label_cfg import check_keys
-from mmwsss.recipes import STAGES, RecipeContext, read_recipe
+from mmwsss.recipes import STAGES, RecipeContext, read_recipe, read_sweep
 from mmwsss.registry import MODELS
 from mmwsss.utils.commands import ToolCommands, run_command
 
@@ -131,6 +131,28 @@ def test_wrong_commands_are_noticed(command, complaint):
         check_command(words)
 
 
+PAPERS = {
+    'ToCo': (12, ['1', '2', '3', '4', '5a', '5b', '5c', '6', '7a', '7b', '7c', '8']),
+    'MCTformer': (6, [str(number) for number in range(1, 8)]),
+    'WeakTr': (11, [str(number) for number in range(1, 16)]),
+    'AReAM': (9, ['I', 'II', 'III', 'IV']),
+    'TransCAM': (7, [str(number) for number in range(1, 9)]),
+}
+"""dict: Number of figures and names of the tables of each paper."""
+
+
+@pytest.mark.parametrize('paper', PAPERS)
+def test_every_figure_and_table_has_a_command(paper):
+    text = re.search(rf'^## {paper}$(.*?)^## ', (REPO / 'docs/papers.md').read_text(), re.M | re.S)[1]
+    lines = [line for line in text.splitlines() if line.startswith('| ')]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+    figures, tables = PAPERS[paper]
+    expected = [f'Fig. {number}' for number in range(1, figures + 1)] + [f'Table {name}' for name in tables]
+    assert [row[0] for row in rows[1:] if row[0].startswith(('Fig', 'Table'))] == expected
+    for row in rows[1:]:
+        assert row[3].startswith(('`python ', '[')), row[0]
+
+
 # Blocks that run by themselves
 
 
@@ -182,6 +204,19 @@ def test_recipe_block(tmp_path, monkeypatch):
     context = RecipeContext(read_recipe('recipe.py'), tmp_path / 'out', ToolCommands(REPO))
     lines = [stage.command(context) for stage in context.recipe.stages]
     assert len(lines) == 6
+    for line in lines:
+        place = next(i for i, word in enumerate(line) if word.startswith(str(REPO)))
+        parse(str(Path(line[place]).relative_to(REPO)), line[place + 1:])
+
+
+def test_sweep_block(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'sweep.py').write_text(SNIPPETS['sweep_file'])
+    sweep = read_sweep('sweep.py')
+    assert len(sweep.runs) == 6
+    context = RecipeContext(sweep.recipe, tmp_path / 'out', ToolCommands(REPO))
+    lines = [stage.command(context) for stage in sweep.recipe.stages]
+    assert len(lines) == 7
     for line in lines:
         place = next(i for i, word in enumerate(line) if word.startswith(str(REPO)))
         parse(str(Path(line[place]).relative_to(REPO)), line[place + 1:])

@@ -60,8 +60,8 @@ def test_resumed_run_is_the_uninterrupted_one(run, tmp_path):
 
 def test_rows_of_the_tables(run, tmp_path):
     work_dir, args = run
-    call_tool('tools/analysis_tools/cam_table.py', args[0], work_dir / 'epoch_2.pth', '--maps', ','.join(ROWS), '--out',
-              tmp_path / 'table', '--work-dir', tmp_path / 'work', *args[3:])
-    rows = json.loads((tmp_path / 'table.json').read_text())['rows']
+    call_tool('tools/analyze.py', 'cam-table', args[0], work_dir / 'epoch_2.pth', '--options', f'maps={",".join(ROWS)}',
+              '--out', tmp_path / 'table', *args[3:])
+    rows = json.loads((tmp_path / 'table/cam-table.json').read_text())['runs'][0]['data']['rows']
     assert [row['map'] for row in rows] == list(ROWS)
     assert len({row['oracle_mIoU'] for row in rows}) > 2

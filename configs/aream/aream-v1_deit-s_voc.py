@@ -9,7 +9,7 @@ model = dict(
     backbone=dict(img_size=224, pos_embed_grid='scale'),
     cam_head=dict(attention_layers=12),
     # Layers 1 to 7 refine, 8 to 12 are supervised. With entropy_mode='offline' and counterparts=[...] (one number a
-    # layer, from tools/analysis_tools/layer_entropies.py) weights are those of the data set.
+    # layer, from tools/analyze.py layer-entropies) weights are those of the data set.
     auxiliary=dict(
         reactivation=dict(
             weight=0.1,

@@ -11,10 +11,11 @@ stages = [
     dict(name='aream-par', kind='train', title='+ PAR', config='configs/aream/aream_vit-micro_sample.py'),
     # Figures 1 and 6, Table III: each layer, and the first layers together.
     dict(name='maps-classification', kind='cam-table', title='without AReAM', checkpoint='classification',
-         args=['--maps', 'raw_cams,cams,'
-                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6']),
-    dict(name='maps-aream', kind='cam-table', title='+ AReAM', checkpoint='aream', args=['--maps', 'raw_cams,cams']),
+         args=['--options', 'maps=raw_cams,cams,layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,'
+                            'first_2,first_3,first_4,first_5,first_6']),
+    dict(name='maps-aream', kind='cam-table', title='+ AReAM', checkpoint='aream',
+         args=['--options', 'maps=raw_cams,cams']),
     dict(name='maps-aream-par', kind='cam-table', title='+ PAR', checkpoint='aream-par',
-         args=['--maps', 'raw_cams,cams,'
-                         'layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,first_2,first_3,first_4,first_5,first_6'])
+         args=['--options', 'maps=raw_cams,cams,layer_1,layer_2,layer_3,layer_4,layer_5,layer_6,'
+                            'first_2,first_3,first_4,first_5,first_6'])
 ]

@@ -10,7 +10,7 @@ stages = [
          config='configs/aream/mctformer-v2+aream_vit-micro_sample.py',
          cfg_options={'train_cfg.max_epochs': 12, 'train_cfg.val_interval': 12}),
     dict(name='maps-mctformer', kind='cam-table', title='MCTformer-V2', checkpoint='mctformer',
-         args=['--maps', 'cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None']),
+         args=['--options', 'maps=cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None']),
     dict(name='maps-mctformer-aream', kind='cam-table', title='MCTformer-V2 + AReAM', checkpoint='mctformer-aream',
-         args=['--maps', 'cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None'])
+         args=['--options', 'maps=cams', '--sweep', 'model.cam_head.affinity_layers=[],[0,1],None'])
 ]

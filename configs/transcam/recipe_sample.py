@@ -5,7 +5,7 @@ title = 'TransCAM on the sample set'
 stages = [
     dict(name='transcam', kind='train', title='TransCAM', config='configs/transcam/transcam_conformer-micro_sample.py'),
     dict(name='tables', kind='cam-table', title='Tables 2 and 3', checkpoint='transcam',
-         args=['--maps', 'conv_cams,clsattn_all,attnagg_all,transcam_all,transcam_shallow,transcam_deep']),
+         args=['--options', 'maps=conv_cams,clsattn_all,attnagg_all,transcam_all,transcam_shallow,transcam_deep']),
     dict(name='labels', kind='pseudo-labels', title='labels, CRF', checkpoint='transcam',
          args=['--post', 'label-crf', '--crf-preset', 'transcam_label']),
     dict(name='labels-quality', kind='evaluate-labels', title='labels, CRF', labels='labels'),

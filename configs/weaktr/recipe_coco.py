@@ -4,7 +4,7 @@ _base_ = '../_base_/recipes/coco.py'
 title = 'WeakTr on COCO 2014'
 stages = [
     dict(name='cam', kind='train', title='CAM', config='configs/weaktr/weaktr_deit-s_coco.py'),
-    dict(name='maps', kind='cam-table', title='CAM', checkpoint='cam', split='train', args=['--maps', 'cams']),
+    dict(name='maps', kind='cam-table', title='CAM', checkpoint='cam', split='train', args=['--options', 'maps=cams']),
     dict(name='seeds', kind='pseudo-labels', title='seeds, CRF on the labels', checkpoint='cam',
          args=['--post', 'label-crf', '--crf-preset', 'weaktr_label_coco']),
     dict(name='seeds-quality', kind='evaluate-labels', title='seeds, CRF on the labels', labels='seeds'),

@@ -23,7 +23,8 @@ from mmwsss.utils.results import RESULTS_FILE, read_results
 
 from .preview import describe_list
 
-__all__ = ['STAGES', 'STARTED', 'Recipe', 'RecipeContext', 'RecipeError', 'Stage', 'read_recipe', 'shorten_recipe']
+__all__ = ['RECIPE_KEYS', 'STAGES', 'STARTED', 'Recipe', 'RecipeContext', 'RecipeError', 'Stage', 'build_recipe',
+           'check_recipe_keys', 'read_recipe', 'shorten_recipe']
 
 STAGES = Registry('recipe stage', scope='mmwsss')
 """Registry: the stage classes by the ``kind`` that recipes name."""
@@ -34,6 +35,7 @@ INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels', 'thr
 """dict: Keys by which a stage names an earlier stage, and what that stage must provide."""
 
 RECIPE_KEYS = ('title', 'data_root', 'data', 'stages', 'custom_imports')
+"""tuple: Keys of a recipe."""
 RENAMED_KEYS = {'creates': 'outputs'}
 LIST_KEYS = ('args', 'report', 'outputs')
 DICT_KEYS = ('cfg_options', 'short')
@@ -265,7 +267,20 @@ def read_recipe(path: Union[str, os.PathLike]) -> Recipe:
         RecipeError: A key or a value is wrong.
     """
     cfg = read_config_file(path)
-    _check_keys(cfg, RECIPE_KEYS, f'recipe {path}')
+    check_recipe_keys(cfg, RECIPE_KEYS, f'recipe {path}')
+    return build_recipe(cfg, path)
+
+
+def build_recipe(cfg: Config, path: Union[str, os.PathLike]) -> Recipe:
+    """Build a recipe from its config and check it.
+
+    Args:
+        cfg: With ``title``, ``stages`` and optionally ``data_root`` and ``data``; other keys are not looked at.
+        path: The file, for messages and for the name of the default output folder.
+
+    Raises:
+        RecipeError: A key of a stage or a value is wrong.
+    """
     if not cfg.get('title') or not cfg.get('stages'):
         raise RecipeError(f'recipe {path} needs a title and a list of stages')
     stages: list[Stage] = []
@@ -303,18 +318,28 @@ def _read_stage(item: dict[str, Any], where: str) -> Stage:
                           f'{closest(item["kind"], stage_classes)}')
     stage_class = stage_classes[item['kind']]
     keys = [entry.name for entry in fields(stage_class)]
-    _check_keys(item, keys, f'{where} ({item["kind"]})')
+    check_recipe_keys(item, keys, f'{where} ({item["kind"]})')
     for key in stage_class.required:
         if not item.get(key):
             raise RecipeError(f'{where}: a stage of kind {item["kind"]} needs {key}')
     item = _convert_values(item, where)
-    _check_keys(item.get('short', {}), keys, f'{where}: short')
+    check_recipe_keys(item.get('short', {}), keys, f'{where}: short')
     if 'short' in item:
         item['short'] = _convert_values(item['short'], f'{where}: short')
     return stage_class(**item)
 
 
-def _check_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:
+def check_recipe_keys(given: Iterable[str], allowed: Iterable[str], where: str) -> None:
+    """Check the keys of a part of a recipe.
+
+    Args:
+        given: Its keys.
+        allowed: The keys that it may have.
+        where: The part, for the message.
+
+    Raises:
+        RecipeError: A key is not allowed; the message names a similar one that is.
+    """
     for key in given:
         if key in RENAMED_KEYS and key not in allowed:
             raise RecipeError(f'{where}: the key {key!r} is now called {RENAMED_KEYS[key]!r}')

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import mean, stdev
-from typing import Any, Optional
+from typing import Optional
 
 from rich.table import Table
 
-from .schema import INPUTS, Recipe, RecipeError, Stage
+from .copies import copy_stage, stages_to_repeat
+from .schema import Recipe, RecipeError, Stage
 from .stages import Train
 
 __all__ = ['SPREAD_HEADINGS', 'Spread', 'parse_seeds', 'repeat_for_seeds', 'spread_cells', 'spread_of', 'spread_table']
@@ -70,10 +72,7 @@ def repeat_for_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
     Raises:
         RecipeError: The recipe trains nothing.
     """
-    names: list[str] = []
-    for stage in recipe.stages:
-        if isinstance(stage, Train) or set(stage.inputs) & set(names):
-            names.append(stage.name)
+    names = stages_to_repeat(recipe.stages, [stage.name for stage in recipe.stages if isinstance(stage, Train)])
     if not names:
         raise RecipeError(f'{recipe.path} trains nothing that could be repeated with other seeds')
     chosen = [stage for stage in recipe.stages if stage.name in names]
@@ -122,11 +121,10 @@ def spread_table(recipe: Recipe, records: Sequence[dict]) -> Optional[Table]:
 
 def _with_seed(stage: Stage, seed: int, repeated: Sequence[str]) -> Stage:
     """Return the copy of a stage for a seed."""
-    changes: dict[str, Any] = {
-        key: _seeded(getattr(stage, key), seed) for key in INPUTS if getattr(stage, key, None) in repeated}
-    if isinstance(stage, Train):
-        changes['cfg_options'] = {**stage.cfg_options, 'randomness.seed': seed}
-    return replace(stage, name=_seeded(stage.name, seed), title=f'{stage.title or stage.name}, seed {seed}', **changes)
+    copy = copy_stage(stage, partial(_seeded, seed=seed), repeated, f'seed {seed}')
+    if not isinstance(copy, Train):
+        return copy
+    return replace(copy, cfg_options={**copy.cfg_options, 'randomness.seed': seed})
 
 
 def _seeded(name: str, seed: int) -> str:

@@ -281,12 +281,26 @@ class CamTable(CheckpointStage):
 
     def command(self, context: RecipeContext) -> list[str]:
         """Build the command."""
-        folder = context.stage_dir(self)
         return context.tools.command(
-            'analysis_tools/cam_table.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
-                '--split', self.split, '--work-dir', relative_path(folder), '--out',
-                relative_path(folder / Path(RESULTS_FILE).stem), '--plot', relative_path(folder / 'plot.png'),
-                *self.flags(context)], distributed=True)
+            'analyze.py', 'cam-table', context.config_path(self), context.input_path(self.checkpoint), flags=[
+                '--split', self.split, '--out', relative_path(context.stage_dir(self)), *self.flags(context)],
+            distributed=True)
+
+    def output_paths(self, context: RecipeContext) -> list[Path]:
+        """Return the file with all numbers."""
+        return [context.stage_dir(self) / 'cam-table.json']
+
+    def results_file(self, context: RecipeContext) -> Optional[Path]:
+        """Return the file with all numbers, or None if there is none."""
+        path, = self.output_paths(context)
+        return path if path.is_file() else None
+
+    def results(self, context: RecipeContext) -> dict[str, float]:
+        """Return the mIoU of each map by its name; that of the model is left out unless a setting is swept."""
+        path = self.results_file(context)
+        runs = read_results(path).get('runs', []) if path else []
+        prefix = f'{runs[0]["label"]} ' if len(runs) == 1 else ''
+        return {name.removeprefix(prefix): value for name, value in super().results(context).items()}
 
     def image_list(self, context: RecipeContext) -> Path:
         """Return the list of the images: for ``train``, the list of this name beside that of the test images."""
@@ -303,7 +317,7 @@ class CamTable(CheckpointStage):
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the plot over thresholds, or over the values of the setting."""
-        return context.stage_dir(self) / 'plot.png'
+        return context.stage_dir(self) / 'cam-table.png'
 
 
 @STAGES.register_module(name='script')

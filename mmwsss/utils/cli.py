@@ -12,8 +12,8 @@ from mmengine.config import Config, DictAction
 from .console import set_verbose
 from .errors import UserError
 
-__all__ = ['add_config_arguments', 'add_run_arguments', 'add_verbose_argument', 'find_config', 'read_config_file',
-           'threshold_argument']
+__all__ = ['add_config_arguments', 'add_override_arguments', 'add_run_arguments', 'add_verbose_argument', 'find_config',
+           'read_config_file', 'threshold_argument']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -22,6 +22,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the config, what overrides it (``--cfg-options`` and the three flags for own data), and ``--verbose``."""
     parser.add_argument(
         'config', help='config file; one of mmwsss may be named as configs/... from any folder')
+    add_override_arguments(parser)
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what overrides a config (``--cfg-options`` and the three flags for own data), and ``--verbose``."""
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
         help='settings that override the config, such as train_cfg.max_iters=100; lists as key="[a,b]" or '

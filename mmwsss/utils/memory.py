@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,11 +65,31 @@ def peak_memory(device: Union[str, torch.device] = 'cpu') -> Iterator[PeakMemory
         torch.cuda.synchronize(device)
         result.bytes = torch.cuda.max_memory_allocated(device) - before
     elif device.type == 'cpu':
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        record = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+        with _hidden_stderr():
+            record.start()
+        try:
             yield result
+        finally:
+            with _hidden_stderr():
+                record.stop()
         result.bytes = _peak_of_trace(record)
     else:
         raise ValueError(f"peak memory is measured on 'cpu' and 'cuda' devices, got {str(device)!r}.")
+
+
+@contextmanager
+def _hidden_stderr() -> Iterator[None]:
+    """Hide what the profiler's library writes to the error output of the process."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, 'w') as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _peak_of_trace(record: profile) -> int:

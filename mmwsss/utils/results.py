@@ -22,6 +22,7 @@ def write_results(path: Union[str, os.PathLike],
                   metrics: Mapping[str, Any],
                   config: Optional[str] = None,
                   checkpoint: Optional[str] = None,
+                  indent: Optional[int] = 1,
                   **details: Any) -> Path:
     """Write the results of a tool as JSON, whole or not at all.
 
@@ -34,6 +35,7 @@ def write_results(path: Union[str, os.PathLike],
             written as null.
         config (str, optional): The config as given on the command line.
         checkpoint (str, optional): The checkpoint that was measured.
+        indent (int, optional): Spaces per level; None writes one line.
         **details (Any): Further entries: JSON values, arrays, or containers of these.
 
     Returns:
@@ -50,7 +52,7 @@ def write_results(path: Union[str, os.PathLike],
     """
     path = Path(path)
     results = {'tool': tool, 'config': config, 'checkpoint': checkpoint, 'metrics': metrics, **details}
-    write_json(_to_json(results), path)
+    write_json(_to_json(results), path, indent)
     return path
 
 

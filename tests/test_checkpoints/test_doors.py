@@ -124,8 +124,8 @@ DOORS = {
     'test.py': lambda p: p.tool('tools/test.py', p.root / 'tiny.py', p.bad),
     'make_pseudo_labels.py': lambda p: p.tool('tools/make_pseudo_labels.py', p.root / 'cams.py', p.bad, '--out-dir',
                                               p.root / 'labels'),
-    'cam_table.py': lambda p: p.tool('tools/analysis_tools/cam_table.py', p.root / 'cams.py', p.bad, '--work-dir',
-                                     p.root / 'table'),
+    'analyze.py': lambda p: p.tool('tools/analyze.py', 'cam-table', p.root / 'cams.py', p.bad, '--out',
+                                   p.root / 'table'),
     'publish_backbone.py': lambda p: call_tool(PUBLISHER, p.bad, p.root / 'published'),
     **{f'official2mmwsss.py {method}': lambda p, method=method: call_tool(CONVERTER, method, p.bad, p.root / 'out.pth')
        for method in ('toco', 'deit', 'resnet38-imagenet', 'conformer-imagenet', 'psa')},

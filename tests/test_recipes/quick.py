@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from rich.console import Console
@@ -27,6 +27,7 @@ class QuickStage(Stage):
 
     checkpoint: Optional[str] = None
     config: Optional[str] = None
+    cfg_options: dict = field(default_factory=dict)
 
     provides = 'checkpoint'
 

@@ -28,9 +28,8 @@ def test_commands_of_one_process(context):
     assert command(context, 'val') == (f'python tools/test.py {V2} out/cam/epoch_8.pth --work-dir out/val --tta '
                                        '--cfg-options model.cam_head.affinity_layers=[0,1]')
     assert command(context, 'table') == (
-        f'python tools/analysis_tools/cam_table.py {V2} out/cam/epoch_8.pth --split train --work-dir out/table --out '
-        'out/table/results --plot out/table/plot.png --cfg-options model.cam_head.affinity_layers=[0,1] '
-        'model.cam_head.fusion=mean')
+        f'python tools/analyze.py cam-table {V2} out/cam/epoch_8.pth --split train --out out/table '
+        '--cfg-options model.cam_head.affinity_layers=[0,1] model.cam_head.fusion=mean')
     assert command(context, 'labels') == (
         f'python tools/make_pseudo_labels.py {V2} out/cam/epoch_8.pth --out-dir out/labels/labels --post crf '
         '--cfg-options model.cam_head.affinity_layers=[0,1]')
@@ -106,7 +105,7 @@ def test_a_training_without_its_last_validation_is_tested(context):
 
 
 @pytest.mark.parametrize(('name', 'path'), [
-    ('val', 'val/results.json'), ('table', 'table/results.json'), ('labels', 'labels/labels/results.json'),
+    ('val', 'val/results.json'), ('table', 'table/cam-table.json'), ('labels', 'labels/labels/results.json'),
     ('quality', 'quality/results.json')])
 def test_results_are_those_of_the_tool(context, name, path):
     stage = context.recipe.stage(name)

@@ -23,7 +23,7 @@ from tests.helpers import CLASSES, REPO, write_config, write_voc_folder
 OTHERS = {REPO / 'tools' / name for name in ('launch.py', 'misc/version_matrix.py', 'misc/chaos_runs.py')}
 TOOLS = sorted(path for folder in ('tools', 'projects') for path in (REPO / folder).rglob('*.py')
                if 'def main(' in path.read_text(encoding='utf-8') and path not in OTHERS)
-EVAL, TABLE, LABELS = 'eval_pseudo_labels.py', 'analysis_tools/cam_table.py', 'dataset_converters/image_labels.py'
+EVAL, TABLE, LABELS = 'eval_pseudo_labels.py', 'analyze.py', 'dataset_converters/image_labels.py'
 PSEUDO, BROWSE, PRINT = 'make_pseudo_labels.py', 'misc/browse_dataset.py', 'misc/print_config.py'
 COCO, IDS = 'dataset_converters/coco2014.py', 'dataset_converters/coco_category_ids.py'
 CAM = 'configs/cam/cam_vit-micro_sample.py'
@@ -103,12 +103,12 @@ CASES = [
     (EVAL, [*FOLDERS, '--cam-dir', 'nan'], 'nan/img_003.npz'),
     (EVAL, ['--gt-dir', 'size', '--split', 'nowhere.txt', '--label-dir', 'size', '--num-classes', 3], 'nowhere.txt'),
     (EVAL, ['--gt-dir', 'size', *FOLDERS[2:], '--label-dir', 'size'], 'no classes: give --num-classes or --classes'),
-    (TABLE, [CAM], 'the following arguments are required: checkpoint'),
-    (TABLE, [CAM, 'nowhere.pth'], 'no checkpoint nowhere.pth'),
-    (TABLE, [CAM, 'empty.pth', 'extra.py'], 'extra.py has no checkpoint'),
-    (TABLE, [CAM, 'empty.pth', '--labels', 'a,b'], '--labels names 2 models, there are 1'),
-    (TABLE, ['cam.py', 'empty.pth', '--maps', 'heat'], "--maps has ['heat'], the model gives"),
-    (TABLE, ['cam.py', 'empty.pth', '--cfg-options', 'model.test_cfg.thresh=.4'], "did you mean 'threshold'?"),
+    (TABLE, ['cam-table', CAM, '--out', 'out'], f'{CAM} has no checkpoint'),
+    (TABLE, ['cam-table', CAM, 'nowhere.pth', '--out', 'out'], 'no checkpoint nowhere.pth'),
+    (TABLE, ['cam-table', CAM, 'empty.pth', 'extra.py', '--out', 'out'], 'extra.py has no checkpoint'),
+    (TABLE, ['cam-table', CAM, 'empty.pth', '--labels', 'a,b', '--out', 'out'], '--labels names 2 runs, there are 1'),
+    (TABLE, ['cam-table', 'cam.py', 'empty.pth', '--out', 'out', '--cfg-options', 'model.test_cfg.thresh=.4'],
+     "did you mean 'threshold'?"),
     (PRINT, ['configs/toco/toco_vitb_voc.py'], 'did you mean configs/toco/toco_vit-b_voc.py'),
     (PRINT, ['broken.py'], 'config broken.py cannot be read: SyntaxError'),
     (PRINT, [CAM, '--save-path', 'config.txt'], '--save-path must end in .py'),
@@ -126,7 +126,8 @@ CASES = [
     (PSEUDO, ['cam.py', 'good.pth', '--out-dir', 'out', '--first-key', 1], '--cams'),
     (PSEUDO, ['cam.py', 'good.pth', '--out-dir', 'out', '--cams', 'nowhere'], 'folder of CAMs nowhere'),
     (PSEUDO, ['cam.py', 'good.pth', '--out-dir', 'out', '--split', 'nowhere.txt'], 'nowhere.txt'),
-    ('analysis_tools/layer_entropies.py', ['configs/aream/aream_vit-micro_sample.py', 'nowhere.pth'], 'nowhere.pth'),
+    ('analyze.py', ['layer-entropies', 'configs/aream/aream_vit-micro_sample.py', 'nowhere.pth', '--out', 'analyses'],
+     'nowhere.pth'),
     ('analysis_tools/publish_report.py', ['few', 'out'], 'no report few/report.md'),
     (LABELS, ['table', 'tags.csv', '--out', 'x.json'], 'tags.csv, line 2, column'),
     (LABELS, ['table', 'short.csv', '--out', 'x.json'], 'short.csv'),

@@ -144,7 +144,14 @@ class LoadTrueMask(BaseTransform):
 
     It follows the image through mmseg's geometry and arrives in the sample as ``true_sem_seg``, which no model trains
     on. Samples without ``truth_path`` pass unchanged.
+
+    Args:
+        ignore_wrong: Replace pseudo labels that differ from the truth by 255, so that only right ones are trained on:
+            the upper bound of clipping (WeakTr, arXiv 2304.01184, Fig. 5). This uses the truth in training.
     """
+
+    def __init__(self, ignore_wrong: bool = False) -> None:
+        self.ignore_wrong = ignore_wrong
 
     def transform(self, results: dict) -> dict:
         """Add ``gt_true_map`` (H, W) uint8, the dataset's mapping of labels applied."""
@@ -159,4 +166,7 @@ class LoadTrueMask(BaseTransform):
             table[old] = new
         results['gt_true_map'] = table[mask]
         results['seg_fields'].append('gt_true_map')
+        if self.ignore_wrong:
+            labels = results['gt_seg_map']
+            results['gt_seg_map'] = np.where(labels == results['gt_true_map'], labels, 255).astype(labels.dtype)
         return results

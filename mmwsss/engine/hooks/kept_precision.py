@@ -1,9 +1,10 @@
 """Log the precision of the pseudo labels that a gradient-clipped loss keeps."""
 
+from pathlib import Path
 from typing import Optional
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -11,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmwsss.registry import HOOKS
+from mmwsss.utils.json_lines import add_line, drop_lines_after
+
+from .progress_of import progress_of
 
 __all__ = ['KeptPrecisionHook']
 
@@ -20,14 +24,19 @@ class KeptPrecisionHook(Hook):
     """Log the precision of pseudo labels, of all and of those not clipped, where true masks are known (WeakTr, Fig. 5).
 
     Every ``interval`` iterations two percentages are logged, means over classes (background included) of the share of a
-    class's labeled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. Truth comes with
-    the samples as ``true_sem_seg``, which :class:`~mmwsss.datasets.transforms.LoadTrueMask` reads; it is not trained
-    on. Without it, or without a :class:`~mmwsss.models.GradientClippedCrossEntropyLoss` in the model, nothing happens.
+    class's labeled pixels that have this class in truth: ``precision_all`` and ``precision_kept``. A line of
+    ``kept_precision.jsonl`` in the work directory gets them, too, with ``accuracy_all`` and ``accuracy_kept``, the
+    shares of all pixels, and ``kept_share``, the share of labeled pixels that are kept, in percent;
+    ``python tools/analyze.py clipping-precision WORK_DIR --out D`` draws the file. Truth comes with the samples as
+    ``true_sem_seg``, which :class:`~mmwsss.datasets.transforms.LoadTrueMask` reads; it is not trained on. Without it,
+    or without a :class:`~mmwsss.models.GradientClippedCrossEntropyLoss` in the model, nothing happens.
 
     Args:
         interval: Iterations over which pixels are counted.
         ignore_index: Label that is left out.
     """
+
+    file_name = 'kept_precision.jsonl'
 
     def __init__(self, interval: int = 50, ignore_index: int = 255) -> None:
         self.interval = interval
@@ -36,10 +45,12 @@ class KeptPrecisionHook(Hook):
         self._counts = _no_pixels()
 
     def before_train(self, runner: Runner) -> None:
-        """Find the loss."""
+        """Find the loss, and drop lines that a run from which this one resumes has written beyond its checkpoint."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         losses = (part for part in model.modules() if type(part).__name__ == 'GradientClippedCrossEntropyLoss')
         self._loss = next(losses, None)
+        if self._loss is not None and is_main_process():
+            drop_lines_after(Path(runner.work_dir) / self.file_name, runner.iter)
 
     def after_train_iter(self,
                          runner: Runner,
@@ -54,12 +65,18 @@ class KeptPrecisionHook(Hook):
                 self._count(sample.gt_sem_seg.data[0].cpu(), sample.true_sem_seg.data[0].cpu(), kept)
         if not self.every_n_train_iters(runner, self.interval):
             return
+        found = {}
         for name, counts in self._counts.items():
             all_reduce(counts)  # also where this process has seen no truth: another one may have, and waits
             labeled, right = counts
             if labeled.any():
                 share = (right[labeled > 0] / labeled[labeled > 0]).mean()
-                runner.message_hub.update_scalar(f'train/precision_{name}', 100 * share.item())
+                found[f'precision_{name}'] = 100 * share.item()
+                found[f'accuracy_{name}'] = 100 * (right.sum() / labeled.sum()).item()
+                runner.message_hub.update_scalar(f'train/precision_{name}', found[f'precision_{name}'])
+        if found and is_main_process():
+            kept_share = 100 * (self._counts['kept'][0].sum() / self._counts['all'][0].sum()).item()
+            add_line(Path(runner.work_dir) / self.file_name, {**progress_of(runner), **found, 'kept_share': kept_share})
         self._counts = _no_pixels()
 
     def _count(self, labels: Tensor, truth: Tensor, kept: Tensor) -> None:

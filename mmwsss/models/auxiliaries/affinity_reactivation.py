@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch
 from mmengine.logging import MessageHub
@@ -18,6 +18,7 @@ from ..label_steps import LabelBatch, LabelPipeline, with_thresholds
 from ..utils import (
     IGNORE_INDEX,
     fuse_views,
+    layer_entropies,
     normalize_cams,
     present_classes,
     reactivated_cams,
@@ -83,6 +84,12 @@ class AffinityReactivation(BaseAuxiliary):
             in the same batch, as batch norm sees them in AReAM's code; ``'reuse'`` takes map and affinity from the
             training pass, without mirror image and scales.
 
+    Attributes:
+        tracing: Set it to True before an iteration to have :attr:`trace` filled in it, which costs some time.
+        trace: Means over the images of an iteration: ``entropies`` of the maps that each layer refines, relative to
+            ln N, ``weights`` and ``counterparts``, ``losses`` of the supervised layers before they are weighted, each a
+            list of layers, and ``positive_pairs``, ``negative_pairs`` and ``ignored_share``.
+
     Raises:
         ValueError: On an unknown choice, or one that lacks what it needs.
     """
@@ -134,6 +141,9 @@ class AffinityReactivation(BaseAuxiliary):
         self.normalize_refined = normalize_refined
         self.affinity_keys = affinity_keys
         self.cam_pass = cam_pass
+        self.tracing = False
+        self.trace: Optional[dict[str, Any]] = None
+        self._pass_trace: dict[str, Any] = {}
 
     @property
     def active(self) -> bool:
@@ -159,6 +169,7 @@ class AffinityReactivation(BaseAuxiliary):
         if self.cam_pass == 'reuse':
             present = present_classes(batch.image_labels)
             maps, counterparts = self._reactivated_pass(model, features, batch.image_labels[:, present], present)
+            self.trace = self._pass_trace
             fused = resize_maps(maps, batch.images.shape[-2:])
             targets = AffinityTargets(self._token_labels(fused, batch, present, maps.shape[-2:]), counterparts)
         return self.supervise(features[PatchScores(grad=True)], targets)
@@ -183,14 +194,14 @@ class AffinityReactivation(BaseAuxiliary):
             all_labels = labels.repeat(len(images) // len(labels), 1)
             maps, counterparts = self._reactivated_pass(model, features, all_labels, present)
             if images.shape[2:] == batch.images.shape[2:]:
-                found.append((counterparts[:len(labels)], maps.shape[-2:]))
+                found.append((counterparts[:len(labels)], maps.shape[-2:], self._pass_trace))
             return maps
 
         with _evaluating(model.backbone) if self.cam_pass == 'eval' else nullcontext():
             fused = fuse_views(reactivated, batch.images, self.scales, flip_fusion='sum', scale_fusion='sum')['cams']
         # Weights that autocast has cast without gradient must not serve the training pass.
         torch.clear_autocast_cache()
-        counterparts, grid = found[0]  # of the image itself, which precedes its mirror image
+        counterparts, grid, self.trace = found[0]  # of the image itself, which precedes its mirror image
         return AffinityTargets(self._token_labels(fused, batch, present, grid), counterparts)
 
     def _reactivated_pass(self, model: nn.Module, features: Features, image_labels: Tensor,
@@ -222,6 +233,10 @@ class AffinityReactivation(BaseAuxiliary):
             cams = cams * image_labels[:, :, None, None].float()
             cams = normalize_cams(cams, 'minmax', eps=1e-6) if self.normalize_cam else cams
             weights, counterparts = self._layer_weights(cams, affinities, image_labels)
+            if self.tracing:
+                entropies = layer_entropies(cams, affinities, image_labels, self.normalize_refined, relative=True)
+                self._pass_trace = {name: values.mean(dim=0).tolist() for name, values in (
+                    ('entropies', entropies), ('weights', weights), ('counterparts', counterparts))}
             kept = slice(None, self.layer_split)
             return reactivated_cams(cams, affinities[:, kept], weights[:, kept]), counterparts
 
@@ -234,7 +249,17 @@ class AffinityReactivation(BaseAuxiliary):
         log['positive_pairs'] = (pairs == 1).sum() / len(pairs)
         log['negative_pairs'] = (pairs == 0).sum() / len(pairs)
         log['ignored_share'] = (targets.labels == IGNORE_INDEX).float().mean()
+        if self.tracing:
+            self._trace_losses(scores[supervised], pairs, log)
         return {'loss_affinity': self.weight * loss, **log}
+
+    @torch.no_grad()
+    def _trace_losses(self, scores: Sequence[ScoreFactors], pairs: Tensor, log: dict[str, Tensor]) -> None:
+        """Add the loss of each layer, and the numbers of pairs, to the trace."""
+        one = pairs.new_ones((len(pairs), 1), dtype=torch.float32)
+        losses = [self.loss.of_factors([layer], pairs, one).item() for layer in scores]
+        numbers = {name: float(log[name]) for name in ('positive_pairs', 'negative_pairs', 'ignored_share')}
+        self.trace = {**(self.trace or {}), 'losses': losses, **numbers}
 
     def _layer_weights(self, cams: Tensor, affinities: Tensor, image_labels: Tensor) -> tuple[Tensor, Tensor]:
         """Weights (B, L) of the layers for maps and for losses."""

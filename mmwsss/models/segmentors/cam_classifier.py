@@ -123,7 +123,7 @@ class CAMClassifier(CAMMixin, BaseModel):
         """
         cams = self.predict_cams(inputs)
         if self.test_steps.steps:
-            cams.update({name: self._refined(inputs, cams[name]) for name in self.map_names})
+            cams.update({name: self.refine_cams(inputs, cams[name]) for name in self.map_names})
         data_samples = self.attach_cams(cams, data_samples)
         for sample in data_samples:
             maps, present = sample.get(self.map_names[0]).data, sample.cls_logits > 0
@@ -131,8 +131,8 @@ class CAMClassifier(CAMMixin, BaseModel):
             sample.set_data({'pred_sem_seg': PixelData(data=labels)})
         return data_samples
 
-    def _refined(self, inputs: Tensor, cams: Tensor) -> Tensor:
-        """Run the label steps of ``test_cfg`` on maps (B, C, H, W) of all classes."""
+    def refine_cams(self, inputs: Tensor, cams: Tensor) -> Tensor:
+        """Run the label steps of ``test_cfg`` on fused maps (B, C, H, W) of all classes, and return the maps."""
         images = quantize_colors(denormalize(self.data_preprocessor, inputs))
         classes = torch.arange(self.cam_head.num_classes, device=cams.device)
         batch = self.test_steps.run(LabelBatch.from_maps(images, cams, classes, len(classes), inputs=inputs))

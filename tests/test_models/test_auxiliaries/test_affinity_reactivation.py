@@ -369,3 +369,19 @@ def test_fixed_weights_of_another_depth():
     model = build(entropy_mode='offline', counterparts=(1., 0))
     with pytest.raises(ValueError, match='2 entries, the backbone has 3 layers'):
         model.loss(*batch())
+
+
+@pytest.mark.parametrize('cam_pass', ['eval', 'reuse'])
+def test_trace(cam_pass):
+    model, (images, samples) = build(cam_pass=cam_pass, scales=(1., )), batch()
+    part = mechanism_of(model)
+    losses = model.loss(images, samples)
+    assert part.trace is None or not part.trace
+    part.tracing = True
+    model.loss(images, samples)
+    trace = part.trace
+    assert [len(trace[key]) for key in ('entropies', 'weights', 'counterparts', 'losses')] == [LAYERS] * 4
+    assert trace['counterparts'] == pytest.approx([float(losses[f'counterpart_{i + 1}']) for i in range(LAYERS)])
+    assert trace['weights'] == pytest.approx([1 - value for value in trace['counterparts']])
+    assert trace['positive_pairs'] == float(losses['positive_pairs'])
+    assert all(value < 0 for value in trace['entropies'])

@@ -1,18 +1,18 @@
 """The fixed weights of AReAM's first version: entropies of a whole data set."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 from PIL import Image
 
 from mmwsss.apis import init_model
 from mmwsss.models import extract_features
 from mmwsss.models.utils import layer_entropies
-from tests.helpers import REPO, attention_maps, call_tool, load_tool, write_voc_folder
+from tests.helpers import REPO, attention_maps, call_tool, write_voc_folder
 
 SMALL = f"""
 _base_ = '{REPO}/configs/aream/aream-v1_deit-s_voc.py'
@@ -41,15 +41,14 @@ def run(tmp_path):
     return config, tmp_path / 'some.pth', model
 
 
-def test_numbers_that_a_config_takes(run, capsys):
+def test_numbers_that_a_config_takes(run, tmp_path, capsys):
     config, checkpoint, model = run
-    call_tool('tools/analysis_tools/layer_entropies.py', config, checkpoint)
+    call_tool('tools/analyze.py', 'layer-entropies', config, checkpoint, '--out', tmp_path / 'out', '--split', 'train')
     found = re.search(r'counterparts=\[([\d.,]+)\]', capsys.readouterr().out).group(1)
     found = [float(value) for value in found.split(',')]
     assert sorted(found)[::2] == [0, 1]
-    tool = load_tool('tools/analysis_tools/layer_entropies.py')
-    cfg = Config.fromfile(config)
-    mean = tool.mean_entropies(model, cfg)
+    data = json.loads((tmp_path / 'out/layer-entropies.json').read_text())['runs'][0]['data']
+    mean = torch.tensor(data['relative_entropies'])
     singles = []
     photos = sorted((config.parent / 'voc/JPEGImages').glob('*.jpg'))[:3]
     for index, photo in enumerate(photos):

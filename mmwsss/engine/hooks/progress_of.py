@@ -1,0 +1,13 @@
+"""How far a training is, for lines that hooks write."""
+
+from typing import Any
+
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+__all__ = ['progress_of']
+
+
+def progress_of(runner: Runner) -> dict[str, Any]:
+    """Return ``iter``, the iterations done with the current one, and ``epoch``, a fraction, or None without epochs."""
+    loop, done = runner.train_loop, runner.iter + 1
+    return dict(iter=done, epoch=done / len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None)

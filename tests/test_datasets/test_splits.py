@@ -1,0 +1,29 @@
+"""The images of a config's splits."""
+
+import pytest
+from mmengine.config import Config
+
+from mmwsss.datasets.splits import choose_split
+
+
+@pytest.mark.parametrize(('config', 'listed', 'expected'), [
+    ('mctformer/mctformer-v2_deit-s_voc', 'ImageSets/Segmentation/train.txt',
+     ('ImageSets/Segmentation/train.txt', 'JPEGImages', 'SegmentationClass')),
+    ('mctformer/mctformer-v2_deit-s_voc', None,
+     ('ImageSets/Segmentation/trainaug.txt', 'JPEGImages', 'SegmentationClass')),
+    ('mctformer/mctformer-v2_deit-s_coco', 'ImageSets/train.txt',
+     ('ImageSets/train.txt', 'train2014', 'SegmentationClass/train2014'))])
+def test_training_images_have_their_own_lists_and_folders(tmp_path, config, listed, expected):
+    cfg = Config.fromfile(f'configs/{config}.py')
+    leaf = cfg.test_dataloader.dataset.dataset
+    leaf.data_root = str(tmp_path)
+    if listed:
+        (tmp_path / listed).parent.mkdir(parents=True)
+        (tmp_path / listed).write_text('')
+    choose_split(cfg, 'train')
+    assert (leaf.ann_file, *(leaf.data_prefix[key] for key in ('img_path', 'seg_map_path'))) == expected
+
+
+def test_no_test_data():
+    with pytest.raises(ValueError, match='no test_dataloader with masks'):
+        choose_split(Config(dict(test_dataloader=None)), 'val')

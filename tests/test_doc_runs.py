@@ -78,10 +78,6 @@ def finished():
     return set()
 
 
-def page_id(page: Path) -> str:
-    return str(page.relative_to(REPO))
-
-
 def set_flags(arguments: list[str], flags: dict) -> list[str]:
     """Return the arguments with flags set, in place of the values that they have."""
     for flag, value in flags.items():
@@ -193,15 +189,15 @@ def run(words: list[str], folder: Path, finished: set[str]) -> None:
     finished.add(command)
 
 
-@pytest.mark.parametrize('page', [page for page in PAGES if commands(page.read_text())], ids=page_id)
-def test_the_commands_of_a_page_run(page, folder, finished):
-    failed, count = [], 0
-    for words in commands(page.read_text()):
-        if reason_to_skip(words):
-            continue
-        try:
-            run(words, folder, finished)
-        except Exception as error:
-            failed.append(f'$ {shlex.join(words)}\n{str(error)[-1500:]}')
-        count += 1
-    assert not failed, f'{len(failed)} of {count} commands failed:\n\n' + '\n\n'.join(failed)
+def command_id(case: tuple[Path, list[str]]) -> str:
+    page, words = case
+    return f'{page.relative_to(REPO)}: {shlex.join(words)}'
+
+
+@pytest.mark.parametrize('case', [(page, words) for page in PAGES for words in commands(page.read_text())],
+                         ids=command_id)
+def test_the_command_runs(case, folder, finished):
+    _, words = case
+    if reason_to_skip(words):
+        pytest.skip(reason_to_skip(words))
+    run(words, folder, finished)

@@ -220,7 +220,8 @@ def _set_classes(cfg: Config, leaves: Sequence[tuple[str, ConfigDict]], names: t
                          f'its data sets, so it cannot be given {len(names)} classes: set them with --cfg-options')
     if 'num_classes' in cfg:
         cfg.num_classes = len(names)
-    notify(f'{len(names)} classes instead of {old_count}: {", ".join(names)}')
+    if len(names) != old_count:
+        notify(f'{len(names)} classes instead of {old_count}: {", ".join(names)}')
 
 
 def _is_class_agnostic(cfg: Config) -> bool:

@@ -7,7 +7,8 @@ model = dict(
     data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
     backbone=dict(_base_.dinov2_s_backbone, _delete_=True),
     cam_head=dict(in_channels=384),
-    test_cfg=dict(cams=dict(scales=(1.0, ))))
+    # The CRF of the published pseudo labels makes these maps worse.
+    test_cfg=dict(cams=dict(scales=(1.0, )), pseudo_label_crf='mctformer_seg'))
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator

@@ -27,8 +27,18 @@ def test_the_object_is_found(photograph):
     areas = np.array([[(cam > threshold).mean() for threshold in THRESHOLDS]])
     choice = choose_threshold(separation, areas)
     assert choice.threshold == pytest.approx(.6, abs=.05)
-    assert f'At {choice.threshold:g}, foreground and background differ most' in choice.reason
+    assert f'{choice.threshold:g} is the median' in choice.reason
     assert max(choice.separation) > .6
+
+
+def test_one_photograph_does_not_decide():
+    separation = np.zeros((6, 16))
+    separation[0, 2] = 1.  # alone, it has the largest mean
+    separation[[1, 2, 3], [6, 7, 8]] = .1
+    separation[4, 9] = .2  # the last one is not divided by any threshold
+    assert separation.mean(axis=0).argmax() == 2
+    assert choose_threshold(separation, np.zeros((6, 16))).threshold == THRESHOLDS[7]
+    assert choose_threshold(separation[5:], np.zeros((1, 16))).threshold == THRESHOLDS[0]
 
 
 def test_separation_without_a_division(photograph):

@@ -11,16 +11,21 @@ from .base import (
     known_analyses,
 )
 from .class_attention import ClassAttention, HeadAttention, ReferencePoint, weighted_mean
+from .drawing import draw_layer_curves, draw_panels
 from .head_statistics import HeadStatistics, StreamingPearson
 from .layer_entropy import LayerEntropies
 from .matrices import diagonal_share, effective_keys, foreground_mass, hellinger_distances, token_foreground
+from .observations import ClassHeadRows, LayerHeadAttention, LayerPatchAttention, LayerTokens, PointHeadRows
+from .records import encode_photo, rounded, runs_of, spread
 from .token_similarity import SimilarityMap, TokenSimilarity, mean_token_similarity
 from .trainings import ClippingPrecision, Reactivation
 
 __all__ = [
-    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'ClassAttention', 'ClippingPrecision',
-    'HeadAttention', 'HeadStatistics', 'HellingerDistance', 'LayerEntropies', 'ModelAnalysis', 'Reactivation',
+    'ANALYSES', 'AffinityMatrices', 'Analysis', 'AttendedTokens', 'ClassAttention', 'ClassHeadRows',
+    'ClippingPrecision', 'HeadAttention', 'HeadStatistics', 'HellingerDistance', 'LayerEntropies',
+    'LayerHeadAttention', 'LayerPatchAttention', 'LayerTokens', 'ModelAnalysis', 'PointHeadRows', 'Reactivation',
     'ReferencePoint', 'RunAnalysis', 'Sample', 'SimilarityMap', 'StreamingPearson', 'TokenSimilarity',
-    'build_analysis', 'diagonal_share', 'effective_keys', 'foreground_mass', 'hellinger_distances',
-    'known_analyses', 'mean_token_similarity', 'token_foreground', 'weighted_mean'
+    'build_analysis', 'diagonal_share', 'draw_layer_curves', 'draw_panels', 'effective_keys', 'encode_photo',
+    'foreground_mass', 'hellinger_distances', 'known_analyses', 'mean_token_similarity', 'rounded', 'runs_of',
+    'spread', 'token_foreground', 'weighted_mean'
 ]

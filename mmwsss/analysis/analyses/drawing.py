@@ -88,8 +88,9 @@ def draw_grid(rows: Sequence[Sequence[Cell]], path: Path, names: Sequence[str] =
 
 
 def _draw_cell(figure: Figure, axes: Axes, cell: Cell) -> None:
-    drawn = axes.imshow(np.ma.masked_invalid(cell.picture) if cell.picture.ndim == 2 else cell.picture,
-                        cmap=_colormap(cell.colormap), vmin=cell.limits[0], vmax=cell.limits[1], interpolation='nearest')
+    picture = np.ma.masked_invalid(cell.picture) if cell.picture.ndim == 2 else cell.picture
+    drawn = axes.imshow(picture, cmap=_colormap(cell.colormap), vmin=cell.limits[0], vmax=cell.limits[1],
+                        interpolation='nearest')
     axes.set_title(cell.title, fontsize=8, pad=3)
     if cell.point is not None:
         height, width = cell.picture.shape[:2]

@@ -20,7 +20,7 @@ from mmseg.datasets import PascalVOCDataset
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmwsss.analysis import CAMVisualizer
+from mmwsss.analysis import ANALYSES, CAMVisualizer, Sample, build_analysis
 from mmwsss.apis import WSSSInferencer, export_onnx, inference_cams, init_model
 from mmwsss.checkpoints import list_assets
 from mmwsss.datasets import labels_from_masks
@@ -193,6 +193,21 @@ def test_label_cfg_blocks():
     exec(compile(SNIPPETS['own_walk'], 'own_walk', 'exec'), space)
     check_keys(space['label_cfg'])
     check_keys(dict(steps=space['steps']))
+
+
+def test_analysis_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(ANALYSES, '_module_dict', dict(ANALYSES.module_dict))
+    exec(compile(SNIPPETS['analysis'], 'analysis', 'exec'), {'__name__': 'analysis'})
+    analysis, options = build_analysis('token-norm', dict(log=True))
+    arch = dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=8)
+    model = torch.nn.Module()
+    model.backbone = AttentionViT(arch=arch, img_size=16, patch_size=8)
+    images = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        analysis.process(model, Sample(images, np.zeros((16, 24, 3), np.uint8), None, None, 'a', {}, ()))
+    assert len(analysis.compute()['mean']) == 3
+    analysis.draw(dict(options=options, runs=[dict(label='a', data=analysis.compute())]), tmp_path / 'norm.png')
+    assert (tmp_path / 'norm.png').stat().st_size
 
 
 # Recipes

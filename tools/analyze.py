@@ -171,6 +171,9 @@ def analyze(args: argparse.Namespace) -> dict[str, Any]:
     options = parse_options(args.options)
     json_file = Path(args.out) / f'{args.name}.json'
     if isinstance(build_analysis(args.name, options)[0], RunAnalysis):
+        files = [path for path in args.inputs if not Path(path).is_dir()]
+        if files:
+            raise UserError(f'{args.name} reads work directories of trainings, and {files[0]} is none')
         check_output(json_file, args.inputs, name='--out')
         return analyze_runs(args.name, dict(zip(labels_of(args, args.inputs), map(Path, args.inputs))), options)
     models = models_of(args)
@@ -182,20 +185,23 @@ def analyze(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def print_summary(record: dict[str, Any]) -> None:
-    """Print a line for each run."""
-    table = Table('run', 'images', 'input', 'peak memory', *['numbers'] * bool(record['metrics']))
+    """Print a line for each run, and the notes."""
+    rows = []
     for run in record['runs']:
-        sizes = run.get('input_sizes') or []
-        size = '' if not sizes else 'x'.join(map(str, sizes[0])) + (' and others' if len(sizes) > 1 else '')
-        memory = run.get('peak_memory_mib')
-        prefix = f'{run["label"]} '
-        numbers = ', '.join(f'{key.removeprefix(prefix)} {value:.4g}' for key, value in record['metrics'].items()
-                            if key.startswith(prefix))
-        table.add_row(run['label'], str(run.get('num_images', '')), size, f'{memory:.0f} MiB' if memory else '',
-                      *[numbers] * bool(record['metrics']))
+        row, prefix = {'run': run['label']}, f'{run["label"]} '
+        if 'num_images' in run:
+            sizes = ['x'.join(map(str, size)) for size in run['input_sizes']]
+            row.update({'images': str(run['num_images']), 'input': sizes[0] + ' and others' * (len(sizes) > 1),
+                        'peak memory': f'{run["peak_memory_mib"]:.0f} MiB'})
+        row['numbers'] = ', '.join(f'{key.removeprefix(prefix)} {value:.4g}' for key, value in record['metrics'].items()
+                                   if key.startswith(prefix))
+        rows.append(row)
+    table = Table(*(key for key in rows[0] if any(row[key] for row in rows)))
+    for row in rows:
+        table.add_row(*(row[column.header] for column in table.columns))
     Console().print(table)
     for label, text in record['notes'].items():
-        Console().print(text if len(record['runs']) == 1 else f'{label}: {text}', highlight=False, soft_wrap=True)
+        Console().print(text if len(rows) == 1 else f'{label}: {text}', highlight=False, soft_wrap=True)
 
 
 def print_analyses() -> None:

@@ -28,7 +28,8 @@ val_evaluator = [dict(type='ImageMAP', prefix='cls')]
 test_evaluator = [
     dict(type='CAMMetric', threshold=_base_.model.test_cfg.threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')
 ]
-default_hooks = dict(checkpoint=dict(save_best='cls/mAP', rule='greater'))
+default_hooks = dict(
+    checkpoint=dict(save_best='cls/mAP', rule='greater'), trace=dict(type='ReactivationTraceHook', interval=50))
 optim_wrapper = dict(optimizer=dict(lr=6.25e-5))
 train_cfg = dict(max_epochs=60, val_interval=1)
 auto_scale_lr = dict(base_batch_size=64)

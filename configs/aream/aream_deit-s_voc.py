@@ -14,3 +14,4 @@ test_dataloader = val_dataloader
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
+default_hooks = dict(trace=dict(type='ReactivationTraceHook', interval=50))

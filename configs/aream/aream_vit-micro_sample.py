@@ -47,4 +47,5 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
 param_scheduler = [dict(type='LaggedCosineLR', by_epoch=True, warmup=1, warmup_lr=1e-5, min_lr=1e-5, lag=0)]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=25))
+default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=25),
+                     trace=dict(type='ReactivationTraceHook', interval=10))

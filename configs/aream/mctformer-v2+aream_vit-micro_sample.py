@@ -7,3 +7,4 @@ model = dict(
             map_name='fused_cams',
             begin=4,
             label_cfg=_base_.sample_label_cfg)))
+default_hooks = dict(trace=dict(type='ReactivationTraceHook', interval=10))

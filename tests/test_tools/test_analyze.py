@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmwsss.analysis import known_analyses
 from mmwsss.apis import checkpoint_hash
 from mmwsss.registry import MODELS
 from tests.color_cam import color_cam_config
@@ -73,9 +75,81 @@ def test_redraw(root):
     assert (root / 'again/token-similarity.pdf').read_bytes().startswith(b'%PDF')
 
 
+def cells(image):
+    return [panel['title'] for row in image['rows'] for panel in row['panels']]
+
+
+def test_affinity_matrices(root):
+    run, = analyze(root, 'affinity-matrices', '--options', 'max_side=10')['runs']
+    data = run['data']
+    assert np.shape(data['matrices']) == (LAYERS, 10, 10)
+    assert data['image'] == 'img_006'
+    assert all(0 < share < 1 for share in data['diagonal_share'])
+    assert all(1 <= keys <= 35 for keys in data['effective_keys'])
+    whole = np.array(analyze(root, 'affinity-matrices')['runs'][0]['data']['matrices'])
+    np.testing.assert_allclose(whole.sum(axis=2), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize('options', [(), ('--options', 'by_head=True', 'normalize=False')])
+def test_hellinger_distance(root, options):
+    run, = analyze(root, 'hellinger-distance', *options)['runs']
+    assert len(run['data']['mean']) == LAYERS
+    assert all(0 <= low <= mean <= 1 for low, mean in zip(run['data']['low'], run['data']['mean']))
+
+
+def test_attended_tokens(root):
+    run, = analyze(root, 'attended-tokens', '--options', 'show=2')['runs']
+    data = run['data']
+    assert (len(data['images']), data['judged_images']) == (2, 3)
+    assert np.shape(data['images'][0]['rows'][0]['panels'][0]['map']) == (5, 7)
+    assert 0 < data['foreground_mass'] < 1
+    assert data['ratio'] == pytest.approx(data['foreground_mass'] / data['area'], rel=.5)
+
+
+def test_similarity_map(root):
+    run, = analyze(root, 'similarity-map', '--options', 'images=1', 'point=(.1,.9)')['runs']
+    image, = run['data']['images']
+    assert cells(image) == ['CAM', 'all pairs of tokens', 'similarity to the point']
+    pairs, query = (np.array(panel['map']) for panel in image['rows'][0]['panels'][1:])
+    np.testing.assert_allclose(query.flatten(), pairs[28], atol=1e-3)  # the first token of the last of five rows
+    np.testing.assert_allclose(np.diag(pairs), 1, atol=1e-3)
+
+
+def test_class_attention(root):
+    run, = analyze(root, 'class-attention', '--split', 'train', '--images', 'img_002,img_000')['runs']
+    both, one = run['data']['images']
+    assert (both['id'], one['id']) == ('img_002', 'img_000')
+    assert [[row['name'] for row in image['rows']] for image in (both, one)] == [['disc', 'bar'], ['disc']]
+    assert cells(one) == ['class token', 'refined']
+
+
+def test_heads_and_a_point(root):
+    run, = analyze(root, 'head-attention', '--options', 'images=1', 'heads=[(2,1)]')['runs']
+    assert cells(run['data']['images'][0]) == ['layer 2, head 1', 'mean']
+    run, = analyze(root, 'reference-point', '--options', 'images=1')['runs']
+    titles = ['layers 1-1', 'layers 2-3', 'layer 1, head 1', 'layer 2, head 1', 'layer 3, head 1', 'mean']
+    assert cells(run['data']['images'][0]) == titles
+
+
+def test_head_statistics(root):
+    run, = analyze(root, 'head-statistics', '--split', 'train', '--options', 'class_heads=3')['runs']
+    data = run['data']
+    assert np.shape(data['positions']) == (LAYERS * 2, 16)
+    assert np.shape(data['correlations']) == (LAYERS * 2, 2)
+    assert (len(data['position_heads']), len(data['class_heads'])) == (LAYERS * 2, 3)
+    assert (data['classes'], data['heads'][:3]) == (['disc', 'bar'], ['1.1', '1.2', '2.1'])
+
+
 def test_list(capsys):
     call_tool(SCRIPT, '--list')
-    assert 'token-similarity' in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in known_analyses())
+
+
+def test_every_analysis_says_what_it_is():
+    for name, kind in known_analyses().items():
+        assert kind.source, name
+        assert (kind.__doc__ or '').strip().splitlines()[0].endswith('.'), name
 
 
 @pytest.mark.parametrize(('args', 'complaint'), [
@@ -84,6 +158,10 @@ def test_list(capsys):
     (['token-similarity', 'mct.py', 'nowhere.pth'], 'nowhere.pth'),
     (['token-similarity', 'mct.py', 'mct.pth', '--options', 'absolut=1'], 'absolute'),
     (['token-similarity', 'mct.py', 'mct.pth', '--labels', 'a,b'], '--labels'),
+    (['token-similarity', 'mct.py', 'mct.pth', '--images', 'img_00'], 'img_00'),
+    (['head-attention', 'mct.py', 'mct.pth', '--options', 'heads=[(4,1)]'], 'no head 1 in layer 4'),
+    (['class-attention', 'mct.py', 'mct.pth', '--options', 'crop'], 'KEY=VALUE'),
+    (['reactivation', 'mct.py', 'mct.pth'], 'mct.py'),
     (['token-similarity', 'mct.py', 'mct.pth', 'mct.py', 'mct.pth'], '--labels'),
 ])
 def test_refusals(root, monkeypatch, args, complaint):

@@ -61,7 +61,7 @@ class ClassAttention(PanelAnalysis):
     Args:
         images: Number of images.
         layers: Number of last layers that are averaged. Defaults to 3 with a token for each class, else 1.
-        crop: Side of the square in pixels of the input, 96 in ToCo; it is enlarged to the size of the input.
+        crop: Side of the square in pixels of the input, 96 in ToCo; it is enlarged to the short side of the input.
         gamma: Exponent of the crop's map, scaled to [0, 1], in the figure.
     """
 
@@ -102,7 +102,7 @@ class ClassAttention(PanelAnalysis):
         size = sample.inputs.shape[-2:]
         top, left = _crop_corner(aux, size, self.crop)
         window = (slice(top, top + self.crop), slice(left, left + self.crop))
-        features = extract_features(model.backbone, resize_maps(sample.inputs[(..., *window)], size),
+        features = extract_features(model.backbone, resize_maps(sample.inputs[(..., *window)], (min(size), min(size))),
                                     Request(observations=(attention, )))
         return [dict(title='crop', photo=encode_photo(sample.photo[window]), style='photo'),
                 _panel('class token, crop', features[attention][0, 0] / count, features.layout.grid, 'magma',

@@ -7,7 +7,9 @@ from typing import Any, Optional
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from ..plots import new_figure, save_figure
@@ -86,9 +88,9 @@ def draw_grid(rows: Sequence[Sequence[Cell]], path: Path, names: Sequence[str] =
 
 
 def _draw_cell(figure: Figure, axes: Axes, cell: Cell) -> None:
-    drawn = axes.imshow(np.ma.masked_invalid(cell.picture) if cell.picture.ndim == 2 else cell.picture,
-                        cmap=cell.colormap, vmin=cell.limits[0], vmax=cell.limits[1], interpolation='nearest')
-    drawn.cmap.set_bad('0.8')
+    picture = np.ma.masked_invalid(cell.picture) if cell.picture.ndim == 2 else cell.picture
+    drawn = axes.imshow(picture, cmap=_colormap(cell.colormap), vmin=cell.limits[0], vmax=cell.limits[1],
+                        interpolation='nearest')
     axes.set_title(cell.title, fontsize=8, pad=3)
     if cell.point is not None:
         height, width = cell.picture.shape[:2]
@@ -96,6 +98,11 @@ def _draw_cell(figure: Figure, axes: Axes, cell: Cell) -> None:
                   markeredgecolor='white', markeredgewidth=.8)
     if cell.bar:
         figure.colorbar(drawn, ax=axes, fraction=.046, pad=.03).ax.tick_params(labelsize=7)
+
+
+def _colormap(name: str) -> Colormap:
+    """Return a map of colors in which missing numbers are gray."""
+    return colormaps[name].with_extremes(bad='0.8')
 
 
 def draw_panels(record: Mapping[str, Any], path: Path) -> None:
@@ -134,7 +141,8 @@ def _panel_cell(first: Cell, panel: Mapping[str, Any], prefix: str) -> Cell:
     values = min_max(values)**panel.get('gamma', 1)
     if panel['style'] == 'overlay':
         return Cell(heat_overlay(photo, values), title, point=first.point)
-    smooth = cv2.resize(values.astype(np.float32), photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    factor = photo.shape[0] / values.shape[0]
+    smooth = cv2.resize(values.astype(np.float32), None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     return Cell(smooth, title, 'magma', (0, 1), first.point)
 
 
@@ -174,9 +182,9 @@ def draw_heatmaps(charts: Sequence[Sequence[Heatmap]], path: Path) -> None:
     for place, row in zip(grid, charts):
         for axes, chart in zip(place, row):
             edge = np.nanmax(np.abs(chart.values), initial=1e-12) if chart.diverging else None
-            drawn = axes.imshow(np.ma.masked_invalid(chart.values), cmap='RdBu_r' if chart.diverging else 'viridis',
-                                aspect='auto', interpolation='nearest', vmin=edge and -edge, vmax=edge)
-            drawn.cmap.set_bad('0.8')
+            colors = _colormap('RdBu_r' if chart.diverging else 'viridis')
+            drawn = axes.imshow(np.ma.masked_invalid(chart.values), cmap=colors, aspect='auto',
+                                interpolation='nearest', vmin=edge and -edge, vmax=edge)
             axes.set_yticks(range(len(chart.rows)), chart.rows, fontsize=7)
             wide = max(map(len, chart.columns)) > 3
             axes.set_xticks(range(len(chart.columns)), chart.columns, fontsize=7, rotation=90 if wide else 0)

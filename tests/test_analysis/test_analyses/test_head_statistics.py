@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmwsss.analysis import Sample, build_analysis
 from mmwsss.analysis.analyses import StreamingPearson, weighted_mean
 from mmwsss.analysis.analyses.observations import ClassHeadRows, PointHeadRows, patch_at
-from mmwsss.models import AttentionViT, Request, extract_features
+from mmwsss.analysis.analyses.records import decode_photo
+from mmwsss.models import AttentionViT, CAMClassifier, Request, extract_features
 from tests.helpers import attention_maps
 
 
@@ -57,3 +59,38 @@ def test_rows_of_heads():
         expected = torch.stack(attention_maps(backbone, images), dim=1)
     torch.testing.assert_close(features[classes], expected[:, :, :, :2, 2:])
     torch.testing.assert_close(features[point], expected[:, :, :, 6:7, 2:])
+
+
+def test_weights_of_a_model_that_fuses_heads():
+    torch.manual_seed(0)
+    arch = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=16)
+    head = dict(type='WeakTrHead', num_classes=2, in_channels=16, num_layers=3, num_heads=2)
+    model = CAMClassifier(dict(type='AttentionViT', arch=arch, img_size=16, patch_size=8, num_class_tokens=2,
+                               raw_output=True), head)
+    model.eval()
+    images = torch.randn(1, 3, 16, 24)
+    sample = Sample(images, np.zeros((16, 24, 3), np.uint8), torch.tensor([0., 1]), None, 'a', {}, ('cat', 'dog'))
+    analysis, _ = build_analysis('head-attention')
+    with torch.no_grad():
+        analysis.process(model, sample)
+        request = model.cam_head.request(['cross_attention'])
+        expected = model.cam_head.maps(extract_features(model.backbone, images, request), ['cross_attention'])
+    row, = analysis.compute()['images'][0]['rows']
+    assert (row['name'], row['panels'][-1]['title']) == ('dog', 'weighted mean')
+    np.testing.assert_allclose(row['panels'][-1]['map'], expected['cross_attention'][0, 1], rtol=1e-3)
+
+
+def test_a_crop_around_an_uncertain_place():
+    torch.manual_seed(0)
+    backbone = dict(type='AttentionViT', img_size=16, patch_size=8,
+                    arch=dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=16))
+    model = CAMClassifier(backbone, dict(type='ToCoHead', num_classes=2, in_channels=16, aux_layer=-2))
+    model.eval()
+    photo = np.arange(32 * 48 * 3, dtype=np.int64).reshape(32, 48, 3).astype(np.uint8)
+    sample = Sample(torch.randn(1, 3, 32, 48), photo, torch.ones(2), None, 'a', {}, ('cat', 'dog'))
+    analysis, _ = build_analysis('class-attention', dict(crop=16))
+    with torch.no_grad():
+        analysis.process(model, sample)
+    whole, crop, local = analysis.compute()['images'][0]['rows'][0]['panels']
+    assert decode_photo(crop['photo']).shape == (16, 16, 3)
+    assert (np.shape(whole['map']), np.shape(local['map'])) == ((4, 6), (4, 4))

@@ -21,8 +21,8 @@ __all__ = ['ReactivationTraceHook']
 class ReactivationTraceHook(Hook):
     """Write entropies, weights and losses of the layers to ``reactivation.jsonl`` in the work directory.
 
-    Every ``interval`` iterations the first process adds a line: a JSON object with ``iter``, ``epoch`` and what
-    :attr:`AffinityReactivation.trace <mmwsss.models.auxiliaries.AffinityReactivation>` holds, means over its images.
+    Every ``interval`` iterations the first process adds a line: a JSON object with ``iter``, ``epoch`` and the
+    attribute ``trace`` of the mechanism, means over the images of this process.
     ``python tools/analyze.py reactivation WORK_DIR --out D`` draws the file. A model without
     :class:`~mmwsss.models.AffinityReactivation` is left alone, and so are iterations in which it is not active.
 

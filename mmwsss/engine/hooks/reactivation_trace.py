@@ -12,7 +12,7 @@ from mmwsss.models.auxiliaries import AffinityReactivation
 from mmwsss.registry import HOOKS
 from mmwsss.utils.json_lines import add_line, drop_lines_after
 
-from .progress_of import progress_of
+from .training_progress import training_progress
 
 __all__ = ['ReactivationTraceHook']
 
@@ -55,4 +55,4 @@ class ReactivationTraceHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Write the trace."""
         if self._part is not None and self._part.tracing and self._part.trace and is_main_process():
-            add_line(Path(runner.work_dir) / self.file_name, {**progress_of(runner), **self._part.trace})
+            add_line(Path(runner.work_dir) / self.file_name, {**training_progress(runner), **self._part.trace})

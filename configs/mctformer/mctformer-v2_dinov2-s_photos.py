@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/mctformer_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
     '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
 ]
-threshold = 0.3  # what suggest_threshold.py chooses without masks
+threshold = 0.15
 model = dict(
     data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
     backbone=dict(
@@ -12,8 +12,9 @@ model = dict(
         num_class_tokens=20,
         # Copies of one token need thousands of iterations to diverge. Noise makes them different from the start.
         class_token_std=0.1,
-        raw_output=True),
-    # On this start, attention gives better maps than its product with the patch classifier's maps.
+        # Unlike DeiT's, the tokens of this start have to be normalized: docs/photographs.md.
+        raw_output=False),
+    # After so few iterations, attention gives better maps than its product with the patch classifier's maps.
     cam_head=dict(attention_type='mct'),
     # The CRF of the published pseudo labels makes these maps worse.
     test_cfg=dict(threshold=threshold, pseudo_label_crf='mctformer_seg'))

@@ -7,6 +7,7 @@
 import argparse
 import ast
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -212,12 +213,24 @@ def print_analyses() -> None:
     Console(width=max(Console().width, 140)).print(table)
 
 
-def redraw(path: str, out: str, suffix: str) -> Path:
-    """Draw a JSON file again; return the figure, beside the file or in the folder ``out``."""
-    record = read_json(path)
-    if not isinstance(record, dict) or record.get('tool') != TOOL:
-        raise UserError(f'{path} is not a file of {TOOL}')
-    figure = Path(out or Path(path).parent) / f'{Path(path).stem}.{suffix}'
+def redraw(path: str, out: str, suffix: str, others: Sequence[str] = ()) -> Path:
+    """Draw a JSON file again, with the runs of other files of the same analysis.
+
+    Returns:
+        The figure: beside the file or in the folder ``out``.
+
+    Raises:
+        UserError: A file is not of this tool, or the files are of different analyses.
+    """
+    files = [path, *others]
+    records = [read_json(file) for file in files]
+    for file, record in zip(files, records):
+        if not isinstance(record, dict) or record.get('tool') != TOOL:
+            raise UserError(f'{file} is not a file of {TOOL}')
+        if record['analysis'] != records[0]['analysis']:
+            raise UserError(f'{file} is of {record["analysis"]}, {files[0]} of {records[0]["analysis"]}')
+    figure = Path(out or Path(files[0]).parent) / f'{Path(files[0]).stem}.{suffix}'
+    record = {**records[0], 'runs': [run for part in records for run in part['runs']]}
     build_analysis(record['analysis'], record['options'])[0].draw(record, figure)
     return figure
 
@@ -229,7 +242,8 @@ def main() -> None:
         print_analyses()
         return
     if args.redraw:
-        echo(str(redraw(args.redraw, args.out, args.format)))
+        first, *others = split_names(args.redraw)
+        echo(str(redraw(first, args.out, args.format, others)))
         return
     record = analyze(args)
     if not is_main_process():

@@ -201,7 +201,7 @@ def _samples(model: nn.Module, dataset: BaseDataset, indices: Sequence[int],
 
 
 def _mask_of(sample: Any) -> Optional[Tensor]:
-    return sample.gt_sem_seg.data[0] if 'gt_sem_seg' in sample else None
+    return sample.gt_sem_seg.data[0].cpu() if 'gt_sem_seg' in sample else None
 
 
 def _id_of(info: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """tools/analyze.py: analyses of models, their files and figures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmwsss.analysis import known_analyses
+from mmwsss.analysis.analyses import TokenSimilarity
 from mmwsss.apis import checkpoint_hash
 from mmwsss.registry import MODELS
 from tests.color_cam import color_cam_config
@@ -75,6 +77,20 @@ def test_redraw(root):
     assert (root / 'again/token-similarity.pdf').read_bytes().startswith(b'%PDF')
 
 
+def test_redraw_runs_of_several_files(root, monkeypatch):
+    analyze(root, 'token-similarity', '--labels', 'one')
+    shutil.copytree(root / 'out', root / 'other', dirs_exist_ok=True)
+    analyze(root, 'token-similarity', '--labels', 'two')
+    drawn = []
+    monkeypatch.setattr(TokenSimilarity, 'draw', lambda self, record, path: drawn.append(record))
+    files = [root / name / 'token-similarity.json' for name in ('other', 'out')]
+    call_tool(SCRIPT, '--redraw', f'{files[0]},{files[1]}')
+    assert [run['label'] for run in drawn[0]['runs']] == ['one', 'two']
+    analyze(root, 'hellinger-distance')
+    with pytest.raises(ValueError, match='hellinger-distance'):
+        call_tool(SCRIPT, '--redraw', f'{files[0]},{root / "out/hellinger-distance.json"}')
+
+
 def cells(image):
     return [panel['title'] for row in image['rows'] for panel in row['panels']]
 
@@ -132,7 +148,8 @@ def test_heads_and_a_point(root):
 
 
 def test_head_statistics(root):
-    run, = analyze(root, 'head-statistics', '--split', 'train', '--options', 'class_heads=3')['runs']
+    options = ('--options', 'class_heads=3', 'normalize_rows=True')
+    run, = analyze(root, 'head-statistics', '--split', 'train', *options)['runs']
     data = run['data']
     assert np.shape(data['positions']) == (LAYERS * 2, 16)
     assert np.shape(data['correlations']) == (LAYERS * 2, 2)

@@ -79,7 +79,8 @@ class AffinityMatrices(ModelAnalysis):
 
     def draw(self, record: Mapping[str, Any], path: Path) -> None:
         """Draw rows of six layers for each run."""
-        rows, names = [], []
+        rows: list[list[Cell]] = []
+        names: list[str] = []
         for label, data in runs_of(record):
             cells = []
             numbers = zip(data['matrices'], data['diagonal_share'], data['effective_keys'])

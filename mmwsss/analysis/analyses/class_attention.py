@@ -101,10 +101,10 @@ class ClassAttention(PanelAnalysis):
         """Return the photograph of the crop and its map."""
         size = sample.inputs.shape[-2:]
         top, left = _crop_corner(aux, size, self.crop)
-        window = (slice(top, top + self.crop), slice(left, left + self.crop))
-        features = extract_features(model.backbone, resize_maps(sample.inputs[(..., *window)], (min(size), min(size))),
-                                    Request(observations=(attention, )))
-        return [dict(title='crop', photo=encode_photo(sample.photo[window]), style='photo'),
+        rows, columns = slice(top, top + self.crop), slice(left, left + self.crop)
+        enlarged = resize_maps(sample.inputs[:, :, rows, columns], (min(size), min(size)))
+        features = extract_features(model.backbone, enlarged, Request(observations=(attention, )))
+        return [dict(title='crop', photo=encode_photo(sample.photo[rows, columns]), style='photo'),
                 _panel('class token, crop', features[attention][0, 0] / count, features.layout.grid, 'magma',
                        self.gamma)]
 
@@ -120,7 +120,8 @@ def _crop_corner(aux: Optional[Tensor], size: Sequence[int], side: int) -> tuple
             center = [int((cell + .5) * edge / cells) for cell, edge, cells in zip(place, size, scores.shape)]
     if side > min(size):
         raise UserError(f'crop={side} is larger than the input of {size[0]} x {size[1]} pixels')
-    return tuple(min(max(middle - side // 2, 0), edge - side) for middle, edge in zip(center, size))
+    top, left = (min(max(middle - side // 2, 0), edge - side) for middle, edge in zip(center, size))
+    return top, left
 
 
 def _tokens_of(sample: Sample, num_tokens: int) -> list[tuple[int, str]]:
@@ -224,7 +225,7 @@ class ReferencePoint(_HeadPanels):
     def __init__(self, images: int = 3, point: tuple[float, float] = (.5, .5),
                  heads: Optional[Sequence[Sequence[int]]] = None) -> None:
         super().__init__(images, heads)
-        self._rows = PointHeadRows(point=tuple(point))
+        self._rows = PointHeadRows(point=(point[0], point[1]))
 
     def request(self, model: nn.Module) -> Request:
         """Request the row of the patch."""

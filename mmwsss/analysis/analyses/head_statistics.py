@@ -13,7 +13,7 @@ from mmwsss.models import Features, Request
 from mmwsss.utils.errors import UserError
 
 from .base import ANALYSES, ModelAnalysis, Sample
-from .drawing import Heatmap, draw_heatmaps
+from .drawing import Heatmap, draw_heatmaps, min_max
 from .observations import ClassHeadRows
 from .records import rounded, runs_of
 
@@ -54,12 +54,14 @@ class HeadStatistics(ModelAnalysis):
     Args:
         position_heads: Number of heads, drawn at random, in the chart of positions.
         class_heads: Number of heads, drawn at random, in the chart of classes.
+        normalize_rows: Scale each head's attention by position to [0, 1] in the chart.
     """
 
     source = 'WeakTr Fig. 2'
     needs_labels = True
 
-    def __init__(self, position_heads: int = 16, class_heads: int = 20) -> None:
+    def __init__(self, position_heads: int = 16, class_heads: int = 20, normalize_rows: bool = False) -> None:
+        self.normalize_rows = normalize_rows
         self.counts = position_heads, class_heads
         self._positions: list[Tensor] = []
         self._pearson = StreamingPearson()
@@ -98,10 +100,14 @@ class HeadStatistics(ModelAnalysis):
         """Draw both charts of each run; heads are named by layer and number."""
         rows = []
         for label, data in runs_of(record):
-            charts = (('position_heads', 'positions', 'position in a 4 x 4 grid', range(1, POSITIONS**2 + 1)),
-                      ('class_heads', 'correlations', 'correlation with the class', data['classes']))
-            rows.append([Heatmap(np.array(data[values], np.float64)[data[chosen]],
-                                 [data['heads'][head] for head in data[chosen]], list(map(str, columns)),
-                                 f'{label}: {title}', 'head (layer.number)', values == 'correlations')
+            position = np.array(data['positions'], np.float64)
+            if self.normalize_rows:
+                position = np.stack([min_max(row) for row in position])
+            charts = (('position_heads', position, 'position in a 4 x 4 grid', range(1, POSITIONS**2 + 1)),
+                      ('class_heads', np.array(data['correlations'], np.float64), 'correlation with the class',
+                       data['classes']))
+            rows.append([Heatmap(values[data[chosen]], [data['heads'][head] for head in data[chosen]],
+                                 list(map(str, columns)), f'{label}: {title}', 'head (layer.number)',
+                                 diverging=chosen == 'class_heads')
                          for chosen, values, title, columns in charts])
         draw_heatmaps(rows, path)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmwsss.models import Observation, TokenLayout
 from mmwsss.models.backbones.attention import HeadMaps
+from mmwsss.models.backbones.features import Reads
 
 __all__ = ['ClassHeadRows', 'LayerHeadAttention', 'LayerPatchAttention', 'LayerTokens', 'PointHeadRows', 'patch_at']
 
@@ -36,7 +37,7 @@ class _ByLayer(Observation):
 class LayerTokens(_ByLayer):
     """``function`` of the patch tokens (B, N, D) in the residual stream after each layer."""
 
-    reads: ClassVar[str] = 'block'
+    reads: ClassVar[Reads] = 'block'
 
     def update(self, state: tuple, layer: int, value: Any) -> tuple:
         """Reduce the patch tokens of a layer."""
@@ -51,7 +52,7 @@ class LayerPatchAttention(_ByLayer):
     Rows sum to less than 1, because the class tokens are keys, too.
     """
 
-    reads: ClassVar[str] = 'mean'
+    reads: ClassVar[Reads] = 'mean'
 
     def update(self, state: tuple, layer: int, value: Tensor) -> tuple:
         """Reduce the attention of a layer."""
@@ -63,7 +64,7 @@ class LayerPatchAttention(_ByLayer):
 class LayerHeadAttention(_ByLayer):
     """As :class:`LayerPatchAttention`, of each head: a list of layers with the mean of ``function`` over heads."""
 
-    reads: ClassVar[str] = 'heads'
+    reads: ClassVar[Reads] = 'heads'
 
     def init(self, layout: TokenLayout) -> tuple:
         """Return where the patches start, and no result yet."""
@@ -87,7 +88,7 @@ class ClassHeadRows(Observation):
     Rows sum to less than 1, because the class tokens are keys, too.
     """
 
-    reads: ClassVar[str] = 'heads'
+    reads: ClassVar[Reads] = 'heads'
 
     def init(self, layout: TokenLayout) -> tuple:
         """Return the layout, and no row yet."""

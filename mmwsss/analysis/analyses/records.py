@@ -13,8 +13,16 @@ __all__ = ['decode_photo', 'encode_photo', 'rounded', 'runs_of', 'spread']
 MAX_SIDE = 448
 
 
-def rounded(values: Union[Tensor, np.ndarray], digits: int = 5) -> list:
-    """Turn numbers of any shape into nested lists, with so many significant digits; NaN becomes None."""
+def rounded(values: Union[Tensor, np.ndarray], digits: int = 5) -> Any:
+    """Round numbers of any shape for a JSON file.
+
+    Args:
+        values: A tensor or an array.
+        digits: Significant digits.
+
+    Returns:
+        Nested lists of numbers, or a number where ``values`` has no dimensions; None in place of NaN.
+    """
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if values.ndim == 0:

@@ -105,7 +105,7 @@ class SimilarityMap(ModelAnalysis):
 
     def __init__(self, images: int = 3, point: tuple[float, float] = (.5, .5), max_side: int = 256) -> None:
         self.max_images = images
-        self.point, self.max_side = tuple(point), max_side
+        self.point, self.max_side = (point[0], point[1]), max_side
         self._images: list[dict] = []
         self._tokens = LayerTokens(layers=(-1, ), function=Tensor.clone)
 

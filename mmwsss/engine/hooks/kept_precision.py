@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mmwsss.registry import HOOKS
 from mmwsss.utils.json_lines import add_line, drop_lines_after
 
-from .progress_of import progress_of
+from .training_progress import training_progress
 
 __all__ = ['KeptPrecisionHook']
 
@@ -76,7 +76,8 @@ class KeptPrecisionHook(Hook):
                 runner.message_hub.update_scalar(f'train/precision_{name}', found[f'precision_{name}'])
         if found and is_main_process():
             kept_share = 100 * (self._counts['kept'][0].sum() / self._counts['all'][0].sum()).item()
-            add_line(Path(runner.work_dir) / self.file_name, {**progress_of(runner), **found, 'kept_share': kept_share})
+            line = {**training_progress(runner), **found, 'kept_share': kept_share}
+            add_line(Path(runner.work_dir) / self.file_name, line)
         self._counts = _no_pixels()
 
     def _count(self, labels: Tensor, truth: Tensor, kept: Tensor) -> None:

@@ -12,7 +12,7 @@ from mmwsss.models.auxiliaries import AffinityReactivation
 from mmwsss.registry import HOOKS
 from mmwsss.utils.json_lines import add_line, drop_lines_after
 
-from .progress_of import progress_of
+from .training_progress import training_progress
 
 __all__ = ['ReactivationTraceHook']
 
@@ -21,8 +21,8 @@ __all__ = ['ReactivationTraceHook']
 class ReactivationTraceHook(Hook):
     """Write entropies, weights and losses of the layers to ``reactivation.jsonl`` in the work directory.
 
-    Every ``interval`` iterations the first process adds a line: a JSON object with ``iter``, ``epoch`` and what
-    :attr:`AffinityReactivation.trace <mmwsss.models.auxiliaries.AffinityReactivation>` holds, means over its images.
+    Every ``interval`` iterations the first process adds a line: a JSON object with ``iter``, ``epoch`` and the
+    attribute ``trace`` of the mechanism, means over the images of this process.
     ``python tools/analyze.py reactivation WORK_DIR --out D`` draws the file. A model without
     :class:`~mmwsss.models.AffinityReactivation` is left alone, and so are iterations in which it is not active.
 
@@ -55,4 +55,4 @@ class ReactivationTraceHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Write the trace."""
         if self._part is not None and self._part.tracing and self._part.trace and is_main_process():
-            add_line(Path(runner.work_dir) / self.file_name, {**progress_of(runner), **self._part.trace})
+            add_line(Path(runner.work_dir) / self.file_name, {**training_progress(runner), **self._part.trace})

@@ -233,6 +233,7 @@ class AffinityReactivation(BaseAuxiliary):
             cams = cams * image_labels[:, :, None, None].float()
             cams = normalize_cams(cams, 'minmax', eps=1e-6) if self.normalize_cam else cams
             weights, counterparts = self._layer_weights(cams, affinities, image_labels)
+            self._pass_trace = {}
             if self.tracing:
                 entropies = layer_entropies(cams, affinities, image_labels, self.normalize_refined, relative=True)
                 self._pass_trace = {name: values.mean(dim=0).tolist() for name, values in (

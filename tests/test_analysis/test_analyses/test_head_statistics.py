@@ -6,10 +6,10 @@ import torch
 
 from mmwsss.analysis import Sample, build_analysis
 from mmwsss.analysis.analyses import StreamingPearson, weighted_mean
-from mmwsss.analysis.analyses.observations import ClassHeadRows, PointHeadRows, patch_at
+from mmwsss.analysis.analyses.observations import ClassHeadRows, LayerHeadAttention, PointHeadRows, patch_at
 from mmwsss.analysis.analyses.records import decode_photo
 from mmwsss.models import AttentionViT, CAMClassifier, Request, extract_features
-from tests.helpers import attention_maps
+from tests.helpers import GivenBackbone, attention_maps
 
 
 def test_worked_correlation():
@@ -94,3 +94,21 @@ def test_a_crop_around_an_uncertain_place():
     whole, crop, local = analysis.compute()['images'][0]['rows'][0]['panels']
     assert decode_photo(crop['photo']).shape == (16, 16, 3)
     assert (np.shape(whole['map']), np.shape(local['map'])) == ((4, 6), (4, 4))
+
+
+def test_heads_that_come_all_at_once():
+    torch.manual_seed(0)
+    attention = [torch.rand(1, 3, 6, 6).softmax(dim=3) for _ in range(2)]
+
+    class Given(GivenBackbone):
+
+        def given(self, images):
+            return torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 4), attention
+
+    classes, point, mean = ClassHeadRows(), PointHeadRows(point=(.9, .1)), LayerHeadAttention(function=torch.sum)
+    features = extract_features(Given(), torch.zeros(1, 3, 2, 2), Request(observations=(classes, point, mean)))
+    expected = torch.stack(attention, dim=1)
+    torch.testing.assert_close(features[classes], expected[:, :, :, :2, 2:])
+    torch.testing.assert_close(features[point], expected[:, :, :, 3:4, 2:])
+    for found, maps in zip(features[mean], attention):
+        torch.testing.assert_close(found, maps[:, :, 2:, 2:].sum() / 3)

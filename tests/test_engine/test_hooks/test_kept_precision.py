@@ -9,6 +9,7 @@ from mmseg.structures import SegDataSample
 
 from mmwsss.engine import KeptPrecisionHook
 from mmwsss.models import GradientClippedCrossEntropyLoss
+from mmwsss.models.losses.gradient_clipping import clipping_thresholds
 from mmwsss.utils.json_lines import read_lines
 
 
@@ -79,6 +80,7 @@ TRUTH = [[0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
 
 
 def test_worked_example_in_the_file(run, tmp_path):
+    torch.testing.assert_close(clipping_thresholds(COST[None], 2, 1.2), THRESHOLDS)
     run(KeptPrecisionHook(interval=1), (COST < THRESHOLDS)[None], [sample(LABELS, TRUTH)])
     line, = read_lines(tmp_path / 'kept_precision.jsonl')
     assert (line['iter'], line['epoch']) == (1, None)

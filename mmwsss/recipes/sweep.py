@@ -170,7 +170,7 @@ def _expand(recipe: Recipe, stage: Stage, settings: Sequence[dict], default: dic
 
 def _with_settings(stage: Stage, setting: dict) -> Stage:
     """Return a stage with the settings of a run."""
-    changes: dict[str, Any] = dict(cfg_options={**stage.cfg_options, **setting['cfg_options']})
+    changes: dict[str, Any] = dict(cfg_options={**getattr(stage, 'cfg_options', {}), **setting['cfg_options']})
     if setting.get('config'):
         changes['config'] = setting['config']
     if setting.get('args') is not None:

@@ -1,6 +1,6 @@
 """All maps of models: a table of their rates, curves over thresholds, and ways to couple them with attention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -82,8 +82,9 @@ class CamTable(NamedMaps):
         """Return the counts, and the fixed threshold."""
         return (*super().state(), self.threshold)
 
-    def merge(self, states: Sequence[tuple]) -> None:
+    def merge(self, states: Iterable[tuple]) -> None:
         """Add up the counts of all processes."""
+        states = list(states)
         self.threshold = next(threshold for *_, threshold in states if threshold is not None)
         super().merge([state[:2] for state in states])
 

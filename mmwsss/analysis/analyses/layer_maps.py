@@ -1,6 +1,6 @@
 """Maps refined by the attention of single layers and of sets of layers (AReAM, Fig. 1 and 6, Table III; TransCAM)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -52,8 +52,9 @@ class DepthAnalysis(MapAnalysis):
         """Return the counts, and the number of layers."""
         return (*super().state(), self._layers)
 
-    def merge(self, states: Sequence[tuple]) -> None:
+    def merge(self, states: Iterable[tuple]) -> None:
         """Add up the counts of all processes."""
+        states = list(states)
         self._layers = max(layers for *_, layers in states)
         super().merge([state[:2] for state in states])
 

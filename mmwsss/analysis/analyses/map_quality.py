@@ -154,4 +154,6 @@ def rates_table(record: Mapping[str, Any], rates: Sequence[str]) -> AnalysisTabl
 
 def split_words(value: Union[None, str, Sequence[str]]) -> Optional[list[str]]:
     """Return the words of an option, which may be given as ``a,b``."""
-    return [part.strip() for part in value.split(',')] if isinstance(value, str) else value and list(value)
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(',')]
+    return list(value) if value else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmwsss.models import BaseCAMHead, Features, Observation, Request, TokenLayout
 from mmwsss.models.backbones.attention import QueryKey, head_chunk, iterate_head_maps
+from mmwsss.models.backbones.features import Reads
 from mmwsss.models.backbones.observations import ClassAttentionSum, PatchAttentionSum, QueryKeys
 from mmwsss.models.utils import refine_with_affinity
 from mmwsss.utils import closest
@@ -139,7 +140,7 @@ def refine_by_layer(maps: Tensor, layers: Sequence[QueryKey], layout: TokenLayou
 class _ClassAttention(Observation):
     """Attention of class tokens to patches of each layer, averaged over heads: a list of (B, M, N)."""
 
-    reads: ClassVar[str] = 'mean'
+    reads: ClassVar[Reads] = 'mean'
 
     def init(self, layout: TokenLayout) -> tuple:
         """Return the number of class tokens, and no layer yet."""

@@ -105,9 +105,9 @@ def _draw_line(axes: Axes, label: str, data: Mapping[str, Any], param: str, metr
         axes.errorbar(places, own, errors if any(errors) else None, marker='o', label=label or 'measured', capsize=3)
     if not np.isnan(published).all():
         axes.plot(places, published, 's--', color='0.5', label=f'{label} published'.strip())
-    for place, run, values in zip(places, runs, zip(own, published)):
+    for place, run, known in zip(places, runs, zip(own, published)):
         if param in data['default'] and str(data['default'][param]) == str(run['params'][param]):
-            value = next((value for value in values if not np.isnan(value)), np.nan)
+            value = next((value for value in known if not np.isnan(value)), np.nan)
             axes.plot(place, value, 'o', markersize=12, fillstyle='none', color='tab:red', label='default')
     if numeric and len(set(places)) <= MOST_TICKS:
         axes.set_xticks(sorted(set(places)))

@@ -274,7 +274,7 @@ class CamTable(CheckpointStage):
     """Evaluate all CAMs of a model, or one of them with several values of a setting.
 
     Args:
-        split: ``train`` or ``val``. Defaults to ``train``.
+        split: ``train``, ``val`` or a list of image ids. Defaults to ``train``.
     """
 
     split: str = 'train'
@@ -284,13 +284,15 @@ class CamTable(CheckpointStage):
         folder = context.stage_dir(self)
         return context.tools.command(
             'analysis_tools/cam_table.py', context.config_path(self), context.input_path(self.checkpoint), flags=[
-                '--split', self.split, '--work-dir', relative_path(folder), '--out',
+                '--split', context.fill(self.split, self), '--work-dir', relative_path(folder), '--out',
                 relative_path(folder / Path(RESULTS_FILE).stem), '--plot', relative_path(folder / 'plot.png'),
                 *self.flags(context)], distributed=True)
 
     def image_list(self, context: RecipeContext) -> Path:
         """Return the list of the images: for ``train``, the list of this name beside that of the test images."""
         cfg = context.config(self)
+        if self.split not in ('train', 'val'):
+            return Path(context.fill(self.split, self))
         path = split_file(cfg, 'test')
         if self.split == 'val':
             return path
@@ -298,8 +300,8 @@ class CamTable(CheckpointStage):
         return beside if count_images(beside, cfg)[0] is not None else split_file(cfg, 'train')
 
     def split_name(self, context: RecipeContext) -> str:
-        """Return ``train`` or ``val``."""
-        return self.split
+        """Return ``train``, ``val`` or the name of the list without its suffix."""
+        return Path(self.split).stem
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the plot over thresholds, or over the values of the setting."""

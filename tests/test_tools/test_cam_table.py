@@ -77,6 +77,14 @@ def test_several_models_chosen_maps_and_a_threshold_of_ones_own(root):
     assert 'mIoU at 0.45' in text
 
 
+def test_a_list_of_ones_own(root):
+    (root / 'two.txt').write_text('img_001\nimg_004\n')
+    rows, _ = table(root, '--maps', 'cams', '--split', root / 'two.txt')
+    assert (rows[0]['split'], rows[0]['num_images']) == ('two', 2)
+    with pytest.raises(FileNotFoundError, match='there is no file trian'):
+        table(root, '--maps', 'cams', '--split', 'trian')
+
+
 def test_published_sweep(root):
     """The best threshold is one of 0, 0.01, ..., 0.59; the fixed one need not be."""
     rows, _ = table(root, '--maps', 'attention', '--published-sweep', '--threshold', '.75')

@@ -12,7 +12,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 import pandas as pd
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -56,9 +56,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('others', nargs='*', metavar='CONFIG CHECKPOINT', help='further models, in pairs')
     add_run_arguments(parser)
     parser.add_argument('--labels', type=split_names, metavar='A,B', help='names of the models (default: the configs)')
-    parser.add_argument('--split', choices=['val', 'train'], default='val',
+    parser.add_argument('--split', default='val', metavar='S',
                         help='val: the images of test_dataloader; train: those with masks in train.txt beside their '
-                        'list, or else the list of train_dataloader (default: val)')
+                        'list, or else the list of train_dataloader; or a list of ids of training images '
+                        '(default: val)')
     parser.add_argument('--maps', type=split_names, metavar='A,B', help='which maps (default: all that differ)')
     parser.add_argument('--threshold', type=float, metavar='T',
                         help="the fixed background score (default: the config's model.test_cfg.threshold)")
@@ -111,8 +112,13 @@ def models_of(args: argparse.Namespace) -> list[tuple[str, str, str]]:
 def choose_split(cfg: Config, split: str) -> None:
     """Let ``test_dataloader`` read the images of a split, with its own pipeline and masks.
 
+    Args:
+        cfg: The config; changed in place.
+        split: ``val``, ``train`` or a list of ids of training images.
+
     Raises:
         ValueError: The config has no test data.
+        FileNotFoundError: There is no such list.
     """
     leaves = {kind: leaf for kind, leaf, _ in dataset_configs(cfg)}
     if 'test' not in leaves:
@@ -120,11 +126,27 @@ def choose_split(cfg: Config, split: str) -> None:
     if split == 'val':
         return
     leaf, train = leaves['test'], leaves['train']
-    beside = Path(leaf.ann_file).with_name('train.txt')
-    exists = (Path(leaf.get('data_root') or '') / beside).is_file()
-    leaf.ann_file = str(beside) if exists else train.ann_file
+    leaf.ann_file = _training_list(leaf, train) if split == 'train' else _own_list(split)
     images = train.data_prefix['img_path']
     leaf.data_prefix = dict(img_path=images, seg_map_path=masks_beside(leaf, images))
+
+
+def _training_list(test: ConfigDict, train: ConfigDict) -> str:
+    """Return ``train.txt`` beside the list of the test images if it exists, or else that of the training images."""
+    beside = Path(test.ann_file).with_name('train.txt')
+    exists = (Path(test.get('data_root') or '') / beside).is_file()
+    return str(beside) if exists else train.ann_file
+
+
+def _own_list(path: str) -> str:
+    """Return the absolute path of a list of ids.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'--split must be val, train or a list of image ids, and there is no file {path}')
+    return str(Path(path).absolute())
 
 
 def map_names(cfg: Config, chosen: Optional[list[str]]) -> list[str]:
@@ -195,7 +217,7 @@ def run(args: argparse.Namespace, label: str, config: str, checkpoint: str, sett
     if not is_main_process():
         return []
     about = dict(label=label, config=config, checkpoint=checkpoint, sha256=checkpoint_hash(checkpoint),
-                 setting=dict([setting]) if setting else {}, split=args.split, num_images=num_images,
+                 setting=dict([setting]) if setting else {}, split=Path(args.split).stem, num_images=num_images,
                  threshold=threshold, views=cfg.model.test_cfg.to_dict().get('cams'),
                  seed=cfg.get('randomness', {}).get('seed'))
     rows = [{**about, 'map': name, **row_of(result, float(threshold), grid)} for name, result in results.items()]

@@ -5,7 +5,8 @@ about = (
     'MCTformer-V2, trained for two epochs on crops of 168 pixels. One training gives all maps: attention, the maps of '
     'the patch classifier, their product (fused), each also refined by patch affinity. Layers: the fused map, refined '
     'by the affinity of one layer, or of the first layers on average. CRF and PAR refine the scores of the attention '
-    'that is refined by affinity, with the presets of the config.')
+    'that is refined by affinity, with the presets of the config. Plain CAM was trained for one epoch on the same crops '
+    '(recipe_cam.py).')
 stages = [
     dict(
         name='v2',

@@ -40,7 +40,10 @@ the page tells whether a claim shows in this setting. It does not tell whether t
 
 Numbers are mIoU in percent, means and standard deviations over seeds, on random training photographs whose image labels
 are given. They are taken at a fixed background score first. *Oracle* compares the same maps, each at the score that is
-best on the masks.
+best on the masks: maps whose values are distributed differently cannot share a score.
+
+Not among these claims: those of TransCAM, because PyPI has no weights of a Conformer, and of AffinityNet and the random
+walk, which need a Wide-ResNet-38; their numbers on the sample set are in the [reports](reports).
 '''
 
 
@@ -115,7 +118,7 @@ def _summary(counts: Mapping[str, int], runs: Mapping[str, dict]) -> str:
     hours = sum(done['seconds'] for run in runs.values() for seeds in run['stages'].values()
                 for done in seeds.values()) / 3600
     verdicts = ', '.join(f'{count} {verdict}' for verdict, count in counts.items() if count)
-    return f'At the fixed score: {verdicts}. All stages took {hours:.1f} hours.\n'
+    return f'At the fixed score: {verdicts}. All stages took {hours:.1f} hours of wall-clock time.\n'
 
 
 def _section(recipe: Recipe, claims: Sequence[Claim], run: Mapping[str, Any], results: Mapping) -> str:

@@ -94,7 +94,7 @@ def test_the_page_has_numbers_verdicts_reasons_and_what_was_not_run():
     row, = (line for line in page.splitlines() if line.startswith('| A is better than B'))
     assert row == ('| A is better than B | Paper, Table 1 | a 55.0 ± 5.0 | b 49.7 ± 4.5 | +5.3 ± 4.5 | holds '
                    '| -5.3 ± 4.5 | does not hold |')
-    assert 'At the fixed score: 1 holds, 1 not run. All stages took 1.5 hours.' in page
+    assert 'At the fixed score: 1 holds, 1 not run. All stages took 1.5 hours of wall-clock time.' in page
     assert '*A is better than B*: B was trained for longer.' in page
     assert 'Both are trained.' in page
     assert '| C is better | Paper, Table 1 | `python tools/run_claims.py --only some --data-root DATA` |' in page

@@ -26,6 +26,14 @@ stages = [
     dict(name='crf-quality', kind='evaluate-labels', labels='crf'),
     dict(name='par', kind='pseudo-labels', checkpoint='v2', split='{out}/photos.txt', args=['--post', 'par']),
     dict(name='par-quality', kind='evaluate-labels', labels='par'),
+    # What the start gives without training: one iteration at a rate of 0.
+    dict(name='untrained', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+         cfg_options={'optim_wrapper.optimizer.lr': 0., 'train_dataloader.dataset.dataset.indices': 8,
+                      'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'val_dataloader': None, 'val_cfg': None,
+                      'val_evaluator': None}),
+    dict(name='maps-untrained', kind='cam-table', checkpoint='untrained', split='{out}/photos.txt',
+         args=['--maps', 'attention,refined_attention'],
+         cfg_options={'train_dataloader.dataset.dataset.indices': None}),
     # Why fusion helps or not: one thing is changed, the rate of the patch classifier.
     dict(name='rate', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
          cfg_options={'optim_wrapper.paramwise_cfg.custom_keys.cam_head.lr_mult': 100., 'val_dataloader': None,
@@ -36,6 +44,11 @@ stages = [
 claims = [
     dict(text='The attention of class tokens is a better map than plain CAM', source='MCTformer, Table 5',
          better=['maps', 'attention'], worse=['cam:maps', 'cams', 'plain CAM']),
+    dict(text='Training improves the attention of class tokens', source='MCTformer, Sec. 4.3',
+         better=['maps', 'attention', 'trained'], worse=['maps-untrained', 'attention', 'untrained']),
+    dict(text='Training improves the attention of class tokens that is refined by affinity',
+         source='MCTformer, Sec. 4.3', better=['maps', 'refined_attention', 'trained'],
+         worse=['maps-untrained', 'refined_attention', 'untrained']),
     dict(text='The patch classifier improves attention', source='MCTformer, Table 5',
          better=['maps', 'fused_cams', 'fused'], worse=['maps', 'attention']),
     dict(text='With ten times the rate for the patch classifier, it improves attention', source='MCTformer, Table 5',

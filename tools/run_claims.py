@@ -53,6 +53,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--page', default='docs/claims.md', metavar='FILE',
                         help='the page to write (default: docs/claims.md)')
     parser.add_argument('--gpus', type=int, metavar='N', help='number of processes, as for run_recipe.py')
+    parser.add_argument('--collect', action='store_true',
+                        help='run nothing; write the results of the stages that are finished')
     parser.add_argument('--dry-run', action='store_true', help='print stages and commands without running them')
     add_verbose_argument(parser)
     return parser.parse_args()
@@ -86,7 +88,7 @@ def choose(recipes: dict[str, Recipe], only: Sequence[str]) -> dict[str, Recipe]
 
 
 def run_recipe(name: str, recipe: Recipe, args: argparse.Namespace, console: Console) -> None:
-    """Run a recipe with all seeds, and write its results."""
+    """Run a recipe with all seeds, or nothing with ``--collect``, and write the results of what is finished."""
     recipe = repeat_for_seeds(recipe, parse_seeds(args.seeds))
     tools = ToolCommands(ROOT, default_num_processes(args.gpus))
     runner = RecipeRunner(RecipeContext(recipe, Path(args.out, name).absolute(), tools, args.data_root), console)
@@ -94,7 +96,8 @@ def run_recipe(name: str, recipe: Recipe, args: argparse.Namespace, console: Con
         runner.preview()
         return
     try:
-        runner.run()
+        if not args.collect:
+            runner.run()
     finally:
         records = runner.records()
         if records:

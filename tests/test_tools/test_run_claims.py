@@ -58,6 +58,11 @@ def test_photographs_become_a_page_and_the_command_resumes(tmp_path):
     assert 'net-seed0: done' in again
     assert 'finished in' not in again
     (tmp_path / 'claims.md').unlink()
+    (tmp_path / 'reports/tiny.json').unlink()
+    collected = run_tool(*command, '--data-root', data, '--seeds', '0,1,2', '--collect', cwd=tmp_path).stdout
+    assert 'net-seed' not in collected
+    assert json.loads((tmp_path / 'reports/tiny.json').read_text())['stages'] == report['stages']
+    (tmp_path / 'claims.md').unlink()
     run_tool(*command, cwd=tmp_path)
     assert (tmp_path / 'claims.md').read_text() == page, 'without data, the page is written from the reports'
     refused = run_tool(*command, '--only', 'tinny', cwd=tmp_path, check=False)

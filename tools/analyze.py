@@ -47,9 +47,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--labels', type=split_names, metavar='A,B',
                         help='names of the models in the figure (default: names of the files)')
     parser.add_argument('--options', nargs='+', default=[], metavar='KEY=VALUE', help='options of the analysis')
-    parser.add_argument('--split', choices=['val', 'train'], default='val',
+    parser.add_argument('--split', default='val', metavar='S',
                         help='val: the images of test_dataloader; train: those with masks in train.txt beside their '
-                        'list, or else the list of train_dataloader (default: val)')
+                        'list, or else the list of train_dataloader; or a list of ids of training images '
+                        '(default: val)')
     parser.add_argument('--max-images', type=int, metavar='N', help='use only N images, evenly spaced over the split')
     parser.add_argument('--images', type=split_names, metavar='ID,ID', help='use these images')
     parser.add_argument('--size', type=parse_size, metavar='H[,W]',

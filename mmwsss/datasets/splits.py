@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 
 from mmwsss.registry import DATASETS
@@ -20,9 +20,10 @@ def choose_split(cfg: Config, split: str) -> None:
     Args:
         cfg (Config): Changed in place.
         split (str): ``'val'``: the images of ``test_dataloader``; ``'train'``: those in ``train.txt`` beside their
-            list, or else in the list of ``train_dataloader``.
+            list, or else in the list of ``train_dataloader``; or a list of ids of training images.
 
     Raises:
+        FileNotFoundError: There is no such list.
         UserError: The config has no test data.
     """
     leaves = {kind: leaf for kind, leaf, _ in dataset_configs(cfg)}
@@ -31,11 +32,27 @@ def choose_split(cfg: Config, split: str) -> None:
     if split == 'val':
         return
     leaf, train = leaves['test'], leaves['train']
-    beside = Path(leaf.ann_file).with_name('train.txt')
-    exists = (Path(leaf.get('data_root') or '') / beside).is_file()
-    leaf.ann_file = str(beside) if exists else train.ann_file
+    leaf.ann_file = _training_list(leaf, train) if split == 'train' else _own_list(split)
     images = train.data_prefix['img_path']
     leaf.data_prefix = dict(img_path=images, seg_map_path=masks_beside(leaf, images))
+
+
+def _training_list(test: ConfigDict, train: ConfigDict) -> str:
+    """Return ``train.txt`` beside the list of the test images if it exists, or else that of the training images."""
+    beside = Path(test.ann_file).with_name('train.txt')
+    exists = (Path(test.get('data_root') or '') / beside).is_file()
+    return str(beside) if exists else train.ann_file
+
+
+def _own_list(path: str) -> str:
+    """Return the absolute path of a list of ids.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'--split must be val, train or a list of image ids, and there is no file {path}')
+    return str(Path(path).absolute())
 
 
 def split_images(cfg: Config, split: str) -> BaseDataset:

@@ -1,5 +1,7 @@
 """Recipes: run all stages of a method, from image labels to results, by one command."""
 
+from .claims import claim_recipe_name, compare, decide, read_claims
+from .claims_page import claims_page, read_runs, write_claims_page, write_run
 from .photo_stages import Predict, SuggestThreshold
 from .progress import ProgressRunner, StageWork, duration
 from .report import results_table, write_report
@@ -13,6 +15,8 @@ from .sweep_table import SweepRow, sweep_rows, sweep_table, write_sweep
 __all__ = [
     'STAGES', 'CamTable', 'EvaluateLabels', 'Predict', 'ProgressRunner', 'PseudoLabels', 'Recipe', 'RecipeContext',
     'RecipeError', 'RecipeRunner', 'Script', 'Stage', 'StageError', 'StageWork', 'SuggestThreshold', 'Sweep',
-    'SweepRow', 'SweepRun', 'Test', 'Train', 'duration', 'parse_seeds', 'read_recipe', 'read_sweep', 'repeat_for_seeds',
-    'results_table', 'shorten_recipe', 'spread_table', 'sweep_rows', 'sweep_table', 'write_report', 'write_sweep'
+    'SweepRow', 'SweepRun', 'Test', 'Train', 'claim_recipe_name', 'claims_page', 'compare', 'decide', 'duration',
+    'parse_seeds', 'read_claims', 'read_recipe', 'read_runs', 'read_sweep', 'repeat_for_seeds', 'results_table',
+    'shorten_recipe', 'spread_table', 'sweep_rows', 'sweep_table', 'write_claims_page', 'write_report', 'write_run',
+    'write_sweep'
 ]

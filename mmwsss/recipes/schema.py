@@ -34,7 +34,7 @@ STARTED = 'started.json'
 INPUTS = {'checkpoint': 'checkpoint', 'labels': 'labels', 'cams': 'labels', 'threshold': 'threshold'}
 """dict: Keys by which a stage names an earlier stage, and what that stage must provide."""
 
-RECIPE_KEYS = ('title', 'data_root', 'data', 'stages', 'custom_imports')
+RECIPE_KEYS = ('title', 'data_root', 'data', 'stages', 'classes', 'label_file', 'about', 'claims', 'custom_imports')
 """tuple: Keys of a recipe."""
 RENAMED_KEYS = {'creates': 'outputs'}
 LIST_KEYS = ('args', 'report', 'outputs')
@@ -141,6 +141,11 @@ class Recipe:
         title: Heading of the report.
         stages: The stages in their order.
         data_root: Data set for ``{data_root}`` if the command line names none.
+        classes: Foreground classes that replace those of all configs, as after ``--classes``. ``{data_root}`` and
+            ``{out}`` are replaced.
+        label_file: Image labels that replace those of all configs, as after ``--label-file``, likewise.
+        about: What is run, in sentences, for the page of claims.
+        claims: What the results are to show; see :func:`~mmwsss.recipes.claims.read_claims`.
         path: The config.
         repeated: Names of the stages that repeat a stage with several seeds, by the name of that stage.
     """
@@ -149,6 +154,10 @@ class Recipe:
     stages: tuple[Stage, ...]
     data_root: Optional[str] = None
     path: str = ''
+    classes: Optional[str] = None
+    label_file: Optional[str] = None
+    about: str = ''
+    claims: tuple = ()
     repeated: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -195,15 +204,16 @@ class RecipeContext:
         """Return the path of the checkpoint or labels that the stage of this name provides."""
         return relative_path(self.recipe.stage(name).provided_path(self))
 
-    def fill(self, text: str, stage: Stage) -> str:
-        """Replace ``{data_root}`` and ``{out}`` in a value of a stage.
+    def fill(self, text: str, stage: Optional[Stage] = None) -> str:
+        """Replace ``{data_root}`` and ``{out}`` in a value of a stage, or of the recipe itself.
 
         Raises:
             RecipeError: ``{data_root}`` is used, but neither the recipe nor the command line names a data set.
         """
         root = self.data_root or self.recipe.data_root
         if '{data_root}' in text and root is None:
-            raise RecipeError(f'stage {stage.name} uses {{data_root}}: give --data-root, or data_root in the recipe')
+            user = f'stage {stage.name}' if stage else f'recipe {self.recipe.path}'
+            raise RecipeError(f'{user} uses {{data_root}}: give --data-root, or data_root in the recipe')
         return text.replace('{data_root}', root or '').replace('{out}', relative_path(self.work_dir))
 
     def arguments(self, stage: Stage) -> list[str]:
@@ -211,8 +221,14 @@ class RecipeContext:
         return [self.fill(argument, stage) for argument in stage.args]
 
     def data_root_arguments(self) -> list[str]:
-        """Return the flag ``--data-root``, or nothing if the configs' own data are used."""
-        return ['--data-root', relative_path(self.data_root)] if self.data_root else []
+        """Return the flags that name the data, or nothing if the configs' own data are used."""
+        named = {'--data-root': self.data_root and relative_path(self.data_root), **self._class_flags()}
+        return [part for flag, value in named.items() if value for part in (flag, value)]
+
+    def _class_flags(self) -> dict[str, str]:
+        """Return the flags for the classes and image labels that the recipe names."""
+        named = {'--classes': self.recipe.classes, '--label-file': self.recipe.label_file}
+        return {flag: self.fill(value) for flag, value in named.items() if value}
 
     def config_name(self, stage: Stage) -> Optional[str]:
         """Return the config of a stage, or of the stage whose checkpoint it uses."""
@@ -240,10 +256,14 @@ class RecipeContext:
         if name is None:
             raise RecipeError(f'stage {stage.name} has no config')
         exists = self.data_root is not None and Path(self.data_root).is_dir()
-        key = stage.name, exists
+        flags = self._class_flags() if exists else {}
+        labels = flags.get('--label-file')
+        labels = labels if labels and Path(labels).is_file() else None  # an earlier stage makes it
+        key = stage.name, exists, labels
         if key not in self._configs:
-            args = argparse.Namespace(config=name, data_root=self.data_root if exists else None, classes=None,
-                                      label_file=None, cfg_options=dict(self.cfg_options(stage)))
+            args = argparse.Namespace(config=name, data_root=self.data_root if exists else None,
+                                      classes=flags.get('--classes'), label_file=labels,
+                                      cfg_options=dict(self.cfg_options(stage)))
             try:
                 cfg = load_config(args)
             except (OSError, KeyError, ValueError) as error:
@@ -293,7 +313,8 @@ def build_recipe(cfg: Config, path: Union[str, os.PathLike]) -> Recipe:
             raise RecipeError(f'{where}: there are two stages of this name')
         _check_inputs(stage, where, stages)
         stages.append(stage)
-    return Recipe(cfg.title, tuple(stages), cfg.get('data_root'), str(path))
+    return Recipe(cfg.title, tuple(stages), cfg.get('data_root'), str(path), cfg.get('classes'), cfg.get('label_file'),
+                  cfg.get('about', ''), tuple(map(dict, cfg.get('claims', ()))))
 
 
 def shorten_recipe(recipe: Recipe) -> Recipe:

@@ -268,13 +268,22 @@ class EvaluateLabels(Stage):
         return split_file(context.config(labels), context.fill(split, self))
 
 
+def _without_model(name: str, labels: Sequence[str]) -> str:
+    """Turn ``MODEL SETTING=VALUE MAP METRIC`` into ``MAP SETTING=VALUE METRIC``."""
+    label = max((label for label in labels if name.startswith(f'{label} ')), key=len, default='')
+    if not label:
+        return name
+    found, _, metric = name.removeprefix(f'{label} ').rpartition(' ')
+    return ' '.join(filter(None, [found, label.partition(' ')[2], metric]))
+
+
 @STAGES.register_module(name='cam-table')
 @dataclass(frozen=True)
 class CamTable(CheckpointStage):
     """Evaluate all CAMs of a model, or one of them with several values of a setting.
 
     Args:
-        split: ``train`` or ``val``. Defaults to ``train``.
+        split: ``train``, ``val`` or a list of image ids. Defaults to ``train``.
     """
 
     split: str = 'train'
@@ -283,8 +292,8 @@ class CamTable(CheckpointStage):
         """Build the command."""
         return context.tools.command(
             'analyze.py', 'cam-table', context.config_path(self), context.input_path(self.checkpoint), flags=[
-                '--split', self.split, '--out', relative_path(context.stage_dir(self)), *self.flags(context)],
-            distributed=True)
+                '--split', context.fill(self.split, self), '--out', relative_path(context.stage_dir(self)),
+                *self.flags(context)], distributed=True)
 
     def output_paths(self, context: RecipeContext) -> list[Path]:
         """Return the file with all numbers."""
@@ -296,15 +305,16 @@ class CamTable(CheckpointStage):
         return path if path.is_file() else None
 
     def results(self, context: RecipeContext) -> dict[str, float]:
-        """Return the mIoU of each map by its name; that of the model is left out unless a setting is swept."""
+        """Return the mIoU of each map by its name, with the value of the setting if one is swept."""
         path = self.results_file(context)
-        runs = read_results(path).get('runs', []) if path else []
-        prefix = f'{runs[0]["label"]} ' if len(runs) == 1 else ''
-        return {name.removeprefix(prefix): value for name, value in super().results(context).items()}
+        labels = [run['label'] for run in (read_results(path).get('runs', []) if path else [])]
+        return {_without_model(name, labels): value for name, value in super().results(context).items()}
 
     def image_list(self, context: RecipeContext) -> Path:
         """Return the list of the images: for ``train``, the list of this name beside that of the test images."""
         cfg = context.config(self)
+        if self.split not in ('train', 'val'):
+            return Path(context.fill(self.split, self))
         path = split_file(cfg, 'test')
         if self.split == 'val':
             return path
@@ -312,8 +322,8 @@ class CamTable(CheckpointStage):
         return beside if count_images(beside, cfg)[0] is not None else split_file(cfg, 'train')
 
     def split_name(self, context: RecipeContext) -> str:
-        """Return ``train`` or ``val``."""
-        return self.split
+        """Return ``train``, ``val`` or the name of the list without its suffix."""
+        return Path(self.split).stem
 
     def figure(self, context: RecipeContext) -> Optional[Path]:
         """Return the plot over thresholds, or over the values of the setting."""

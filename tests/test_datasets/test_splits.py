@@ -24,6 +24,16 @@ def test_training_images_have_their_own_lists_and_folders(tmp_path, config, list
     assert (leaf.ann_file, *(leaf.data_prefix[key] for key in ('img_path', 'seg_map_path'))) == expected
 
 
+def test_a_list_of_ones_own(tmp_path):
+    cfg = Config.fromfile('configs/mctformer/mctformer-v2_deit-s_voc.py')
+    leaf = cfg.test_dataloader.dataset.dataset
+    (tmp_path / 'two.txt').write_text('2007_000005\n2008_000001\n')
+    choose_split(cfg, str(tmp_path / 'two.txt'))
+    assert leaf.ann_file == str(tmp_path / 'two.txt')
+    with pytest.raises(FileNotFoundError, match='there is no file trian'):
+        choose_split(cfg, 'trian')
+
+
 def test_no_test_data():
     with pytest.raises(ValueError, match='no test_dataloader with masks'):
         choose_split(Config(dict(test_dataloader=None)), 'val')

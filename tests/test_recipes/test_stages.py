@@ -41,6 +41,21 @@ def test_commands_of_one_process(context):
                                        'train_dataloader.dataset.pseudo_label_dir=out/labels/labels')
 
 
+def test_classes_image_labels_and_a_list_of_the_recipe(make_context, tmp_path):
+    data = write_voc_folder(tmp_path / 'data')
+    context = make_context(
+        [dict(name='cam', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py'),
+         dict(name='table', kind='cam-table', checkpoint='cam', split='{out}/some.txt')],
+        classes='{data_root}/classes.txt', label_file='{out}/labels.json')
+    context.data_root = str(data)
+    assert context.config(context.recipe.stage('cam')).model.cam_head.num_classes == 2
+    flags = '--data-root data --classes data/classes.txt --label-file out/labels.json'
+    assert flags.replace('data/c', f'{data}/c') in ' '.join(context.recipe.stage('cam').command(context))
+    table = context.recipe.stage('table')
+    assert '--split out/some.txt' in ' '.join(table.command(context))
+    assert table.split_name(context) == 'some'
+
+
 PSA = 'configs/psa/psa_wr38_coco.py'
 COCO_STAGES = [
     dict(name='cam', kind='train', config='configs/mctformer/mctformer-v2_deit-s_coco.py'),

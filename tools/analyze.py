@@ -172,8 +172,9 @@ def analyze(args: argparse.Namespace) -> dict[str, Any]:
     """Compute the numbers; return the content of the JSON file."""
     options = parse_options(args.options)
     json_file = Path(args.out) / f'{args.name}.json'
-    if isinstance(build_analysis(args.name, options)[0], RunAnalysis):
-        files = [path for path in args.inputs if not Path(path).is_dir()]
+    analysis, _ = build_analysis(args.name, options)
+    if isinstance(analysis, RunAnalysis):
+        files = [] if analysis.reads_files else [path for path in args.inputs if not Path(path).is_dir()]
         if files:
             raise UserError(f'{args.name} reads work directories of trainings, and {files[0]} is none')
         check_output(json_file, args.inputs, name='--out')
@@ -194,7 +195,7 @@ def print_summary(record: dict[str, Any]) -> None:
         if 'num_images' in run:
             sizes = ['x'.join(map(str, size)) for size in run['input_sizes']]
             row.update({'images': str(run['num_images']), 'input': sizes[0] + ' and others' * (len(sizes) > 1),
-                        'peak memory': f'{run["peak_memory_mib"]:.0f} MiB'})
+                        'peak memory': '' if run['peak_memory_mib'] is None else f'{run["peak_memory_mib"]:.0f} MiB'})
         row['numbers'] = ', '.join(f'{key.removeprefix(prefix)} {value:.4g}' for key, value in record['metrics'].items()
                                    if key.startswith(prefix))
         rows.append(row)

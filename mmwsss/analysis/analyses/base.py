@@ -141,7 +141,13 @@ class ModelAnalysis(Analysis):
 
 
 class RunAnalysis(Analysis):
-    """An analysis of what trainings have left in their work directories."""
+    """An analysis of what trainings have left in their work directories.
+
+    Attributes:
+        reads_files: Whether a results file may be named in place of a directory.
+    """
+
+    reads_files: bool = False
 
     @abstractmethod
     def read(self, work_dir: Path) -> dict[str, Any]:

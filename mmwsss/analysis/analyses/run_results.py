@@ -45,6 +45,7 @@ class StageTimes(RunAnalysis):
     """Minutes of each stage of recipes."""
 
     source = 'WeakTr Tables 7, 11'
+    reads_files = True
 
     def read(self, work_dir: Path) -> dict[str, Any]:
         """Read the stages of a recipe's output folder."""
@@ -95,6 +96,7 @@ class SupervisionRatio(RunAnalysis):
     """
 
     source = 'ToCo Table 3; WeakTr Tables 2, 12'
+    reads_files = True
 
     def __init__(self, full: Optional[str] = None, metric: str = 'seg/mIoU') -> None:
         self.full, self.metric = full, metric
@@ -164,6 +166,7 @@ class ClassTable(RunAnalysis):
     """
 
     source = 'ToCo Table 8; WeakTr Tables 13, 14, 15; TransCAM Tables 4, 8'
+    reads_files = True
 
     def read(self, work_dir: Path) -> dict[str, Any]:
         """Read the IoU of the classes."""

@@ -34,6 +34,7 @@ class SweepPlot(RunAnalysis):
     """
 
     source = 'ToCo Tables 5, 7; AReAM Table II; WeakTr Tables 5, 6, 8, 9; TransCAM Fig. 4'
+    reads_files = True
 
     def __init__(self, metrics: Words = None, params: Words = None) -> None:
         self.metrics, self.params = split_words(metrics), split_words(params)

@@ -2,8 +2,9 @@
 _base_ = '../_base_/recipes/claims.py'
 title = 'MCTformer-V2, and affinity layer by layer'
 about = (
-    'MCTformer-V2, trained for two epochs on crops of 168 pixels. One training gives all maps: attention, the maps of '
-    'the patch classifier, their product (fused), each also refined by patch affinity. Layers: the fused map, refined '
+    'MCTformer-V2, trained for two epochs on crops of 168 pixels, with tokens that are not normalized, as on DeiT. One '
+    'training gives all maps: attention, the maps of the patch classifier, their product (fused), each also refined by '
+    'patch affinity. Layers: the fused map, refined '
     'by the affinity of one layer, or of the first layers on average. CRF and PAR refine the scores of the attention '
     'that is refined by affinity, with the presets of the config. Plain CAM was trained for one epoch on the same '
     'crops (recipe_cam.py).')
@@ -11,14 +12,14 @@ stages = [
     dict(
         name='v2',
         kind='train',
-        config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+        config='configs/claims/mctformer-v2-raw_dinov2-s_photos.py',
         cfg_options={'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}),
     dict(name='maps', kind='cam-table', checkpoint='v2', split='{out}/photos.txt',
          args=['--options',
                'maps=attention,patch_cams,fused_cams,refined_attention,refined_patch_cams,refined_fused_cams']),
     # AReAM's head has the same weights, and maps of each layer.
     dict(name='layers', kind='cam-table', checkpoint='v2', split='{out}/photos.txt',
-         config='configs/claims/aream_dinov2-s_photos.py',
+         config='configs/claims/aream_dinov2-s_photos.py', cfg_options={'model.backbone.raw_output': True},
          args=['--options', 'maps=cams,raw_cams,' + ','.join(f'{kind}_{n}' for kind in ('layer', 'first')
                                                      for n in range(1, 13))]),
     dict(name='last', kind='cam-table', checkpoint='v2', split='{out}/photos.txt',
@@ -28,7 +29,7 @@ stages = [
     dict(name='par', kind='pseudo-labels', checkpoint='v2', split='{out}/photos.txt', args=['--post', 'par']),
     dict(name='par-quality', kind='evaluate-labels', labels='par'),
     # What the start gives without training: one iteration at a rate of 0.
-    dict(name='untrained', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+    dict(name='untrained', kind='train', config='configs/claims/mctformer-v2-raw_dinov2-s_photos.py',
          cfg_options={'optim_wrapper.optimizer.lr': 0., 'train_dataloader.dataset.dataset.indices': 8,
                       'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'val_dataloader': None, 'val_cfg': None,
                       'val_evaluator': None}),
@@ -36,16 +37,21 @@ stages = [
          args=['--options', 'maps=attention,refined_attention'],
          cfg_options={'train_dataloader.dataset.dataset.indices': None}),
     # Why training helps attention or not: one thing is changed, the rate of the class tokens.
-    dict(name='token-rate', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+    dict(name='token-rate', kind='train', config='configs/claims/mctformer-v2-raw_dinov2-s_photos.py',
          cfg_options={'optim_wrapper.paramwise_cfg.custom_keys.cls_token.lr_mult': 100., 'val_dataloader': None,
                       'val_cfg': None, 'val_evaluator': None}),
     dict(name='maps-token-rate', kind='cam-table', checkpoint='token-rate', split='{out}/photos.txt',
          args=['--options', 'maps=attention,refined_attention']),
     # Why fusion helps or not: one thing is changed, the rate of the patch classifier.
-    dict(name='rate', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+    dict(name='rate', kind='train', config='configs/claims/mctformer-v2-raw_dinov2-s_photos.py',
          cfg_options={'optim_wrapper.paramwise_cfg.custom_keys.cam_head.lr_mult': 100., 'val_dataloader': None,
                       'val_cfg': None, 'val_evaluator': None}),
     dict(name='maps-rate', kind='cam-table', checkpoint='rate', split='{out}/photos.txt',
+         args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
+    # Why the seed decides: one thing is changed, the final norm of the tokens, as in the config for photographs.
+    dict(name='normalized', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+         cfg_options={'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}),
+    dict(name='maps-normalized', kind='cam-table', checkpoint='normalized', split='{out}/photos.txt',
          args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
 ]
 claims = [
@@ -65,6 +71,11 @@ claims = [
     dict(text='With a hundred times the rate for class tokens, training improves refined attention',
          source='MCTformer, Sec. 4.3', better=['maps-token-rate', 'refined_attention', 'trained'],
          worse=['maps-untrained', 'refined_attention', 'untrained']),
+    dict(text='Normalizing the tokens of this start improves refined attention', source='mmwsss',
+         better=['maps-normalized', 'refined_attention', 'normalized'],
+         worse=['maps', 'refined_attention', 'not normalized']),
+    dict(text='Normalizing the tokens of this start improves the patch classifier', source='mmwsss',
+         better=['maps-normalized', 'patch_cams', 'normalized'], worse=['maps', 'patch_cams', 'not normalized']),
     dict(text='The patch classifier improves attention', source='MCTformer, Table 5',
          better=['maps', 'fused_cams', 'fused'], worse=['maps', 'attention']),
     dict(text='With ten times the rate for the patch classifier, it improves attention', source='MCTformer, Table 5',

@@ -2,7 +2,6 @@
 """Label tagged photographs pixel by pixel: ``python tools/label_photos.py PHOTOS --out-dir DIR``."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 
 import mmwsss  # noqa: F401  # first: checks what is installed
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_photos
 from mmwsss.apis.photo_times import measure_stages
-from mmwsss.recipes import RecipeRunner, StageError, StageWork, duration
+from mmwsss.recipes import RecipeRunner, StageWork, duration
 from mmwsss.utils import first_few
 from mmwsss.utils.cli import add_verbose_argument
 from mmwsss.utils.commands import default_num_processes, relative_path
@@ -97,8 +96,8 @@ def measured_work(runner: RecipeRunner, plan: PhotoPlan, console: Console) -> di
     return measure_stages(pending, runner.context, plan.labels, plan.photos)
 
 
-def main() -> int:
-    """Label what the command line describes, and return the exit code."""
+def main() -> None:
+    """Label what the command line describes."""
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
@@ -110,15 +109,10 @@ def main() -> int:
     print_stages(runner, work, console)
     runner.preview()
     if args.dry_run:
-        return 0
-    try:
-        build_runner(plan, processes, console, {} if is_verbose() else work).run()
-    except StageError as error:
-        print(f'label_photos.py: {error}', file=sys.stderr)
-        return 1
+        return
+    build_runner(plan, processes, console, {} if is_verbose() else work).run()
     console.print(f'masks: {plan.out_dir / "predict/result/masks"}\npage: {plan.out_dir / "gallery.html"}\n'
                   f'to review: {plan.out_dir / "review.txt"}', soft_wrap=True)
-    return 0
 
 
 if __name__ == '__main__':

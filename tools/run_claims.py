@@ -6,7 +6,6 @@ claims with their verdicts to a page. The same command again resumes. Without ``
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from mmwsss.recipes import (
     Recipe,
     RecipeContext,
     RecipeRunner,
-    StageError,
     claim_recipe_name,
     parse_seeds,
     read_recipe,
@@ -120,15 +118,9 @@ def run(args: argparse.Namespace) -> None:
         console.print(f'page: {args.page}', soft_wrap=True)
 
 
-def main() -> int:
-    """Run the command line, and return the exit code."""
-    args = parse_args()
-    try:
-        run(args)
-    except StageError as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    """Run the command line."""
+    run(parse_args())
 
 
 if __name__ == '__main__':

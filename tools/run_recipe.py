@@ -7,7 +7,6 @@ after SIGINT or SIGTERM.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import mmwsss  # noqa: F401  # first: checks what is installed
@@ -19,16 +18,13 @@ from rich.console import Console
 from mmwsss.recipes import (
     RecipeContext,
     RecipeRunner,
-    StageError,
-    parse_seeds,
     read_recipe,
-    repeat_for_seeds,
+    recipe_context,
     results_table,
     shorten_recipe,
     spread_table,
 )
 from mmwsss.utils.cli import add_verbose_argument
-from mmwsss.utils.commands import ToolCommands, default_num_processes
 from mmwsss.utils.errors import run_tool
 
 
@@ -58,15 +54,7 @@ def build_context(args: argparse.Namespace) -> RecipeContext:
     recipe = read_recipe(args.recipe)
     if args.short:
         recipe = shorten_recipe(recipe)
-    if args.seeds:
-        recipe = repeat_for_seeds(recipe, parse_seeds(args.seeds))
-    suffix = ('_seeds' if args.seeds else '') + ('_short' if args.short else '')
-    work_dir = Path(args.out or Path('work_dirs', recipe.name + suffix))
-    tools = ToolCommands(Path(__file__).resolve().parents[1], default_num_processes(args.gpus))
-    outputs = [str(output) for stage in recipe.stages for output in getattr(stage, 'outputs', ())]
-    makes_data = any('{data_root}' in output for output in outputs)
-    data_root = args.data_root or (str(work_dir / 'sample') if args.short and makes_data else None)
-    return RecipeContext(recipe, work_dir.absolute(), tools, data_root)
+    return recipe_context(recipe, Path(__file__).resolve().parents[1], args)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -85,15 +73,9 @@ def run(args: argparse.Namespace) -> None:
     console.print(f'report: {context.work_dir / "report.md"}, {context.work_dir / "report.html"}', soft_wrap=True)
 
 
-def main() -> int:
-    """Run the command line, and return the exit code."""
-    args = parse_args()
-    try:
-        run(args)
-    except StageError as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    """Run the command line."""
+    run(parse_args())
 
 
 if __name__ == '__main__':

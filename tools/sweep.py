@@ -23,16 +23,14 @@ from mmwsss.recipes import (
     RecipeRunner,
     StageError,
     Sweep,
-    parse_seeds,
     read_sweep,
-    repeat_for_seeds,
+    recipe_context,
     shorten_recipe,
     sweep_rows,
     sweep_table,
     write_sweep,
 )
 from mmwsss.utils.cli import add_verbose_argument
-from mmwsss.utils.commands import ToolCommands, default_num_processes
 from mmwsss.utils.errors import run_tool
 
 
@@ -61,12 +59,7 @@ def build_context(args: argparse.Namespace) -> tuple[Sweep, RecipeContext]:
     sweep = read_sweep(args.sweep)
     if args.short:
         sweep = replace(sweep, recipe=shorten_recipe(sweep.recipe))
-    recipe = repeat_for_seeds(sweep.recipe, parse_seeds(args.seeds)) if args.seeds else sweep.recipe
-    suffix = ('_seeds' if args.seeds else '') + ('_short' if args.short else '')
-    work_dir = Path(args.out or Path('work_dirs', recipe.name + suffix))
-    tools = ToolCommands(Path(__file__).resolve().parents[1], default_num_processes(args.gpus))
-    data_root = args.data_root or (str(work_dir / 'sample') if args.short else None)
-    return sweep, RecipeContext(recipe, work_dir.absolute(), tools, data_root)
+    return sweep, recipe_context(sweep.recipe, Path(__file__).resolve().parents[1], args)
 
 
 def stages_by_run(sweep: Sweep, context: RecipeContext, only: list[str]) -> dict[str, list[str]]:
@@ -109,11 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> list[str]:
 def main() -> int:
     """Run the command line, and return the exit code."""
     args = parse_args()
-    try:
-        failed = run(args, Console())
-    except StageError as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 1
+    failed = run(args, Console())
     if failed:
         print(f'these runs failed: {", ".join(failed)}; run the same command again to resume', file=sys.stderr)
     return 1 if failed else 0

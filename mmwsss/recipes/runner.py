@@ -40,6 +40,8 @@ NOT_INPUTS = ('name', 'title', 'report', 'short', 'config', 'cfg_options')
 class StageError(RecipeError):
     """The command of a stage failed."""
 
+    exit_code = 1
+
 
 class RecipeRunner:
     """Run the stages of a recipe in their order.

@@ -32,7 +32,13 @@ _WORKER_FRAME = re.compile(r'File "([^"]+)", line \d+, in .*\n\s*(.*)')
 
 
 class UserError(ValueError):
-    """An error in the user's input; its message names the cause and the remedy in one line."""
+    """An error in the user's input; its message names the cause and the remedy in one line.
+
+    Attributes:
+        exit_code (int): That of a tool which ends with this error.
+    """
+
+    exit_code = 2
 
 
 class ImageError(UserError, RuntimeError):
@@ -43,11 +49,12 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
     """Run the main function of a tool; report signals and errors that the user can fix without a traceback.
 
     Every tool starts here. An error that the user can fix (see :func:`can_be_fixed`) ends the tool with one line on the
-    error output and exit code 2. The line is the message of the error; with ``MMWSSS_DEBUG=1`` in the environment, the
-    traceback is shown instead. Other errors are faults of the program and are raised unchanged. SIGINT and SIGTERM end
-    the tool with one line and exit code 130 or 143; see :mod:`mmwsss.utils.signals`. SIGUSR1 prints what each thread of
-    the process is doing, unless the caller handles it otherwise; the process goes on. The log is kept off the console;
-    see :func:`mmwsss.utils.console.quiet_console`.
+    error output and exit code 2, or the one of the :class:`UserError`. The line is the message of the error; with
+    ``MMWSSS_DEBUG=1`` in the environment, the traceback is shown instead. Other errors are faults of the program and
+    are raised unchanged. SIGINT and SIGTERM end the tool with one line and exit code 130 or 143; see
+    :mod:`mmwsss.utils.signals`. SIGUSR1 prints what each thread of the process is doing, unless the caller handles it
+    otherwise; the process goes on. The log is kept off the console; see
+    :func:`mmwsss.utils.console.quiet_console`.
 
     Args:
         main (Callable): Takes no arguments. May return an exit code; None means 0.
@@ -71,7 +78,7 @@ def run_tool(main: Callable[[], Optional[int]], go_on: str = 'Run the same comma
             if not can_be_fixed(error):
                 raise
             print(f'{Path(sys.argv[0]).name}: {one_line(error)}', file=sys.stderr)
-            sys.exit(2)
+            sys.exit(getattr(error, 'exit_code', 2))
     if code:
         sys.exit(code)
 

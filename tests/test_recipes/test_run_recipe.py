@@ -18,7 +18,7 @@ RECIPE = 'configs/mctformer/recipe_sample.py'
 
 @pytest.fixture
 def run_recipe(tmp_path, monkeypatch):
-    """Return a function that calls the tool in this process, in an empty working folder, and returns its exit code."""
+    """Return a function that calls the tool in this process, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background processes ignore it
@@ -26,7 +26,7 @@ def run_recipe(tmp_path, monkeypatch):
 
     def call(*args):
         monkeypatch.setattr(sys, 'argv', ['run_recipe.py', *map(str, args)])
-        return tool.main()
+        tool.main()
 
     yield call
     for number, handler in handlers.items():
@@ -34,7 +34,7 @@ def run_recipe(tmp_path, monkeypatch):
 
 
 def test_dry_run(run_recipe, capsys, tmp_path):
-    assert run_recipe(RECIPE, '--dry-run', '--gpus', 4, '--data-root', 'photos') == 0
+    run_recipe(RECIPE, '--dry-run', '--gpus', 4, '--data-root', 'photos')
     text = capsys.readouterr().out
     assert ('dist_train.sh configs/mctformer/mctformer-v2_vit-micro_sample.py 4 --work-dir '
             'work_dirs/mctformer_recipe_sample/v2 --resume --data-root photos') in text
@@ -57,11 +57,19 @@ def test_dry_run_with_seeds(run_recipe, capsys):
 
 
 def test_run_and_report(run_recipe, quick, capsys, tmp_path):
-    assert run_recipe(quick.write(), '--out', 'here') == 0
+    run_recipe(quick.write(), '--out', 'here')
     text = capsys.readouterr().out
     assert 'cam/mIoU' in text
     assert f'report: {tmp_path}/here/report.md' in text
     assert {'report.md', 'report.html', 'results.json'} <= {path.name for path in (tmp_path / 'here').iterdir()}
+
+
+def test_a_short_run_generates_data_only_where_the_recipe_does(run_recipe, capsys):
+    run_recipe(RECIPE, '--short', '--dry-run')
+    assert '--data-root work_dirs/mctformer_recipe_sample_short/sample' in capsys.readouterr().out
+    run_recipe('configs/mctformer/recipe_voc.py', '--short', '--dry-run')
+    assert 'data/VOCdevkit/VOC2012' in (text := capsys.readouterr().out)
+    assert 'short/sample' not in text
 
 
 def test_what_is_refused(run_recipe, quick, tmp_path):
@@ -75,8 +83,10 @@ def test_what_is_refused(run_recipe, quick, tmp_path):
 def test_a_failed_stage_ends_the_recipe_with_one_line(run_recipe, quick, capsys):
     quick.out.mkdir()
     (quick.out / 'break').touch()
-    assert run_recipe(quick.write(), '--out', quick.out) == 1
-    assert capsys.readouterr().err == ('StageError: stage first failed with exit code 7; its output is in '
+    with pytest.raises(SystemExit) as end:
+        run_tool(lambda: run_recipe(quick.write(), '--out', quick.out))
+    assert end.value.code == 1
+    assert capsys.readouterr().err == ('run_recipe.py: stage first failed with exit code 7; its output is in '
                                        'out/first/stage.log; run the same command again to resume\n')
 
 
@@ -100,5 +110,5 @@ def test_signals_end_the_command_too(run_recipe, quick, capsys, number, code):
         f'run_recipe.py: stopped by {number.name} in stage first; what is finished is kept. Run the same command again '
         'to continue\n')
     (quick.out / 'sleep').unlink()
-    assert run_recipe(quick.write(), '--out', quick.out) == 0
+    run_recipe(quick.write(), '--out', quick.out)
     assert quick.record('first')['attempt'] == 2

@@ -21,7 +21,7 @@ from mmwsss.compat import MissingOperators
 from .helpers import REPO
 
 NAMES = sorted(str(path.relative_to(REPO / 'configs')) for path in (REPO / 'configs').glob('*/*.py')
-               if path.parent.name != '_base_' and not path.name.startswith('recipe'))
+               if path.parent.name != '_base_' and not path.name.startswith(('recipe', 'sweep')))
 SAMPLE = [name for name in NAMES if name.endswith('_sample.py')]
 FULL_SIZE = [name for name in NAMES if name not in SAMPLE]
 CLASSIFIER = 'mctformer/mctformer-v2_vit-micro_sample.py'

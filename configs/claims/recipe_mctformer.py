@@ -48,11 +48,17 @@ stages = [
                       'val_cfg': None, 'val_evaluator': None}),
     dict(name='maps-rate', kind='cam-table', checkpoint='rate', split='{out}/photos.txt',
          args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
-    # Why the seed decides: one thing is changed, the final norm of the tokens, as in the config for photographs.
-    dict(name='normalized', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
-         cfg_options={'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}),
+    # Why the seed decides: one thing is changed, the final norm of the tokens; their score is that of the config.
+    dict(name='normalized', kind='train', config='configs/claims/mctformer-v2-raw_dinov2-s_photos.py',
+         cfg_options={'model.backbone.raw_output': False, 'model.test_cfg.threshold': 0.15, 'val_dataloader': None,
+                      'val_cfg': None, 'val_evaluator': None}),
     dict(name='maps-normalized', kind='cam-table', checkpoint='normalized', split='{out}/photos.txt',
          args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
+    # The config for photographs, whose backbone has a tenth of the rate, its class tokens and head 20 times the rate.
+    dict(name='slow', kind='train', config='configs/mctformer/mctformer-v2_dinov2-s_photos.py',
+         cfg_options={'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}),
+    dict(name='maps-slow', kind='cam-table', checkpoint='slow', split='{out}/photos.txt',
+         args=['--options', 'maps=attention,patch_cams,refined_attention,refined_fused_cams']),
 ]
 claims = [
     dict(text='The attention of class tokens is a better map than plain CAM', source='MCTformer, Table 5',
@@ -76,6 +82,12 @@ claims = [
          worse=['maps', 'refined_attention', 'not normalized']),
     dict(text='Normalizing the tokens of this start improves the patch classifier', source='mmwsss',
          better=['maps-normalized', 'patch_cams', 'normalized'], worse=['maps', 'patch_cams', 'not normalized']),
+    dict(text='With normalized tokens and a slow backbone, training improves refined attention', source='mmwsss',
+         better=['maps-slow', 'refined_attention', 'trained'],
+         worse=['maps-untrained', 'refined_attention', 'untrained']),
+    dict(text='A slow backbone improves refined attention of normalized tokens', source='mmwsss',
+         better=['maps-slow', 'refined_attention', 'slow'],
+         worse=['maps-normalized', 'refined_attention', 'not slow']),
     dict(text='The patch classifier improves attention', source='MCTformer, Table 5',
          better=['maps', 'fused_cams', 'fused'], worse=['maps', 'attention']),
     dict(text='With ten times the rate for the patch classifier, it improves attention', source='MCTformer, Table 5',

@@ -12,7 +12,8 @@ from mmwsss.utils.errors import UserError
 from ..helpers import REPO
 
 CONFIGS = sorted(path for path in (REPO / 'configs').glob('*/*.py')
-                 if path.stem.endswith(('_sample', '_photos', '_voc', '_coco')) and not path.stem.startswith('recipe')
+                 if path.stem.endswith(('_sample', '_photos', '_voc', '_coco'))
+                 and not path.stem.startswith(('recipe', 'sweep'))
                  and path.parent.name != '_base_')
 PER_EPOCH = 40
 

@@ -6,7 +6,8 @@ about = (
     'training gives all maps: attention, the maps of the patch classifier, their product (fused), each also refined by '
     'patch affinity. Layers: the fused map, refined '
     'by the affinity of one layer, or of the first layers on average. CRF and PAR refine the scores of the attention '
-    'that is refined by affinity, with the presets of the config. Plain CAM was trained for one epoch on the same '
+    'that is refined by affinity, with the presets of the config. Fixed scores are 0.3; 0.15 for normalized tokens and '
+    '0.25 with a slow backbone, the config for photographs. Plain CAM was trained for one epoch on the same '
     'crops (recipe_cam.py).')
 stages = [
     dict(
@@ -73,7 +74,8 @@ claims = [
              '0.263 and 0.269 for seeds 0, 1 and 2; a classifier that only knows how frequent each class is has 0.27. '
              'A token that cannot tell its class cannot show where it is: the maps show what the network attends to '
              'anyway, and the image labels that are given say which class that is. The start, which was fine-tuned '
-             'for saliency, does this as well without training.')),
+             'for saliency, does this as well without training. A backbone that learns slowly keeps what the start '
+             'does, and then training helps: two claims below show it.')),
     dict(text='With a hundred times the rate for class tokens, training improves refined attention',
          source='MCTformer, Sec. 4.3', better=['maps-token-rate', 'refined_attention', 'trained'],
          worse=['maps-untrained', 'refined_attention', 'untrained']),

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/mctformer_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
     '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
 ]
-threshold = 0.15
+threshold = 0.25  # what suggest_threshold.py chooses without masks
 model = dict(
     data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
     backbone=dict(

@@ -9,28 +9,8 @@ stages = [
 ]
 metrics = ['raw_cams cam/oracle_mIoU', 'cams cam/oracle_mIoU']
 runs = [
-    dict(name='6 layers without',
-         cfg_options={'model.backbone.arch.num_layers': 6, 'model.cam_head.num_layers': 6, 'model.auxiliary': None},
-         params={'layers': 6, 'AReAM': 'without'}),
-    dict(name='6 layers with',
-         cfg_options={'model.backbone.arch.num_layers': 6, 'model.cam_head.num_layers': 6},
-         params={'layers': 6, 'AReAM': 'with'}),
-    dict(name='8 layers without',
-         cfg_options={'model.backbone.arch.num_layers': 8, 'model.cam_head.num_layers': 8, 'model.auxiliary': None},
-         params={'layers': 8, 'AReAM': 'without'}),
-    dict(name='8 layers with',
-         cfg_options={'model.backbone.arch.num_layers': 8, 'model.cam_head.num_layers': 8},
-         params={'layers': 8, 'AReAM': 'with'}),
-    dict(name='10 layers without',
-         cfg_options={'model.backbone.arch.num_layers': 10, 'model.cam_head.num_layers': 10, 'model.auxiliary': None},
-         params={'layers': 10, 'AReAM': 'without'}),
-    dict(name='10 layers with',
-         cfg_options={'model.backbone.arch.num_layers': 10, 'model.cam_head.num_layers': 10},
-         params={'layers': 10, 'AReAM': 'with'}),
-    dict(name='12 layers without',
-         cfg_options={'model.backbone.arch.num_layers': 12, 'model.cam_head.num_layers': 12, 'model.auxiliary': None},
-         params={'layers': 12, 'AReAM': 'without'}),
-    dict(name='12 layers with',
-         cfg_options={'model.backbone.arch.num_layers': 12, 'model.cam_head.num_layers': 12},
-         params={'layers': 12, 'AReAM': 'with'}),
+    dict(name=f'{layers} layers {word}',
+         cfg_options={'model.backbone.arch.num_layers': layers, 'model.cam_head.num_layers': layers, **off},
+         params={'layers': layers, 'AReAM': word}) for layers in (6, 8, 10, 12)
+    for word, off in (('without', {'model.auxiliary': None}), ('with', {}))
 ]

@@ -1,5 +1,6 @@
 """Maps refined by the attention of single layers and of sets of layers (AReAM, Fig. 1 and 6, Table III; TransCAM)."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -34,9 +35,9 @@ class DepthAnalysis(MapAnalysis):
         super().__init__(published_sweep)
         self._layers = 0
 
+    @abstractmethod
     def variants(self, model: nn.Module) -> tuple[str, MapVariants]:
         """Return the name of the map before refinement, and what is made of it."""
-        raise NotImplementedError
 
     def head(self, model: nn.Module) -> tuple[nn.Module, Sequence[str]]:
         """Return the head of the variants, and their names."""
@@ -72,9 +73,9 @@ class LayerAnalysis(DepthAnalysis):
         super().__init__(published_sweep)
         self.base = base
 
+    @abstractmethod
     def sets(self, num_layers: int) -> Mapping[str, Sequence[int]]:
         """Return the sets of layers, counted from 0, by name; an empty set is the map before refinement."""
-        raise NotImplementedError
 
     def variants(self, model: nn.Module) -> tuple[str, MapVariants]:
         """Return the name of the map before refinement, and the refinements."""

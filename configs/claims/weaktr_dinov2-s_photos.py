@@ -1,4 +1,4 @@
-# The first stage of WeakTr on photographs, trained for two epochs on crops of 112 pixels.
+# The first stage of WeakTr on photographs, trained on crops of 112 pixels.
 _base_ = '../weaktr/weaktr_dinov2-s_photos.py'
 crop_size = 112
 train_pipeline = [
@@ -7,5 +7,3 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(data_preprocessor=dict(size=(crop_size, crop_size)))
-max_epochs = 2
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

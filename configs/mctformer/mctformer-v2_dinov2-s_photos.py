@@ -1,7 +1,7 @@
 # MCTformer-V2, ViT-S/14 of DINOv2's architecture, your own photographs (docs/photographs.md).
 _base_ = [
     '../_base_/models/mctformer_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
-    '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
+    '../_base_/schedules/photos_tokens.py', '../_base_/epoch_runtime.py'
 ]
 threshold = 0.25  # what suggest_threshold.py chooses without masks
 model = dict(
@@ -18,13 +18,6 @@ model = dict(
     cam_head=dict(attention_type='mct'),
     # The CRF of the published pseudo labels makes these maps worse.
     test_cfg=dict(threshold=threshold, pseudo_label_crf='mctformer_seg'))
-# The start attends to objects already. A slow backbone keeps this, while class tokens and classifier learn.
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        custom_keys=dict(backbone=dict(lr_mult=0.1), cls_token=dict(lr_mult=20.), cam_head=dict(lr_mult=20.))))
-# Two epochs of a few hundred photographs are enough for that: docs/photographs.md.
-max_epochs = 2
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]
 test_evaluator = val_evaluator
 default_hooks = dict(logger=dict(interval=10))

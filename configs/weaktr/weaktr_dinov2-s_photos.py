@@ -1,7 +1,7 @@
 # The first stage of WeakTr, ViT-S/14 of DINOv2's architecture, your own photographs (docs/photographs.md).
 _base_ = [
     '../_base_/models/weaktr_deit-s.py', '../_base_/models/dinov2-s.py', '../_base_/datasets/photos_168.py',
-    '../_base_/schedules/photos_adamw.py', '../_base_/epoch_runtime.py'
+    '../_base_/schedules/photos_tokens.py', '../_base_/epoch_runtime.py'
 ]
 model = dict(
     data_preprocessor=dict(size=(_base_.photos_crop_size, _base_.photos_crop_size)),
@@ -11,7 +11,8 @@ model = dict(
         num_class_tokens=20,
         # Copies of one token need thousands of iterations to diverge. Noise makes them different from the start.
         class_token_std=0.1,
-        raw_output=True),
+        # Unlike DeiT's, the tokens of this start have to be normalized: docs/photographs.md.
+        raw_output=False),
     test_cfg=dict(cams=dict(scales=(1.0, ))))
 threshold = _base_.model.test_cfg.threshold
 val_evaluator = [dict(type='CAMMetric', threshold=threshold, prefix='cam'), dict(type='ImageMAP', prefix='cls')]

@@ -34,8 +34,8 @@ def parse_args() -> argparse.Namespace:
                         help='table of tags (CSV, TSV or JSON in any usual form), image labels of mmwsss, or a folder '
                         'of VOC XML files (default: the folders in PHOTOS are the classes)')
     parser.add_argument('--preset', choices=list(PRESETS), default='balanced',
-                        help='fast: plain CAM; balanced: MCTformer-V2, then a segmentor; best: the same, with a '
-                        'segmentor that is trained twice as long and predicts with test-time augmentation (default: '
+                        help='fast: masks of MCTformer-V2; balanced: masks of a segmentor that is trained on its '
+                        'labels; best: the same, trained twice as long, with test-time augmentation (default: '
                         'balanced)')
     parser.add_argument('--config', metavar='FILE', help="config of the CAM model, in place of the preset's")
     parser.add_argument('--epochs', type=int, metavar='N', help="length of each training, in place of the configs'")

@@ -55,6 +55,7 @@ stages = [
          args=['--options', 'maps=attention,refined_attention'],
          cfg_options={'train_dataloader.dataset.dataset.indices': None}),
 ]
+del no_val, config, raw_config, evaluated, all_maps, untrained
 claims = [
     dict(text='The attention of class tokens is a better map than plain CAM', source='MCTformer, Table 5',
          better=['maps', 'attention'], worse=['cam:maps', 'cams', 'plain CAM']),

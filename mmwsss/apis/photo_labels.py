@@ -60,15 +60,15 @@ class Preset:
     tta: bool = False
 
 
+_CAM_MODEL = 'configs/mctformer/mctformer-v2_dinov2-s_photos.py'
+_SEGMENTOR = 'configs/weaktr/segmenter_dinov2-s_photos.py'
 PRESETS = {
-    'fast': Preset('configs/cam/cam_dinov2-s_photos.py'),
-    'balanced': Preset('configs/mctformer/mctformer-v2_dinov2-s_photos.py',
-                       segmentor='configs/weaktr/segmenter_dinov2-s_photos.py'),
-    'best': Preset('configs/mctformer/mctformer-v2_dinov2-s_photos.py',
-                   segmentor='configs/weaktr/segmenter_dinov2-s_photos.py', segmentor_epochs=2., tta=True)
+    'fast': Preset(_CAM_MODEL),
+    'balanced': Preset(_CAM_MODEL, segmentor=_SEGMENTOR),
+    'best': Preset(_CAM_MODEL, segmentor=_SEGMENTOR, segmentor_epochs=2., tta=True)
 }
-"""dict: What ``--preset`` names: plain CAM; MCTformer-V2 and a segmentor; the same, with a segmentor that is trained
-twice as long and predicts with TTA."""
+"""dict: What ``--preset`` names: masks of MCTformer-V2; those of a segmentor that is trained on its labels; the same, with
+a segmentor that is trained twice as long and predicts with TTA."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mmwsss.analysis import overlay
 from mmwsss.datasets.annotation_files import FILE_FORMATS, WRITERS, ClassTable, ExportOptions, LabeledImage
 from mmwsss.datasets.label_folder import LabelFolder
 from mmwsss.utils import atomic_path, check_new_file, first_few, path_inside, read_photo, staged_folder
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 
@@ -66,6 +67,7 @@ def main() -> None:
     classes = ClassTable(folder.classes, folder.palette, args.ignored == 'keep')
     options = ExportOptions(args.tolerance, args.url_prefix)
     inputs = [args.masks, args.images, args.classes, *folder.photos.values()]
+    print_header(f'exporting {args.masks} to {args.to}', classes=first_few(folder.classes), output=args.out)
     images = track(folder, 'label maps', total=len(folder))
     if args.to in FILE_FORMATS:
         check_new_file(args.out, inputs, '--out')

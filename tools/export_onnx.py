@@ -12,6 +12,7 @@ from mmwsss.apis.onnx_export import EXPORTERS
 from mmwsss.datasets.config import load_config
 from mmwsss.utils import check_new_file
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 
@@ -62,6 +63,7 @@ def main() -> None:
     if not args.out.endswith('.onnx'):
         raise UserError(f'--out must end with .onnx, got {args.out}')
     check_new_file(args.out, [args.checkpoint, args.config], '--out')
+    print_header(f'exporting {args.config}', checkpoint=args.checkpoint, output=args.out)
     model = init_model(load_config(args), args.checkpoint)
     print(describe(export_onnx(model, args.out, args.source, args.size, args.fixed, args.exporter, args.check)))
 

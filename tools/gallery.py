@@ -18,6 +18,7 @@ from mmwsss.analysis import GalleryItem, judge_photo, write_gallery
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.label_folder import PREDICTIONS, LabelFolder
 from mmwsss.utils import add_to_seal, check_output, read_json, read_photo, write_lines
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 
@@ -114,6 +115,7 @@ def main() -> None:
     tags = dict(ImageLabels.load(args.tags).labels) if args.tags else None
     doubts = read_json(args.doubts)['images'] if args.doubts else None
     judge = Judge(folder, predictions, directory, tags, doubts)
+    print_header(f'gallery of {directory}', photographs=len(folder), output=out)
     count = write_gallery(judge.items(), out, ('background', *folder.classes), folder.palette,
                           args.title or directory.resolve().name, args.side)
     if out.parent.resolve() == directory.resolve():

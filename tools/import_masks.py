@@ -18,7 +18,8 @@ from mmwsss.datasets import index_palette, read_class_names
 from mmwsss.datasets.annotation_files import READERS, ClassTable, read_geojson
 from mmwsss.datasets.label_folder import find_photo
 from mmwsss.datasets.map_files import read_label_map, write_label_map
-from mmwsss.utils import check_image_id, image_size, path_inside, staged_folder
+from mmwsss.utils import check_image_id, first_few, image_size, path_inside, staged_folder
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 FOLDERS = ('labelme', 'geojson')
@@ -114,6 +115,7 @@ def main() -> None:
             raise FileNotFoundError(f'folder {folder} does not exist')
     names = read_class_names(args.classes)
     classes = ClassTable(names, index_palette(len(names) + 1))
+    print_header(f'importing {source}', format=args.format, classes=first_few(names), output=args.out)
     with staged_folder(args.out, [source, images, rest, args.classes], '--out') as target:
         importer = Importer(classes, images, target)
         found = (read_geojson(source, classes, importer.size_of) if args.format == 'geojson'

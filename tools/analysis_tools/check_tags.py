@@ -18,7 +18,8 @@ from mmwsss.analysis.tag_check import TagDoubts, find_doubts, held_out_scores
 from mmwsss.apis.photo_features import photo_features
 from mmwsss.datasets import ImageLabels, PhotoDataset
 from mmwsss.utils import check_output, write_json, write_lines
-from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.cli import add_verbose_argument, read_config_file
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 BATCH_SIZE = 16
@@ -37,6 +38,7 @@ def parse_args() -> argparse.Namespace:
                         'doubtful first, one per line')
     parser.add_argument('--folds', type=int, default=5, metavar='N', help='number of folds (default: 5)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    add_verbose_argument(parser)
     return parser.parse_args()
 
 
@@ -95,6 +97,7 @@ def main() -> None:
     for target in filter(None, (args.out, args.flag)):
         check_output(target, [args.photos, args.tags, args.config])
     photos = read_photos(args.photos, labels)
+    print_header(f'checking the tags in {args.tags}', photographs=f'{args.photos}, {len(photos)}', output=args.out)
     ids, console = list(photos), Console()
     batches = photo_features(read_config_file(args.config), list(photos.values()), args.device or get_device(),
                              BATCH_SIZE)

@@ -31,6 +31,7 @@ from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
 from mmwsss.utils import atomic_path, check_output, write_json
 from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
 CELL_SIZE = (208, 160)
@@ -126,6 +127,8 @@ def main() -> None:
     photos = spread([one for one in find_inputs(args.photos) if one.image_id in tags], args.num_photos)
     if not photos:
         raise UserError(f'none of the photographs in {args.photos} is among the tags')
+    print_header(f'trying thresholds with {args.config}', checkpoint=args.checkpoint,
+                 photographs=f'{args.photos}, {len(photos)} of {len(tags)} with tags', output=args.out)
     inferencer = WSSSInferencer(load_config(args), args.checkpoint, args.device or get_device(), 'cam')
     label = Labeler(inferencer, args.post)
     separation, areas, shown, console = [], [], [], Console()

@@ -18,6 +18,7 @@ from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import MODELS
 from mmwsss.utils import closest
 from mmwsss.utils.errors import UserError
+from mmwsss.utils.silence import silent
 
 from .configs import config_meta, inference_pipeline, read_config, strip_pretrained
 
@@ -60,7 +61,8 @@ def init_model(config: Union[str, os.PathLike, Config],
     model = MODELS.build(cfg.model)
     model.dataset_meta = config_meta(cfg)
     if checkpoint is None:
-        model.init_weights()
+        with silent():  # of mmengine's line for each parameter
+            model.init_weights()
     else:
         saved = load_weights(model, checkpoint, name).get('dataset_meta')
         model.dataset_meta = dict(saved) if saved else model.dataset_meta

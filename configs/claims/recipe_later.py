@@ -1,0 +1,26 @@
+# MCTformer+ and WeakTr-V3 on photographs: python tools/run_claims.py --only later --data-root DATA
+_base_ = '../_base_/recipes/claims.py'
+title = 'Later versions: MCTformer+ and WeakTr-V3'
+about = (
+    "MCTformer+, trained as MCTformer-V2: ranked pooling of the patch scores, a contrast of the class tokens, attention "
+    "of all layers, and the square root of the fused map. WeakTr-V3, trained as WeakTr: the fusion's weights come from "
+    'the output of the attention sublayers. Each is compared with its base method with the same seeds.')
+no_val = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+stages = [
+    dict(name='plus', kind='train', config='configs/claims/mctformer-plus_dinov2-s_photos.py', cfg_options=no_val),
+    dict(name='maps-plus', kind='cam-table', checkpoint='plus', split='{out}/photos.txt',
+         args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
+    dict(name='v3', kind='train', config='configs/claims/weaktr-v3_dinov2-s_photos.py', cfg_options=no_val),
+    dict(name='maps-v3', kind='cam-table', checkpoint='v3', split='{out}/photos.txt', args=['--options', 'maps=cams']),
+]
+del no_val
+claims = [
+    dict(text='MCTformer+ improves the fused map that affinity refines', source='MCTformer+, Table II',
+         better=['maps-plus', 'refined_fused_cams', 'plus'], worse=['mctformer:maps', 'refined_fused_cams', 'V2']),
+    dict(text='MCTformer+ improves the map of the patch classifier', source='MCTformer+, Table V',
+         better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2']),
+    dict(text='MCTformer+ improves refined attention', source='MCTformer+, Table V',
+         better=['maps-plus', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
+    dict(text='WeakTr-V3 gives better maps than WeakTr', source='released checkpoints',
+         better=['maps-v3', 'cams', 'V3'], worse=['weaktr:maps-adaptive', 'cams', 'V1']),
+]

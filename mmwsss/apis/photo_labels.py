@@ -67,8 +67,8 @@ PRESETS = {
     'balanced': Preset(_CAM_MODEL, segmentor=_SEGMENTOR),
     'best': Preset(_CAM_MODEL, segmentor=_SEGMENTOR, segmentor_epochs=2., tta=True)
 }
-"""dict: What ``--preset`` names: masks of MCTformer-V2; those of a segmentor that is trained on its labels; the same, with
-a segmentor that is trained twice as long and predicts with TTA."""
+"""dict: What ``--preset`` names: masks of MCTformer-V2; those of a segmentor that is trained on its labels; the same,
+with a segmentor that is trained twice as long and predicts with TTA."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 _base_ = '../_base_/recipes/claims.py'
 title = 'Later versions: MCTformer+ and WeakTr-V3'
 about = (
-    "MCTformer+, trained as MCTformer-V2: ranked pooling of the patch scores, a contrast of the class tokens, attention "
-    "of all layers, and the square root of the fused map. WeakTr-V3, trained as WeakTr: the fusion's weights come from "
-    'the output of the attention sublayers. Each is compared with its base method with the same seeds.')
+    'MCTformer+, trained as MCTformer-V2: ranked pooling of the patch scores, a contrast of the class tokens, '
+    "attention of all layers, and the square root of the fused map. WeakTr-V3, trained as WeakTr: the fusion's weights "
+    'come from the output of the attention sublayers. Each is compared with its base method with the same seeds.')
 no_val = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 stages = [
     dict(name='plus', kind='train', config='configs/claims/mctformer-plus_dinov2-s_photos.py', cfg_options=no_val),

@@ -15,12 +15,12 @@ stages = [
 ]
 del no_val
 claims = [
-    dict(text='MCTformer+ improves the fused map that affinity refines', source='MCTformer+, Table II',
+    dict(text='MCTformer+ improves the fused map that affinity refines', source='MCTformer+',
          better=['maps-plus', 'refined_fused_cams', 'plus'], worse=['mctformer:maps', 'refined_fused_cams', 'V2']),
-    dict(text='MCTformer+ improves the map of the patch classifier', source='MCTformer+, Table V',
+    dict(text='MCTformer+ improves the map of the patch classifier', source='MCTformer+',
          better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2']),
-    dict(text='MCTformer+ improves refined attention', source='MCTformer+, Table V',
+    dict(text='MCTformer+ improves refined attention', source='MCTformer+',
          better=['maps-plus', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
-    dict(text='WeakTr-V3 gives better maps than WeakTr', source='released checkpoints',
+    dict(text='WeakTr-V3 gives better maps than WeakTr', source='WeakTr, released checkpoints',
          better=['maps-v3', 'cams', 'V3'], worse=['weaktr:maps-adaptive', 'cams', 'V1']),
 ]

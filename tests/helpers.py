@@ -211,15 +211,17 @@ def tool_environment() -> dict[str, str]:
 
 
 def train_and_kill(work_dir: Path, *args: Any) -> None:
-    """Run ``tools/train.py`` and kill it and its workers as soon as there is a checkpoint."""
+    """Run ``tools/train.py`` and kill it and its workers as soon as there is a checkpoint; return when all are gone."""
     command = [sys.executable, REPO / 'tools/train.py', *args]
-    with subprocess.Popen([str(part) for part in command], env=tool_environment(),
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    environment = {**tool_environment(), 'PYTHONPATH': warm_path()}
+    with subprocess.Popen([str(part) for part in command], env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 300
         while not (work_dir / 'last_checkpoint').exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(0.02)
         assert process.poll() is None, f'training ended by itself with {process.returncode}'
         os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.read()  # ends when no process has the other end of the pipe
 
 
 def assert_same_state(expected: Path, found: Path) -> None:
@@ -256,7 +258,7 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
              env: Optional[dict] = None) -> subprocess.CompletedProcess:
     """Run ``python REPO/script args...`` (or ``bash`` for ``.sh``) with one thread, and capture its output.
 
-    The processes of tools are forks of a warm process, see ``fork_server``; those of :func:`train_and_kill` are not.
+    The processes of tools are forks of a warm process, see ``fork_server``.
 
     Args:
         script: Path relative to the repository.

@@ -4,7 +4,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -21,6 +21,7 @@ from torch import distributed
 
 from mmwsss.apis import (
     PseudoLabelSummary,
+    Shard,
     checkpoint_hash,
     config_hash,
     expand_short_forms,
@@ -64,6 +65,10 @@ def parse_args() -> argparse.Namespace:
                         help='processes that run the CRF beside the network, per rank (default: the number of '
                         'cores less one with a CRF, else 0)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    parser.add_argument('--shard', type=_shard, metavar='I/N',
+                        help='label every Nth image only, from the Ith on: one of N runs, 1/N to N/N, which may fill '
+                        'the same folder at the same time, on any machines that share it. At the end, the same '
+                        'command without --shard makes what is missing and writes the summary')
     parser.add_argument('--overwrite', action='store_true',
                         help='remove labels in the folder that were made with other settings')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -122,6 +127,13 @@ def _stride(text: str) -> Union[int, str]:
     return text if text == 'tokens' else int(text)
 
 
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from error
+
+
 def find_label_cfg(args: argparse.Namespace, cfg: Config) -> dict:
     """Read or expand the ``label_cfg`` that the command line describes.
 
@@ -164,7 +176,7 @@ def _call(value: Any) -> str:
     return f'[{", ".join(map(_call, value))}]' if isinstance(value, (list, tuple)) else repr(value)
 
 
-def print_summary(summary: PseudoLabelSummary, classes: list, out_dir: str) -> None:
+def print_summary(summary: PseudoLabelSummary, classes: list, out_dir: str, shard: Optional[Shard]) -> None:
     """Print the table of results."""
     table = Table()
     for heading in ('class', 'images', 'pixels'):
@@ -174,8 +186,12 @@ def print_summary(summary: PseudoLabelSummary, classes: list, out_dir: str) -> N
         table.add_row(name, str(summary.images[value]), f'{100 * summary.pixels[value] / total:.2f} %')
     console = Console()
     console.print(table)
-    console.print(f'{summary.num_written + summary.num_kept} label maps in {out_dir}: {summary.num_written} made in '
-                  f'{summary.seconds:.1f} s, {summary.num_kept} were there', soft_wrap=True)
+    part = f' of shard {shard}' if shard else ''
+    console.print(f'{summary.num_written + summary.num_kept} label maps{part} in {out_dir}: {summary.num_written} made '
+                  f'in {summary.seconds:.1f} s, {summary.num_kept} were there', soft_wrap=True)
+    if shard:
+        console.print('When all shards have ended, run the same command without --shard: it makes what is missing and '
+                      f'writes {RESULTS_FILE}', soft_wrap=True)
 
 
 def write_summary(summary: PseudoLabelSummary, classes: list, args: argparse.Namespace) -> None:
@@ -210,9 +226,10 @@ def main() -> None:
         print(format_label_cfg(label_cfg), flush=True)
     inputs = [args.checkpoint, args.config, args.label_cfg, args.split, args.label_file, args.classes, *data_paths(cfg)]
     summary = make_pseudo_labels(model, images, args.out_dir, label_cfg, provenance(cfg, args.checkpoint),
-                                 workers, args.overwrite, inputs=inputs)
+                                 workers, args.overwrite, inputs=inputs, shard=args.shard)
     if is_main_process():
-        print_summary(summary, images.classes, args.out_dir)
+        print_summary(summary, images.classes, args.out_dir, args.shard)
+    if is_main_process() and args.shard is None:
         write_summary(summary, images.classes, args)
 
 

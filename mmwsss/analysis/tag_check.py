@@ -1,7 +1,6 @@
 """Find tags that are probably wrong or missing: confident learning on held-out predictions."""
 
 import importlib
-import importlib.util
 import warnings
 from dataclasses import dataclass, field
 
@@ -12,6 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mmwsss.utils.errors import UserError
+
+from .tag_requirements import can_check_tags
 
 __all__ = ['TagDoubts', 'can_check_tags', 'find_doubts', 'held_out_scores']
 
@@ -36,11 +37,6 @@ class TagDoubts:
     wrong: np.ndarray
     missing: np.ndarray
     unchecked: tuple[int, ...] = field(default=())
-
-
-def can_check_tags() -> bool:
-    """Return whether cleanlab, which finds wrong labels, is installed."""
-    return importlib.util.find_spec('cleanlab') is not None
 
 
 def held_out_scores(features: np.ndarray, tags: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:

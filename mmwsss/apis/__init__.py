@@ -5,6 +5,7 @@ from mmwsss.datasets import labelled_images
 from mmwsss.pseudo_labels import (
     PseudoLabelError,
     PseudoLabelSummary,
+    Shard,
     expand_short_forms,
     make_pseudo_labels,
     read_label_cfg,
@@ -20,9 +21,9 @@ from .photo_labels import label_photos
 from .predictions import PhotoPrediction
 
 __all__ = [
-    'OnnxFile', 'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'WSSSInferencer',
-    'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms', 'export_onnx', 'find_inputs',
-    'inference_cams', 'inference_pipeline', 'init_model', 'label_photos', 'labelled_images', 'load_weights',
-    'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames', 'view_agreement',
-    'weights_hash'
+    'OnnxFile', 'PhotoInput', 'PhotoPrediction', 'PseudoLabelError', 'PseudoLabelSummary', 'Shard',
+    'WSSSInferencer', 'cams_at_image_size', 'checkpoint_hash', 'config_hash', 'expand_short_forms', 'export_onnx',
+    'find_inputs', 'inference_cams', 'inference_pipeline', 'init_model', 'label_photos', 'labelled_images',
+    'load_weights', 'make_pseudo_labels', 'read_checkpoint', 'read_label_cfg', 'select_classes', 'video_frames',
+    'view_agreement', 'weights_hash'
 ]

@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 from rich.console import Console
 
-from mmwsss.analysis.tag_check import can_check_tags
+from mmwsss.analysis.tag_requirements import can_check_tags
 from mmwsss.checkpoints import start_path
 from mmwsss.datasets import (
     ImageLabels,

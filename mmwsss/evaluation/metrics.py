@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
-from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -264,7 +263,7 @@ class ImageMAP(CountingMetric):
             raise ValueError(f'{self.logits_field} of {image_name(sample)}: scores and true labels differ in shape: '
                              f'{tuple(scores.shape)} and {tuple(true.shape)}')
         if true.any():
-            mean.update(label_ranking_average_precision_score(true[None].cpu(), scores[None].cpu()))
+            mean.update(_average_precision(true, scores))
         return counts
 
     def compute_metrics(self, results: Sequence[tuple]) -> dict:
@@ -362,6 +361,12 @@ def _finite_scores(sample: dict, field: str, hint: str = 'the model must predict
     if wrong:
         raise ValueError(f'{field} of {image_name(sample)}: {wrong} of {len(scores)} class scores are NaN or infinite')
     return scores
+
+
+def _average_precision(true: Tensor, scores: Tensor) -> float:
+    """Average over the true classes: the share of true ones among those that score at least as high; all are (C,)."""
+    above = scores >= scores[true][:, None]
+    return float(((above & true).sum(dim=1) / above.sum(dim=1)).mean())
 
 
 def _image_f1(predicted: Tensor, true: Tensor) -> Optional[float]:

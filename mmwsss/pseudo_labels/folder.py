@@ -107,6 +107,50 @@ class LabelFolder:
                                  _all_outputs(found))
         self._image_ids = known.union(image_ids)
 
+    def join(self, image_ids: Sequence[str], own: Iterable[str]) -> None:
+        """Prepare the folder for one of several runs that fill it at the same time; the first one claims it.
+
+        All of them write the same manifest, which names the images of all. Temporary files of other runs stay.
+
+        Args:
+            image_ids (Sequence[str]): The images of all runs.
+            own (Iterable[str]): Those of this run.
+
+        Raises:
+            NotADirectoryError: A file stands in the folder's place.
+            OutputError: The folder holds files that are not proven to be ours, or another run has replaced its
+                manifest.
+            ValueError: The folder was begun with other settings or for other images.
+        """
+        stems = {path.with_suffix('') for path in self._files(own, self.outputs)}
+        if self._read_manifest() is None and self._is_new():
+            self._write_manifest(self.settings, self.outputs, image_ids)
+        check_output(self.path, (), MANIFEST, 'the folder for pseudo labels')
+        self.require_settings(image_ids)
+        for path, stem in self._leftovers():
+            if path.parent / stem in stems:
+                path.unlink(missing_ok=True)
+
+    def require_settings(self, image_ids: Sequence[str]) -> None:
+        """Refuse to go on in a folder whose manifest has other settings, or lacks some of these images.
+
+        Raises:
+            OutputError: The manifest is missing or damaged.
+            ValueError: It has other settings, or lacks images.
+        """
+        found = self._read_manifest()
+        if found is None:
+            raise OutputError(f'{self.path / MANIFEST} has vanished: was the folder removed while it was filled?')
+        if found['settings'] != self.settings:
+            raise ValueError(f'{self.path} was begun with other settings: '
+                             f'{_differences(found["settings"], self.settings)}. All shards need the same settings; '
+                             'choose another folder, or first run the command with --overwrite and without --shard')
+        missing = sorted(set(image_ids).difference(found['images']))
+        if missing:
+            raise ValueError(f'{self.path} was begun for other images: {len(missing)} of {len(image_ids)} are not in '
+                             f'its {MANIFEST}: {first_few(missing, 3)}. All shards need the same list of images; '
+                             'choose another folder')
+
     def finish(self) -> None:
         """State the settings in the manifest, and remove files of outputs that no longer belong to the labels."""
         found = self._read_manifest()
@@ -221,10 +265,23 @@ class LabelFolder:
     def _drop_leftovers(self, image_ids: set[str]) -> None:
         """Remove the temporary files of runs that were killed."""
         stems = {image_id.rsplit('/', 1)[-1] for image_id in image_ids} | {Path(MANIFEST).stem}
+        for path, stem in self._leftovers():
+            if stem in stems:
+                path.unlink(missing_ok=True)
+
+    def _leftovers(self) -> Iterator[tuple[Path, str]]:
+        """Yield files with names of temporary ones, and the stems of the files that they were to become."""
         for path in self.path.rglob('.*'):
             match = _LEFTOVER.match(path.name)
-            if match and match[1] in stems and path.is_file():
-                path.unlink(missing_ok=True)
+            if match and path.is_file():
+                yield path, match[1]
+
+    def _is_new(self) -> bool:
+        """Return whether the folder contains nothing, or only manifests that other runs are writing."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        matches = [_LEFTOVER.match(path.name) for path in self.path.iterdir()]
+        return all(match and match[1] == Path(MANIFEST).stem for match in matches)
 
 
 def _all_outputs(found: dict) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ from mmwsss.utils.signals import finish_first, raise_if_stopped, until_stopped
 
 from .folder import MANIFEST, LabelFolder
 from .label_cfg import LabelOutput, LabelPlan
+from .shard import Shard
 from .writer import LabelWriter, PseudoLabelError, WriteTask
 
 __all__ = ['PseudoLabelSummary', 'estimate_map_bytes', 'make_pseudo_labels']
@@ -87,7 +88,8 @@ def make_pseudo_labels(model: nn.Module,
                        workers: int = 0,
                        overwrite: bool = False,
                        refresh: bool = False,
-                       inputs: Iterable[PathLike] = ()) -> PseudoLabelSummary:
+                       inputs: Iterable[PathLike] = (),
+                       shard: Optional[Shard] = None) -> PseudoLabelSummary:
     """Write the pseudo label of every image of a data set.
 
     Only image labels are used, never masks. Finished label maps are kept, so an interrupted run resumes
@@ -112,20 +114,25 @@ def make_pseudo_labels(model: nn.Module,
             a whole one.
         inputs (Iterable[str or PathLike]): Files and folders that the run reads beside the data, such as the
             checkpoint; ``out_dir`` must not overlap with them.
+        shard (Shard, optional): Label only the images of this shard, beside other runs that fill the same folder with
+            the others. The number of shards may change from run to run.
 
     Returns:
-        PseudoLabelSummary: The same in every process.
+        PseudoLabelSummary: The same in every process; of a shard, that of its own images.
 
     Raises:
         FileNotFoundError: Class maps of a folder are missing.
         OutputError: The folder overlaps with an input, or holds files that are not proven to be ours.
         TypeError: The model gives no maps, or the data set no image labels.
         ValueError: The folder holds labels made with other settings; model or maps and data differ in the number
-            of classes; or ``label_cfg`` is wrong.
+            of classes; ``label_cfg`` is wrong; or ``shard`` is given with ``overwrite`` or ``refresh``.
         PseudoLabelError: An image cannot be read or its label not be written; the message names it.
         Stopped: A signal asked to stop; the images that had begun are finished.
     """
     start = time.perf_counter()
+    if shard is not None and (overwrite or refresh):
+        raise ValueError('a shard cannot remove or replace labels that the other shards may be writing (--shard with '
+                         '--overwrite): choose another folder, or first run it without a shard')
     _check_data(dataset)
     plan = LabelPlan(label_cfg, model, len(dataset.classes))
     _check_classes(model, dataset, plan)
@@ -137,14 +144,18 @@ def make_pseudo_labels(model: nn.Module,
 
     def prepare() -> None:
         read = [*_paths_of(dataset), *plan.source.paths, *inputs]
-        check_output(out_dir, read, MANIFEST, 'the folder for pseudo labels')
-        folder.prepare(image_ids, overwrite, refresh)
+        check_output(out_dir, read, None if shard else MANIFEST, 'the folder for pseudo labels')
+        if shard is None:
+            folder.prepare(image_ids, overwrite, refresh)
+        else:
+            folder.join(image_ids, [image_ids[index] for index in shard.images(len(image_ids))])
 
     _on_first_rank(prepare)
-    own = range(rank, len(image_ids), world_size)
+    share = shard or Shard(1, 1)
+    own = share.images(len(image_ids), rank, world_size)
     summary, pending = _find_pending(folder, image_ids, own)
     if plan.map_formats and rank == 0:
-        _announce_maps(dataset, pending, plan.outputs, world_size, folder)
+        _announce_maps(dataset, pending, plan.outputs, world_size * share.count, folder)
     palette = dataset.metainfo.get('palette') or ()
     bar = ProgressLine('pseudo labels', len(own), summary.num_kept, enabled=rank == 0)
     with finish_first(), bar, LabelWriter(plan.outputs, palette, workers) as writer:
@@ -154,7 +165,7 @@ def make_pseudo_labels(model: nn.Module,
     raise_if_stopped()
     summary.seconds = time.perf_counter() - start
     total = summary.over_processes()
-    _on_first_rank(folder.finish)
+    _on_first_rank(folder.finish if shard is None else lambda: folder.require_settings(image_ids))
     return total
 
 
@@ -251,12 +262,12 @@ def _find_pending(folder: LabelFolder, image_ids: Sequence[str],
 
 
 def _announce_maps(dataset: ImageLabelDataset, pending: Sequence[int], outputs: Mapping[str, LabelOutput],
-                   world_size: int, folder: LabelFolder) -> None:
+                   num_processes: int, folder: LabelFolder) -> None:
     """Log the estimated size of the CAMs, as a warning if the disk is too small or the size is above 4 GiB."""
     size = estimate_map_bytes(dataset, pending, outputs)
     if size is None:
         return
-    size *= world_size
+    size *= num_processes
     free = shutil.disk_usage(folder.path).free
     compressed = any(output.format == 'npz' for output in outputs.values())
     form = 'up to {:,.1f} MiB before compression' if compressed else 'about {:,.1f} MiB'

@@ -5,6 +5,7 @@ without its parts, when the first request arrives; each tool imports the parts t
 is found. The server ends when its standard input is closed, and kills what is still running.
 """
 
+import atexit
 import faulthandler
 import gc
 import importlib
@@ -15,12 +16,13 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import warnings
-from typing import NamedTuple, Optional
+from typing import NamedTuple, NoReturn, Optional
 
 LIBRARIES = ('mmwsss', 'torch._dynamo', 'torch.distributed.run', 'mmseg.apis', 'mmseg.datasets', 'mmseg.engine',
              'mmseg.evaluation', 'mmseg.models', 'mmseg.visualization', 'mmpretrain.apis', 'mmpretrain.models',
-             'matplotlib.pyplot', 'pandas', 'rich.progress')
+             'matplotlib.pyplot', 'pandas', 'rich.progress', 'scipy.ndimage', 'jinja2', 'psutil')
 
 HARMLESS = ('COLUMNS', 'FORCE_COLOR', 'LINES', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'OLDPWD', 'PWD', 'PYTHON',
             'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTHONWARNINGS', 'RANK', 'SHLVL', 'WORLD_SIZE', '_')
@@ -53,6 +55,7 @@ class Server:
     """Accept requests, fork a process for each, pass signals to it and its exit code back."""
 
     def __init__(self, path: str) -> None:
+        self.folder = os.path.dirname(os.path.abspath(path))
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(64)
@@ -115,6 +118,8 @@ class Server:
                 importlib.import_module(name)
             except Exception:
                 continue
+        if sys.dont_write_bytecode:  # or every tool would compile the package anew
+            sys.dont_write_bytecode, sys.pycache_prefix = False, self.folder
         gc.collect()
         gc.freeze()
 
@@ -212,7 +217,26 @@ def run(request: Request, base_path: list[str]) -> None:
     script = request.arguments[0]
     sys.path[:] = [os.path.dirname(os.path.realpath(script)), *path, *base_path]
     sys.argv = request.arguments
-    runpy.run_path(script, run_name='__main__')
+    code = 0
+    try:
+        runpy.run_path(script, run_name='__main__')
+    except SystemExit as end:
+        if not isinstance(end.code, (int, type(None))):
+            raise
+        code = end.code or 0
+    end_process(code)
+
+
+def end_process(code: int) -> NoReturn:
+    """End as Python does, except that the imported modules are not taken down, which takes as long as many tools."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        code = 120
+    os._exit(code & 255)
 
 
 if __name__ == '__main__':

@@ -251,3 +251,42 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path):
     (tmp_path / 'out').write_text('')
     with pytest.raises(NotADirectoryError, match='out is a file'):
         LabelFolder(tmp_path / 'out', {}).prepare(IDS)
+
+
+def test_runs_that_share_a_folder_leave_the_temporary_files_of_the_others(tmp_path: Path):
+    first, second = (LabelFolder(tmp_path / 'out', {'threshold': .5}, {'cams': 'npz'}) for _ in range(2))
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/.pseudo_labels.0123456789ab.json').write_text('{"sett')
+    first.join(IDS, ['a'])
+    write_images(first, ('a', ))
+    written = [first.path / f'{folder}.{name}.0123456789ab.{suffix}' for name in ('a', 'c', 'b')
+               for folder, suffix in (('', 'png'), ('cams/', 'npz'), ('sub/', 'png'), ('cams/sub/', 'npz'))]
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'half')
+    second.join(IDS, ['c', 'sub/b'])
+    gone = {str(path.relative_to(first.path)) for path in written if not path.exists()}
+    assert gone == {'.c.0123456789ab.png', 'cams/.c.0123456789ab.npz', 'sub/.b.0123456789ab.png',
+                    'cams/sub/.b.0123456789ab.npz'}
+    assert first.pixel_counts('a') is not None
+    write_images(second, ('sub/b', 'c'))
+    assert all(first.pixel_counts(image_id) is not None for image_id in IDS)
+
+
+def test_a_shared_folder_of_other_files_is_refused(tmp_path: Path):
+    folder = LabelFolder(tmp_path, {'threshold': .5})
+    (tmp_path / 'photo.jpg').write_bytes(b'photo')
+    with pytest.raises(OutputError, match=r'photo\.jpg'):
+        folder.join(IDS, ['a'])
+    assert [path.name for path in tmp_path.iterdir()] == ['photo.jpg']
+
+
+def test_a_shared_folder_whose_manifest_was_replaced_is_noticed(tmp_path: Path):
+    folder = LabelFolder(tmp_path / 'out', {'threshold': .5})
+    folder.join(IDS, ['a'])
+    LabelFolder(tmp_path / 'out', {'threshold': .6}).prepare(IDS, overwrite=True)
+    with pytest.raises(ValueError, match='threshold is 0.6 there and 0.5 now'):
+        folder.require_settings(IDS)
+    shutil.rmtree(tmp_path / 'out')
+    with pytest.raises(OutputError, match='vanished'):
+        folder.require_settings(IDS)

@@ -34,7 +34,7 @@ from mmwsss.datasets import data_paths
 from mmwsss.datasets.config import data_roots, load_config
 from mmwsss.models.label_steps import CRF_PRESETS
 from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
-from mmwsss.utils.cli import add_config_arguments, threshold_argument
+from mmwsss.utils.cli import add_amp_argument, add_config_arguments, threshold_argument
 from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
@@ -64,6 +64,7 @@ def parse_args() -> argparse.Namespace:
                         help='processes that run the CRF beside the network, per rank (default: the number of '
                         'cores less one with a CRF, else 0)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    add_amp_argument(parser)
     parser.add_argument('--overwrite', action='store_true',
                         help='remove labels in the folder that were made with other settings')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -210,7 +211,7 @@ def main() -> None:
         print(format_label_cfg(label_cfg), flush=True)
     inputs = [args.checkpoint, args.config, args.label_cfg, args.split, args.label_file, args.classes, *data_paths(cfg)]
     summary = make_pseudo_labels(model, images, args.out_dir, label_cfg, provenance(cfg, args.checkpoint),
-                                 workers, args.overwrite, inputs=inputs)
+                                 workers, args.overwrite, inputs=inputs, amp=args.amp)
     if is_main_process():
         print_summary(summary, images.classes, args.out_dir)
         write_summary(summary, images.classes, args)

@@ -15,7 +15,7 @@ from mmwsss.apis.photo_labels import PRESETS, PhotoPlan, build_runner, plan_phot
 from mmwsss.apis.photo_times import measure_stages
 from mmwsss.recipes import RecipeRunner, StageWork, duration
 from mmwsss.utils import first_few
-from mmwsss.utils.cli import add_verbose_argument
+from mmwsss.utils.cli import add_amp_argument, add_verbose_argument
 from mmwsss.utils.commands import default_num_processes, relative_path
 from mmwsss.utils.console import is_verbose
 from mmwsss.utils.errors import run_tool
@@ -46,6 +46,7 @@ def parse_args() -> argparse.Namespace:
                         help='background score of CAMs (default: one that is chosen without masks)')
     parser.add_argument('--init-from', metavar='FILE', help='weights that the backbones start from')
     parser.add_argument('--device', help='device of the prediction (default: the GPU if there is one)')
+    add_amp_argument(parser)
     parser.add_argument('--gpus', type=int, metavar='N', help='processes for training (default: as run_recipe.py)')
     parser.add_argument('--dry-run', action='store_true',
                         help='show what will be done and how long it takes, and write only the plan')
@@ -101,7 +102,7 @@ def main() -> None:
     args = parse_args()
     console = Console()
     plan = plan_photos(args.photos, args.out_dir, args.tags, args.preset, args.config, args.epochs, args.init_from,
-                       args.device, args.iters, args.threshold)
+                       args.device, args.iters, args.threshold, args.amp)
     print_plan(plan, console)
     processes = default_num_processes(args.gpus)
     runner = build_runner(plan, processes, console)

@@ -35,7 +35,7 @@ from mmwsss.datasets import data_paths
 from mmwsss.datasets.config import data_roots, load_config
 from mmwsss.models.label_steps import CRF_PRESETS
 from mmwsss.pseudo_labels.label_cfg import POSTS, uses_workers
-from mmwsss.utils.cli import add_config_arguments, threshold_argument
+from mmwsss.utils.cli import add_amp_argument, add_config_arguments, threshold_argument
 from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
@@ -69,6 +69,7 @@ def parse_args() -> argparse.Namespace:
                         help='label every Nth image only, from the Ith on: one of N runs, 1/N to N/N, which may fill '
                         'the same folder at the same time, on any machines that share it. At the end, the same '
                         'command without --shard makes what is missing and writes the summary')
+    add_amp_argument(parser)
     parser.add_argument('--overwrite', action='store_true',
                         help='remove labels in the folder that were made with other settings')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -226,7 +227,7 @@ def main() -> None:
         print(format_label_cfg(label_cfg), flush=True)
     inputs = [args.checkpoint, args.config, args.label_cfg, args.split, args.label_file, args.classes, *data_paths(cfg)]
     summary = make_pseudo_labels(model, images, args.out_dir, label_cfg, provenance(cfg, args.checkpoint),
-                                 workers, args.overwrite, inputs=inputs, shard=args.shard)
+                                 workers, args.overwrite, inputs=inputs, shard=args.shard, amp=args.amp)
     if is_main_process():
         print_summary(summary, images.classes, args.out_dir, args.shard)
     if is_main_process() and args.shard is None:

@@ -25,7 +25,7 @@ from mmwsss.datasets.config import load_config
 from mmwsss.datasets.label_folder import PREDICTIONS
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.utils import atomic_path, claim_folder, first_few, path_inside, seal_folder, write_json
-from mmwsss.utils.cli import add_config_arguments, threshold_argument
+from mmwsss.utils.cli import add_amp_argument, add_config_arguments, threshold_argument
 from mmwsss.utils.console import describe_processes, print_header
 from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.progress import ProgressLine
@@ -67,7 +67,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--window', type=int, metavar='N',
                         help='segment large photographs in overlapping windows of N pixels; implies --max-side 0')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
-    parser.add_argument('--amp', choices=['bf16', 'fp16'], help='run the network in this precision')
+    add_amp_argument(parser)
     parser.add_argument('--agreement', action='store_true',
                         help='also predict the mirror image and a smaller version of each photograph, and note how '
                         'well their masks agree; takes three times as long')

@@ -12,10 +12,13 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 # isort: split
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
+from torch import nn
 
 from mmwsss.checkpoints import read_checkpoint, require_checkpoint
 from mmwsss.datasets import data_paths, foreground_classes, keep_images
@@ -23,9 +26,10 @@ from mmwsss.datasets.class_names import is_background
 from mmwsss.datasets.config import data_roots, load_config, replace_pipelines
 from mmwsss.datasets.prediction import lacks_masks, predict_only
 from mmwsss.engine.hooks import ProgressHook, RunCheckHook, StopHook
+from mmwsss.models import backbone_precision, check_precision
 from mmwsss.registry import METRICS
 from mmwsss.utils import claim_folder, seal_folder
-from mmwsss.utils.cli import add_config_arguments, add_run_arguments
+from mmwsss.utils.cli import add_amp_argument, add_config_arguments, add_run_arguments
 from mmwsss.utils.console import describe_processes, print_facts, print_header
 from mmwsss.utils.dist import prepare_distributed
 from mmwsss.utils.errors import run_tool
@@ -48,6 +52,7 @@ def parse_args() -> argparse.Namespace:
                         help='how long --show shows each image')
     parser.add_argument('--tta', action='store_true',
                         help="test-time augmentation, by the config's tta_model and tta_pipeline")
+    add_amp_argument(parser)
     return parser.parse_args()
 
 
@@ -102,6 +107,13 @@ def checkpoint_classes(path: str) -> tuple[str, ...]:
     return foreground_classes(names) if names and is_background(names[0]) else ()
 
 
+def innermost_model(model: nn.Module) -> nn.Module:
+    """Return the model inside of those that wrap it for several processes and for test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
 def main() -> None:
     """Evaluate what the command line describes."""
     args = parse_args()
@@ -121,19 +133,21 @@ def main() -> None:
     print_header(f'testing {args.config}', checkpoint=args.checkpoint, data=data_roots(cfg, 'test'),
                  output=args.out or cfg.work_dir, device=describe_processes(launcher=args.launcher))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    check_precision(args.amp, get_device())
     runner.register_hook(RunCheckHook())
     runner.register_hook(StopHook())
     progress = ProgressHook()
     runner.register_hook(progress)
     try:
-        with finish_first(), progress:
+        with backbone_precision(innermost_model(runner.model), args.amp), finish_first(), progress:
             metrics = runner.test()
     finally:
         if args.out and is_main_process():
             seal_folder(args.out)
     if is_main_process():
         results = Path(cfg.work_dir, RESULTS_FILE)
-        write_results(results, 'test.py', metrics, args.config, args.checkpoint, tta=args.tta)
+        details = {'amp': args.amp} if args.amp else {}
+        write_results(results, 'test.py', metrics, args.config, args.checkpoint, tta=args.tta, **details)
         print_facts(results=results)
 
 

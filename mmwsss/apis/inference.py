@@ -14,6 +14,7 @@ from mmseg.models import BaseSegmentor
 from torch import Tensor, nn
 
 from mmwsss.checkpoints import load_weights
+from mmwsss.models import backbone_precision
 from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.registry import MODELS
 from mmwsss.utils import closest
@@ -101,7 +102,8 @@ def inference_cams(model: nn.Module,
                    image_labels: Optional[ImageLabels] = None,
                    scales: Optional[Sequence[float]] = None,
                    flip: Optional[bool] = None,
-                   score_threshold: float = 0.5) -> np.ndarray:
+                   score_threshold: float = 0.5,
+                   amp: Optional[str] = None) -> np.ndarray:
     """Compute the class activation maps (CAMs) of one image with the test pipeline of the model's config.
 
     Args:
@@ -115,6 +117,8 @@ def inference_cams(model: nn.Module,
         flip (bool, optional): Whether to add mirrored views. Defaults to the setting in ``test_cfg.cams``.
         score_threshold (float): Without ``image_labels``, classes with a larger score are kept; see
             :func:`select_classes`. Defaults to 0.5.
+        amp (str, optional): ``'bf16'`` or ``'fp16'``: run the backbone in this precision; see
+            :func:`mmwsss.models.backbone_precision`.
 
     Returns:
         np.ndarray: (C, H, W) float32 in [0, 1] at the image's own size; channel c is the class with
@@ -123,7 +127,7 @@ def inference_cams(model: nn.Module,
     Raises:
         FileNotFoundError: There is no such image file.
         TypeError: The model gives no CAMs, or the image is no uint8 array.
-        UserError: The CAMs are NaN or infinite.
+        UserError: The CAMs are NaN or infinite, or the device does not compute in the precision.
         ValueError: The image cannot be decoded, or the labels do not fit the model's classes.
     """
     if not hasattr(model, 'predict_cams'):
@@ -133,7 +137,8 @@ def inference_cams(model: nn.Module,
     data = model.data_preprocessor(_load(model, image), False)
     inputs = data['inputs']
     labels = None if labels is None else labels[None].to(inputs)
-    found = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)
+    with backbone_precision(model, amp):
+        found = model.predict_cams(inputs, image_labels=labels, scales=scales, flip=flip)
     cams = found['cams']
     if not torch.isfinite(cams).all():
         name = 'the image' if isinstance(image, np.ndarray) else f'image {image}'

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Any, Optional, Union
 
 import mmcv
@@ -15,7 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmwsss.datasets import index_palette, inference_pipeline, keep_images
-from mmwsss.models import MultiScaleTTA
+from mmwsss.models import MultiScaleTTA, backbone_precision, check_precision
 from mmwsss.models.label_steps import LabelBatch, LabelPipeline
 from mmwsss.models.utils import resize_maps, without_padding
 from mmwsss.pseudo_labels import expand_short_forms
@@ -31,7 +30,6 @@ from .predictions import PhotoPrediction
 
 __all__ = ['WSSSInferencer']
 
-_PRECISIONS = dict(bf16=torch.bfloat16, fp16=torch.float16)
 _STEPS = dict(none=(), crf=('DenseCRF', dict(preset='toco_seg')), par=('PixelAdaptiveRefinement', {}))
 
 
@@ -54,7 +52,8 @@ class WSSSInferencer(BaseInferencer):
             finds.
         post (str): ``'none'``, ``'crf'`` (dense CRF) or ``'par'`` (pixel-adaptive refinement).
         tta (bool): Segment with the config's test-time augmentation; CAMs use the views of ``test_cfg.cams`` anyway.
-        amp (str, optional): ``'bf16'`` or ``'fp16'``: run the network in this precision.
+        amp (str, optional): ``'bf16'`` or ``'fp16'``: run the backbone in this precision; see
+            :func:`mmwsss.models.backbone_precision`.
         max_side (int, optional): Larger photographs are shrunk to this longer side, in pixels, for the network; results
             have the photograph's own size. None keeps all sizes.
         window (int, optional): Segment in overlapping windows of this size, in pixels, for large photographs.
@@ -101,8 +100,8 @@ class WSSSInferencer(BaseInferencer):
         self.source = choose_source(self.model, source)
         self.score_threshold, self.top_k, self.max_side = score_threshold, top_k, max_side
         self.fixed = None if classes is None else self._indices(classes)
-        self.autocast = nullcontext() if amp is None else torch.autocast(
-            next(self.model.parameters()).device.type, _known('amp', amp, _PRECISIONS))
+        check_precision(amp, self.model)
+        self.amp = amp
         self._prepare_source(threshold, post, window)
         self.tta = self._build_tta() if tta and self.source == 'seg' else None
 
@@ -277,7 +276,7 @@ class WSSSInferencer(BaseInferencer):
     def _predict(self, batch: list[tuple[PhotoInput, dict]], image_labels: dict) -> Iterator[PhotoPrediction]:
         photos = [photo for photo, _ in batch]
         data = self.collate_fn([packed for _, packed in batch])
-        with self.autocast:  # must not stay on while the caller works with the results
+        with backbone_precision(self.model, self.amp):  # not while the caller works with the results
             found = list(self._segment(photos, data, image_labels) if self.source == 'seg'
                          else self._label_by_cams(photos, data, image_labels))
         yield from found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from rich.console import Console
 
 from mmwsss.analysis.tag_requirements import can_check_tags
@@ -24,6 +25,7 @@ from mmwsss.datasets import (
 )
 from mmwsss.datasets.config import override_data
 from mmwsss.engine import set_iterations
+from mmwsss.models import check_precision
 from mmwsss.recipes import ProgressRunner, RecipeContext, RecipeRunner, StageWork, read_recipe
 from mmwsss.utils import check_output, first_few, read_json, write_json, write_lines
 from mmwsss.utils.cli import find_config
@@ -146,7 +148,8 @@ def label_photos(photos: PathLike,
                  gpus: int = 1,
                  console: Optional[Console] = None,
                  iters: Optional[int] = None,
-                 threshold: Optional[float] = None) -> Path:
+                 threshold: Optional[float] = None,
+                 amp: Optional[str] = None) -> Path:
     """Label photographs pixel by pixel from tags: train, make pseudo labels, train a segmentor, write masks and a page.
 
     An interrupted call resumes; finished stages are skipped. Nothing is written into the folder of the photographs.
@@ -165,6 +168,8 @@ def label_photos(photos: PathLike,
         iters (int, optional): Iterations of each training, in place of the configs' length; see
             :func:`mmwsss.engine.set_iterations`.
         threshold (float, optional): Background score of CAMs. By default a stage suggests one without masks.
+        amp (str, optional): ``'bf16'`` or ``'fp16'``: make maps and masks with backbones of this precision; see
+            :func:`mmwsss.models.backbone_precision`. Training is not changed.
 
     Returns:
         Path: The folder of the predictions: ``masks``, ``overlays`` and ``predictions.json``. ``gallery.html`` is in
@@ -173,7 +178,7 @@ def label_photos(photos: PathLike,
     Raises:
         UserError: There are no tags, or they do not fit the photographs.
     """
-    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters, threshold)
+    plan = plan_photos(photos, out_dir, tags, preset, config, epochs, init_from, device, iters, threshold, amp)
     build_runner(plan, gpus, console or Console()).run()
     return plan.out_dir / 'predict' / 'result'
 
@@ -202,11 +207,13 @@ def plan_photos(photos: PathLike,
                 init_from: Optional[PathLike] = None,
                 device: Optional[str] = None,
                 iters: Optional[int] = None,
-                threshold: Optional[float] = None) -> PhotoPlan:
+                threshold: Optional[float] = None,
+                amp: Optional[str] = None) -> PhotoPlan:
     """Read the tags and write the lists, configs and the recipe of all stages; see :func:`label_photos`."""
     if preset not in PRESETS:
         raise UserError(f'preset must be one of {", ".join(PRESETS)}, got {preset!r}')
     length = TrainingLength(epochs, iters)
+    check_precision(amp, device or get_device())
     photos, out_dir = Path(photos).absolute(), Path(out_dir).absolute()
     if not photos.is_dir():
         raise UserError(f'folder of photographs {photos} does not exist')
@@ -221,7 +228,7 @@ def plan_photos(photos: PathLike,
     labels.save(data / 'image_labels.json')
     write_lines(labels.classes, data / 'classes.txt')
     write_lines(labels.labels, data / 'train.txt')
-    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device, threshold)
+    stages = _stages(chosen, photos, out_dir, labels, length, init_from, device, threshold, amp)
     recipe = out_dir / 'recipe.py'
     title = f'{len(labels.labels)} photographs of {len(labels.classes)} classes'
     write_lines([f'# Written by tools/label_photos.py; run it again by tools/run_recipe.py {recipe} --out {out_dir}',
@@ -273,9 +280,11 @@ def _match(labels: ImageLabels, photos: Path, keep_empty: bool) -> tuple[ImageLa
 
 
 def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, length: TrainingLength,
-            init_from: Optional[PathLike], device: Optional[str], threshold: Optional[float]) -> list[dict[str, Any]]:
+            init_from: Optional[PathLike], device: Optional[str], threshold: Optional[float],
+            amp: Optional[str]) -> list[dict[str, Any]]:
     """Write the configs of the stages and return the stages as a recipe lists them."""
     stages: list[dict[str, Any]] = []
+    precision = ['--amp', amp] if amp else []
     cam = _write_config(preset.config, photos, out_dir, labels, 1., length, init_from)
     segmentor = preset.segmentor and _write_config(preset.segmentor, photos, out_dir, labels, preset.segmentor_epochs,
                                                    length, init_from)
@@ -293,11 +302,12 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
     chosen, suggested = (['--threshold', str(threshold)], {}) if threshold is not None else ([], SUGGESTED)
     if suggested:
         stages.append(dict(name='threshold', kind='suggest-threshold', title='background score', checkpoint='cam',
-                           args=[str(photos), '--tags', tags, '--post', 'crf' if preset.post == 'crf' else 'none']))
+                           args=[str(photos), '--tags', tags, '--post', 'crf' if preset.post == 'crf' else 'none',
+                                 *precision]))
     final, config = 'cam', cam
     if segmentor:
         stages.append(dict(name='labels', kind='pseudo-labels', title='pseudo labels', checkpoint='cam', **suggested,
-                           args=[*chosen, '--post', preset.post, '--workers', '1']))
+                           args=[*chosen, '--post', preset.post, '--workers', '1', *precision]))
         stages.append(dict(name='segmentor', kind='train', title='segmentor', config=segmentor, labels='labels',
                            report=[]))
         final, config = 'segmentor', segmentor
@@ -305,6 +315,7 @@ def _stages(preset: Preset, photos: Path, out_dir: Path, labels: ImageLabels, le
     flags += ['--agreement'] if segmentor else [*chosen, '--post', preset.post]
     flags += ['--tta'] if preset.tta and segmentor else []
     flags += ['--device', device] if device else []
+    flags += precision
     stages.append(dict(name='predict', kind='predict', title='masks', checkpoint=final, config=config,
                        args=[str(photos), *flags], **({} if segmentor else suggested)))
     stages.append(dict(

@@ -3,6 +3,7 @@
 from .affinity_head import AffinityHead
 from .auxiliaries import AffinityReactivation, BaseAuxiliary, ContrastiveClassTokens
 from .backbones import (
+    PRECISIONS,
     AttentionConformer,
     AttentionViT,
     CeilPoolResNet,
@@ -14,6 +15,8 @@ from .backbones import (
     Request,
     TokenLayout,
     WideResNet38,
+    backbone_precision,
+    check_precision,
     extract_features,
 )
 from .cam_heads import (
@@ -55,14 +58,14 @@ from .losses import (
 from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo
 
 __all__ = [
-    'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation', 'AlphaBackground', 'Argmax',
-    'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary', 'BaseCAMHead', 'CAMClassifier',
-    'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground', 'ContrastiveClassTokenLoss',
-    'ContrastiveClassTokens', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss',
-    'EVA02ViT', 'EfficientNetLite', 'Features', 'GradientClippedCrossEntropyLoss', 'LabelBatch', 'LabelPipeline',
-    'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MergeLevels',
+    'PRECISIONS', 'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation',
+    'AlphaBackground', 'Argmax', 'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary',
+    'BaseCAMHead', 'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground',
+    'ContrastiveClassTokenLoss', 'ContrastiveClassTokens', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF',
+    'DenseEnergyLoss', 'EVA02ViT', 'EfficientNetLite', 'Features', 'GradientClippedCrossEntropyLoss', 'LabelBatch',
+    'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MergeLevels',
     'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead', 'ObservableBackbone',
     'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
     'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead', 'WeakTrHead',
-    'WideResNet38', 'extract_features'
+    'WideResNet38', 'backbone_precision', 'check_precision', 'extract_features'
 ]

@@ -19,6 +19,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmwsss.datasets import ImageLabelDataset
+from mmwsss.models import backbone_precision, check_precision
 from mmwsss.models.label_steps import LabelBatch
 from mmwsss.utils import check_output, image_size
 from mmwsss.utils.console import notify
@@ -89,7 +90,8 @@ def make_pseudo_labels(model: nn.Module,
                        overwrite: bool = False,
                        refresh: bool = False,
                        inputs: Iterable[PathLike] = (),
-                       shard: Optional[Shard] = None) -> PseudoLabelSummary:
+                       shard: Optional[Shard] = None,
+                       amp: Optional[str] = None) -> PseudoLabelSummary:
     """Write the pseudo label of every image of a data set.
 
     Only image labels are used, never masks. Finished label maps are kept, so an interrupted run resumes
@@ -116,6 +118,8 @@ def make_pseudo_labels(model: nn.Module,
             checkpoint; ``out_dir`` must not overlap with them.
         shard (Shard, optional): Label only the images of this shard, beside other runs that fill the same folder with
             the others. The number of shards may change from run to run.
+        amp (str, optional): ``'bf16'`` or ``'fp16'``: run the backbone of ``model`` in this precision; see
+            :func:`mmwsss.models.backbone_precision`. The manifest records it.
 
     Returns:
         PseudoLabelSummary: The same in every process; of a shard, that of its own images.
@@ -125,7 +129,8 @@ def make_pseudo_labels(model: nn.Module,
         OutputError: The folder overlaps with an input, or holds files that are not proven to be ours.
         TypeError: The model gives no maps, or the data set no image labels.
         ValueError: The folder holds labels made with other settings; model or maps and data differ in the number
-            of classes; ``label_cfg`` is wrong; or ``shard`` is given with ``overwrite`` or ``refresh``.
+            of classes; ``label_cfg`` is wrong; ``shard`` is given with ``overwrite`` or ``refresh``; or the device
+            does not compute in the precision.
         PseudoLabelError: An image cannot be read or its label not be written; the message names it.
         Stopped: A signal asked to stop; the images that had begun are finished.
     """
@@ -139,7 +144,9 @@ def make_pseudo_labels(model: nn.Module,
     image_ids, (rank, world_size) = dataset.image_ids, get_dist_info()
     labeled = np.flatnonzero(dataset.gt_labels.any(1))
     plan.source.check(dataset.classes, [image_ids[k] for k in labeled], dataset.gt_labels[labeled])
-    decisive = {'label_cfg': plan.identity(), 'classes': list(dataset.classes), **(provenance or {})}
+    check_precision(amp, model)
+    precision = {} if amp is None else {'amp': amp}
+    decisive = {'label_cfg': plan.identity(), 'classes': list(dataset.classes), **precision, **(provenance or {})}
     folder = LabelFolder(out_dir, decisive, plan.map_formats)
 
     def prepare() -> None:
@@ -158,7 +165,8 @@ def make_pseudo_labels(model: nn.Module,
         _announce_maps(dataset, pending, plan.outputs, world_size * share.count, folder)
     palette = dataset.metainfo.get('palette') or ()
     bar = ProgressLine('pseudo labels', len(own), summary.num_kept, enabled=rank == 0)
-    with finish_first(), bar, LabelWriter(plan.outputs, palette, workers) as writer:
+    with (backbone_precision(model, amp), finish_first(), bar,
+          LabelWriter(plan.outputs, palette, workers) as writer):
         for pixels in writer.run(until_stopped(_tasks(plan, dataset, pending, folder, image_ids))):
             summary.count(pixels, written=True)
             bar.advance()

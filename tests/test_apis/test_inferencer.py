@@ -174,6 +174,7 @@ def test_visualization_is_drawn_on_request(cam_cfg: Config, root: Path):
     (dict(source='cams'), "source must be one of seg, cam, got 'cams' .did you mean 'cam'"),
     (dict(post='crv'), "post must be one of none, crf, par, got 'crv'"),
     (dict(amp='half'), 'amp must be one of bf16, fp16'),
+    (dict(amp='fp16', device='cpu'), 'amp fp16 takes a GPU'),
     (dict(classes=['dics']), "no class 'dics' .did you mean 'disc'"),
     (dict(window=32), 'sliding windows are for segmentation'),
 ])

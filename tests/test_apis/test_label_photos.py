@@ -51,6 +51,15 @@ def test_image_labels_of_mmwsss_and_tables_in_json(photos: Path, tmp_path: Path)
         read_tags(photos, table(ours, '{"classes": ["cat"], "labels": {"disc/0": ["dog"]}}'))
 
 
+def test_maps_and_masks_of_lower_precision(photos: Path, tmp_path: Path):
+    recipe = read_recipe(plan_photos(photos, tmp_path / 'out', amp='bf16', device='cpu').recipe)
+    with_amp = [stage.name for stage in recipe.stages if list(stage.args or ())[-2:] == ['--amp', 'bf16']]
+    assert with_amp == ['threshold', 'labels', 'predict']
+    with pytest.raises(UserError, match='amp fp16 takes a GPU'):
+        plan_photos(photos, tmp_path / 'other', amp='fp16', device='cpu')
+    assert not (tmp_path / 'other').exists()
+
+
 @pytest.mark.parametrize('preset', PRESETS)
 def test_plan_of_every_preset(photos: Path, tmp_path: Path, preset: str):
     plan = plan_photos(photos, tmp_path / 'out', preset=preset, epochs=3)

@@ -244,6 +244,7 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
     assert (tmp_path / 'mine/img_001.png').read_bytes() == b'by hand'
     for arguments, message in (({'interval': 0}, 'interval'), ({'after_train': False}, 'never write'),
                                ({'high': 2}, 'high=2'), ({'post': 'nn'}, "'nn'"),
+                               ({'amp': 'half'}, 'amp must be one of bf16, fp16'),
                                ({'label_cfg': {}, 'threshold': .5}, 'label_cfg or short forms, got .*threshold'),
                                ({'label_cfg': {'step': []}}, "unknown key 'step'")):
         with pytest.raises(ValueError, match=message):
@@ -257,6 +258,14 @@ def test_foreign_labels_and_wrong_settings_are_refused(root: Path, tmp_path: Pat
         PseudoLabelHook().before_train(stub_runner(plain, init_model(plain), tmp_path))
     with pytest.raises(TypeError, match='ColorCAM: it is no mmseg segmentor'):
         PseudoLabelHook(source='segmentation').before_train(stub_runner(cfg, init_model(cfg), tmp_path))
+    with pytest.raises(ValueError, match='amp fp16 takes a GPU'):
+        PseudoLabelHook(threshold=.5, amp='fp16').before_train(stub_runner(cfg, init_model(cfg), tmp_path))
+
+
+def test_the_precision_is_among_the_settings(root: Path, tmp_path: Path):
+    cfg = Config(color_cam_config(root))
+    PseudoLabelHook(threshold=.5, amp='bf16').write(stub_runner(cfg, init_model(cfg), tmp_path))
+    assert json.loads((tmp_path / 'pseudo_labels/pseudo_labels.json').read_text())['settings']['amp'] == 'bf16'
 
 
 def test_the_list_itself(root: Path, tmp_path: Path):

@@ -64,6 +64,19 @@ def images(cfg: Config, model: ColorCAM) -> ImageLabelDataset:
     return labelled_images(cfg)
 
 
+def test_another_precision_is_another_setting(model: ColorCAM, images: ImageLabelDataset, tmp_path: Path):
+    make_pseudo_labels(model, images, tmp_path / 'out', HALF)
+    with pytest.raises(ValueError, match='amp is null there and "bf16" now'):
+        make_pseudo_labels(model, images, tmp_path / 'out', HALF, amp='bf16')
+    before = contents(tmp_path)
+    assert make_pseudo_labels(model, images, tmp_path / 'out', HALF, amp='bf16', overwrite=True).num_written == 6
+    assert json.loads((tmp_path / 'out/pseudo_labels.json').read_text())['settings']['amp'] == 'bf16'
+    assert contents(tmp_path) != before
+    with pytest.raises(UserError, match='amp fp16 takes a GPU'):
+        make_pseudo_labels(model, images, tmp_path / 'new', HALF, amp='fp16')
+    assert not (tmp_path / 'new').exists()
+
+
 def contents(folder: Path) -> dict:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 

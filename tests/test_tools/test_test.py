@@ -99,6 +99,16 @@ def test_tta(plain):
     assert sorted(masks(plain / 'tta_out')) == ['img_006', 'img_007', 'img_008']
 
 
+def test_lower_precision_is_used_and_recorded(plain, monkeypatch):
+    seen = []
+    forward = torch.nn.Conv2d.forward
+    monkeypatch.setattr(torch.nn.Conv2d, 'forward', lambda self, x: seen.append(forward(self, x)) or seen[-1])
+    call_tool('tools/test.py', plain / 'tiny.py', plain / 'model.pth', '--work-dir', plain / 'amp', '--amp', 'bf16')
+    assert 'seg/mIoU' in numbers(plain / 'amp')
+    assert json.loads((plain / 'amp/results.json').read_text())['amp'] == 'bf16'
+    assert {out.dtype for out in seen} == {torch.bfloat16, torch.float32}  # the backbone, and the head after it
+
+
 def test_absent_checkpoint(root):
     result = run_tool('tools/test.py', root / 'tiny.py', root / 'absent.pth', check=False)
     assert result.returncode != 0

@@ -1,26 +1,30 @@
 """Compare TransCAM's CAMs of an image with a plain arrangement of the same: images a second, peak memory, result.
 
 The plain arrangement sends one view at a time through the network, keeps the attention of every head and block, stacks
-and averages it afterward, and computes the maps of all classes.
+and averages it afterward, and computes the maps of all classes. Rounds alternate between the arrangements.
 """
 
 import argparse
-import time
+import statistics
 from collections.abc import Callable
+from typing import Optional
 
 import torch
 from all_attention import pass_with_all_attention
+from bench_rows import add_row_arguments, make_row, measure_in_turns, write_rows
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mmwsss.models import CAMClassifier
+from mmwsss.models import CAMClassifier, backbone_precision
 from mmwsss.models.utils import normalize_cams, resize_maps, resize_photos
 from mmwsss.registry import MODELS
-from mmwsss.utils.cli import read_config_file
+from mmwsss.utils.cli import add_amp_argument, read_config_file
 from mmwsss.utils.errors import run_tool
 from mmwsss.utils.memory import peak_memory
+
+PLAIN = 'one view at a time, all attention kept'
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', nargs='?', default='configs/transcam/transcam_conformer-s_voc.py')
     parser.add_argument('--size', type=int, nargs=2, default=(375, 500), metavar=('H', 'W'), help='of the image')
     parser.add_argument('--present', type=int, default=2, help='classes in the image')
-    parser.add_argument('--repeats', type=int, default=1, help='the fastest of this many rounds counts')
+    parser.add_argument('--threads', type=int, help="torch's threads")
+    add_amp_argument(parser)
+    add_row_arguments(parser)
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
@@ -61,20 +67,6 @@ def plain_cams(model: CAMClassifier, image: Tensor, present: Tensor) -> Tensor:
     return normalize_cams(total, 'shifted_minmax').clamp(min=0)[:, present]
 
 
-def fastest(functions: list[Callable[[], Tensor]], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of the fastest of ``repeats`` calls of each function, taken in turns."""
-    rounds = []
-    for _ in range(repeats):
-        rounds.append([])
-        for function in functions:
-            start = time.perf_counter()
-            function()
-            if device.type == 'cuda':
-                torch.cuda.synchronize(device)
-            rounds[-1].append(time.perf_counter() - start)
-    return [min(column) for column in zip(*rounds)]
-
-
 def peak_mib(function: Callable[[], Tensor], device: torch.device) -> float:
     """Peak of tensor memory in a call, MiB."""
     with peak_memory(device) as peak:
@@ -82,34 +74,52 @@ def peak_mib(function: Callable[[], Tensor], device: torch.device) -> float:
     return peak.mib
 
 
-def main() -> None:
-    """Print times and memory, their ratios, and the largest difference."""
-    args = parse_args()
+def our_cams(model: CAMClassifier, image: Tensor, present: Tensor, amp: Optional[str] = None) -> Tensor:
+    """Compute the maps (1, P, H, W) of the classes present as ``make_pseudo_labels`` does."""
+    with backbone_precision(model, amp):
+        return model.predict_cams(image, classes=present, scored_view=None)['cams']
+
+
+def example(args: argparse.Namespace) -> tuple[CAMClassifier, Tensor, Tensor]:
+    """Make a model with random weights, a smooth image (1, 3, H, W) and classes (P,), those with the largest maps."""
     init_default_scope('mmwsss')
     cfg = read_config_file(args.config).model
     cfg.backbone.init_cfg = None
-    device = torch.device(args.device)
     torch.manual_seed(0)
-    model = MODELS.build(cfg).to(device).eval()
-    small = torch.rand(1, 3, *(side // 16 for side in args.size)).to(device)
+    model = MODELS.build(cfg).to(args.device).eval()
+    small = torch.rand(1, 3, *(side // 16 for side in args.size)).to(args.device)
     black, white = model.data_preprocessor.color_range()
     image = torch.lerp(black, white, resize_maps(small, args.size))
-    present = torch.arange(args.present, device=device)
-    arrangements = {
-        'one view at a time, all attention kept': lambda: plain_cams(model, image, present),
-        'TransCAM': lambda: model.predict_cams(image, classes=present, scored_view=None)['cams']}
-    plain, ours = (function() for function in arrangements.values())
-    seconds = fastest(list(arrangements.values()), device, args.repeats)
+    present = model.extract_cams(image)['cams'].mean(dim=(0, 2, 3)).topk(args.present).indices
+    return model, image, present.sort().values
+
+
+def main() -> None:
+    """Print times and memory, their ratios, and the largest difference."""
+    args = parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device, parts = torch.device(args.device), example(args)
+    arrangements = {PLAIN: lambda: plain_cams(*parts), 'TransCAM': lambda: our_cams(*parts)}
+    if args.amp:
+        arrangements[f'TransCAM, {args.amp}'] = lambda: our_cams(*parts, args.amp)
+    maps = {name: function() for name, function in arrangements.items()}
+    seconds = [[clock for clock, _ in rounds]
+               for rounds in measure_in_turns(list(arrangements.values()), args.repeat, device)]
+    medians = [statistics.median(rounds) for rounds in seconds]
     memory = [peak_mib(function, device) for function in arrangements.values()]
-    title = f'{args.config}, {args.size[0]} x {args.size[1]}, {device}, {torch.get_num_threads()} threads'
-    table = Table(title=title)
-    for heading in ('arrangement', 'images / s', 'ratio', 'peak MiB', 'ratio'):
+    gaps = [float((maps[PLAIN] - other).abs().max()) for other in maps.values()]
+    case = f'{args.size[0]} x {args.size[1]}'
+    table = Table(title=f'{args.config}, {case}, {device}, {torch.get_num_threads()} threads')
+    for heading in ('arrangement', 'images / s', 'ratio', 'peak MiB', 'ratio', 'difference'):
         table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
-    for name, time_, mib in zip(arrangements, seconds, memory):
-        table.add_row(name, f'{1 / time_:.3f}', f'{seconds[0] / time_:.2f}', f'{mib:.0f}', f'{memory[0] / mib:.2f}')
-    console = Console()
-    console.print(table)
-    console.print(f'largest difference of a map: {(plain - ours).abs().max():.1e}')
+    for name, time_, mib, gap in zip(arrangements, medians, memory, gaps):
+        table.add_row(name, f'{1 / time_:.3f}', f'{medians[0] / time_:.2f}', f'{mib:.0f}', f'{memory[0] / mib:.2f}',
+                      f'{gap:.1e}')
+    Console(width=120).print(table)
+    write_rows('bench_transcam', [
+        make_row(f'CAMs of {name}, {case}', PLAIN, seconds[k], seconds[0], gaps[k], memory_ratio=memory[0] / memory[k])
+        for k, name in enumerate(arrangements) if k], args.json)
 
 
 if __name__ == '__main__':

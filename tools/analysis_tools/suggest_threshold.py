@@ -30,7 +30,7 @@ from mmwsss.apis.photo_features import patch_features
 from mmwsss.datasets import ImageLabels
 from mmwsss.datasets.config import load_config
 from mmwsss.utils import atomic_path, check_output, write_json
-from mmwsss.utils.cli import add_config_arguments
+from mmwsss.utils.cli import add_amp_argument, add_config_arguments
 from mmwsss.utils.console import print_header
 from mmwsss.utils.errors import UserError, run_tool
 
@@ -57,6 +57,7 @@ def parse_args() -> argparse.Namespace:
                         help='number of photographs, spread over the folder (default: 40)')
     parser.add_argument('--num-rows', type=int, default=8, metavar='N', help='rows of the sheet (default: 8)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: the GPU if there is one)')
+    add_amp_argument(parser)
     return parser.parse_args()
 
 
@@ -129,7 +130,7 @@ def main() -> None:
         raise UserError(f'none of the photographs in {args.photos} is among the tags')
     print_header(f'trying thresholds with {args.config}', checkpoint=args.checkpoint,
                  photographs=f'{args.photos}, {len(photos)} of {len(tags)} with tags', output=args.out)
-    inferencer = WSSSInferencer(load_config(args), args.checkpoint, args.device or get_device(), 'cam')
+    inferencer = WSSSInferencer(load_config(args), args.checkpoint, args.device or get_device(), 'cam', amp=args.amp)
     label = Labeler(inferencer, args.post)
     separation, areas, shown, console = [], [], [], Console()
     drawn = {one.image_id for one in spread(photos, args.num_rows)}

@@ -17,6 +17,7 @@ from torch import nn
 
 from mmwsss.checkpoints import weights_hash
 from mmwsss.datasets import ImageLabelDataset, config_hash, labelled_images
+from mmwsss.models import check_precision
 from mmwsss.pseudo_labels import expand_short_forms, make_pseudo_labels
 from mmwsss.pseudo_labels.label_cfg import LabelPlan, check_keys
 from mmwsss.registry import HOOKS
@@ -47,6 +48,8 @@ class PseudoLabelHook(Hook):
         after_train (bool): Write at the end of training.
         workers (int): Processes that run CRF and write files beside the network, per process of the run.
         label_cfg (dict, optional): How maps become labels; see :func:`mmwsss.apis.read_label_cfg`.
+        amp (str, optional): ``'bf16'`` or ``'fp16'``: run the backbone in this precision; see
+            :func:`mmwsss.models.backbone_precision`.
         **short_forms: Instead of ``label_cfg``, arguments of :func:`mmwsss.apis.expand_short_forms`; ``threshold``
             defaults to the model's ``test_cfg.threshold``.
 
@@ -66,6 +69,7 @@ class PseudoLabelHook(Hook):
                  after_train: bool = True,
                  workers: int = 0,
                  label_cfg: Optional[dict] = None,
+                 amp: Optional[str] = None,
                  **short_forms: Any) -> None:
         if interval is not None and interval < 1:
             raise ValueError(f'interval must be 1 or more, got {interval}')
@@ -74,6 +78,7 @@ class PseudoLabelHook(Hook):
         if label_cfg is not None and short_forms:
             raise ValueError('PseudoLabelHook takes label_cfg or short forms, got label_cfg and '
                              f'{", ".join(short_forms)}')
+        check_precision(amp)
         check_keys(label_cfg or expand_short_forms({'threshold': 0}, **short_forms))
         self.out_dir = out_dir
         self.dataset = dataset
@@ -82,6 +87,7 @@ class PseudoLabelHook(Hook):
         self.writes_after_train = after_train
         self.workers = workers
         self.label_cfg = label_cfg
+        self.amp = amp
         self.short_forms = short_forms
         self._images: Any = None
         self._written: Optional[str] = None
@@ -89,6 +95,7 @@ class PseudoLabelHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check settings and data; continue the labels of the iteration from which the run is resumed."""
         model = _unwrapped(runner.model)
+        check_precision(self.amp, model)
         label_cfg = self._label_cfg(model)
         LabelPlan(label_cfg, model, len(self._dataset(runner).classes))
         done = runner.epoch if self.by_epoch else runner.iter
@@ -130,7 +137,7 @@ class PseudoLabelHook(Hook):
         folder = Path(runner.work_dir, self.out_dir)
         with _undisturbed(model):
             summary = make_pseudo_labels(model, self._dataset(runner), folder, self._label_cfg(model), provenance,
-                                         self.workers, refresh=True)
+                                         self.workers, refresh=True, amp=self.amp)
         self._written = weights[0]
         print_log(f'pseudo labels in {folder}: {summary.num_written} made in {summary.seconds:.1f} s, '
                   f'{summary.num_kept} were there; background {_share(summary.pixels, 0)}, ignored '

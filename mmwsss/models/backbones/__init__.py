@@ -6,6 +6,7 @@ from .ceil_pool_resnet import CeilPoolResNet
 from .efficientnet_lite import EfficientNetLite
 from .eva02_vit import EVA02ViT
 from .features import Features, ObservableBackbone, Observation, Request, TokenLayout, extract_features
+from .low_precision import PRECISIONS, backbone_precision, check_precision
 from .observations import (
     ClassAttentionSum,
     ClassTokens,
@@ -16,6 +17,7 @@ from .observations import (
 )
 from .wide_resnet38 import WideResNet38
 
-__all__ = ['AttentionConformer', 'AttentionViT', 'CeilPoolResNet', 'ClassAttentionSum', 'ClassTokens', 'EVA02ViT',
-           'EfficientNetLite', 'Features', 'ObservableBackbone', 'Observation', 'PatchAttention', 'PatchAttentionSum',
-           'PatchScores', 'QueryKeys', 'Request', 'TokenLayout', 'WideResNet38', 'extract_features']
+__all__ = ['PRECISIONS', 'AttentionConformer', 'AttentionViT', 'CeilPoolResNet', 'ClassAttentionSum', 'ClassTokens',
+           'EVA02ViT', 'EfficientNetLite', 'Features', 'ObservableBackbone', 'Observation', 'PatchAttention',
+           'PatchAttentionSum', 'PatchScores', 'QueryKeys', 'Request', 'TokenLayout', 'WideResNet38',
+           'backbone_precision', 'check_precision', 'extract_features']

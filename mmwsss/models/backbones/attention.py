@@ -105,9 +105,22 @@ def iterate_head_maps(query: Tensor, key: Tensor, chunk: int):
     Yields:
         HeadMaps: Let go of it before the next one is made.
     """
+    key = _centered(key)
     for first in range(0, query.shape[1], chunk):
         part = slice(first, first + chunk)
         yield HeadMaps((query[:, part] @ key[:, part].transpose(-2, -1)).softmax(dim=-1), first)
+
+
+def _centered(key: Tensor) -> Tensor:
+    """Subtract their mean over tokens from keys (B, heads, T, d) of lower precision.
+
+    This adds the same number to all scores of a query, which softmax does not see, and makes them smaller: rounding
+    scores is the largest error of attention in lower precision, and grows with them.
+    """
+    if key.dtype not in (torch.bfloat16, torch.float16):
+        return key
+    single = key.float()
+    return (single - single.mean(dim=2, keepdim=True)).to(key.dtype)
 
 
 def attend(layer: nn.Module, query: Tensor, key: Tensor, value: Tensor, see: Callable[[HeadMaps], None],

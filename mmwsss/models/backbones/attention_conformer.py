@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmwsss.registry import MODELS
 
+from ..utils import is_recording
 from .features import Features, LayerRunner, ObservableBackbone, Request, TokenLayout
 
 __all__ = ['AttentionConformer']
@@ -77,6 +78,8 @@ class AttentionConformer(ObservableBackbone, Conformer):
 
         The last map is that of the CNN branch, (B, c, h, w); the class token (B, 1, D) is that after the final norm.
         """
+        if not torch.is_grad_enabled() and not is_recording():
+            images = images.to(memory_format=torch.channels_last)  # faster convolutions, mostly in lower precision
         stem = self.auto_pad(self.maxpool(self.act1(self.bn1(self.conv1(images)))))
         cnn_map = self.conv_1(stem, out_conv2=False)
         patches = self.trans_patch_conv(stem)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils import at_least_single, single_dtype
 from .attention import (
     HeadMaps,
     QueryKey,
@@ -160,6 +161,13 @@ class Features:
 
     def __contains__(self, observation: Observation) -> bool:
         return observation in self._observed
+
+    def map(self, function: Callable[[Any], Any]) -> 'Features':
+        """Return features in which every map, token and observed result is what ``function`` makes of it."""
+        tokens = None if self.class_tokens is None else function(self.class_tokens)
+        return Features(tuple(map(function, self.maps)), self.grid, tokens,
+                        {layer: function(value) for layer, value in self.hidden.items()},
+                        {item: function(value) for item, value in self._observed.items()}, self.layout)
 
     def once(self, function: Callable[['Features'], Any]) -> Any:
         """Compute ``function(features)``, such as a head's classifier on the last map, once for all who need it."""
@@ -332,9 +340,9 @@ class _HeadViews:
             return
         maps = heads.maps
         if maps.shape[1] == self._num_heads:
-            self._mean = maps.mean(dim=1)
+            self._mean = maps.mean(dim=1, dtype=single_dtype(maps))
         elif self._mean is None:
-            self._mean = maps[:, 0] / self._num_heads
+            self._mean = at_least_single(maps[:, 0]) / self._num_heads
         else:
             self._mean.add_(maps[:, 0], alpha=1 / self._num_heads)
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Optional
 import torch
 from torch import Tensor
 
+from ..utils import at_least_single, single_dtype
 from .attention import BlockOutput, HeadMaps, QueryKey, ScoreFactors
 from .features import Observation, Reads, TokenLayout
 
@@ -66,11 +67,16 @@ class PatchAttentionSum(Observation):
 
 
 def _add_mean(total: Optional[Tensor], heads: Tensor, num_heads: int) -> Tensor:
-    """Add maps (B, n, ...) of all heads or of one, divided by the number of heads, to a sum (B, ...)."""
+    """Add maps (B, n, ...) of all heads or of one, divided by the number of heads, to a sum (B, ...).
+
+    The sum has single precision or better, whatever that of the maps.
+    """
     if heads.shape[1] == num_heads:
-        part = heads.mean(dim=1)
+        part = heads.mean(dim=1, dtype=single_dtype(heads))
         return part if total is None else total + part if part.requires_grad else total.add_(part)
-    return heads[:, 0] * (1 / num_heads) if total is None else total.add_(heads[:, 0], alpha=1 / num_heads)
+    if total is None:
+        return at_least_single(heads[:, 0]) * (1 / num_heads)
+    return total.add_(heads[:, 0], alpha=1 / num_heads)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class PatchAttention(Observation):
         part = value.maps[..., layout.num_class_tokens:, layout.num_class_tokens:]
         if self.keys == 'patches':
             # Probabilities of all keys divided by their sum over some are the softmax over those.
+            part = at_least_single(part)
             part = part / part.sum(dim=-1, keepdim=True)
         means[layer] = _add_mean(means.get(layer), part, layout.num_heads)
         return state

@@ -22,7 +22,7 @@ from .cam import (
 )
 from .export import is_recording
 from .factor_resize import resize_by_factor
-from .head_weights import at_least_single, pool_attention, pool_pseudo_heads, stack_heads
+from .head_weights import at_least_single, pool_attention, pool_pseudo_heads, single_dtype, stack_heads
 from .local_crops import crop_windows, sample_local_windows
 from .permutohedral import PermutohedralLattice
 from .random_walk import MAX_LOG2_STEPS, random_walk
@@ -36,8 +36,7 @@ __all__ = [
     'global_divisor', 'global_weighted_rank_pool', 'is_recording', 'layer_entropies', 'mask_outside_boxes',
     'normalize_cams', 'number_of_groups', 'pad_to_multiple', 'pair_affinity', 'pair_indices', 'pair_labels',
     'pair_offsets', 'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors', 'random_walk',
-    'reactivated_cams',
-    'reactivation_weights', 'refine_with_affinity', 'resize_by_factor', 'resize_maps', 'resize_photos',
-    'sample_local_windows', 'sparse_affinity', 'spread_groups', 'stack_heads', 'sum_groups', 'token_affinity_labels',
-    'valid_boxes', 'view_sizes', 'without_padding'
+    'reactivated_cams', 'reactivation_weights', 'refine_with_affinity', 'resize_by_factor', 'resize_maps',
+    'resize_photos', 'sample_local_windows', 'single_dtype', 'sparse_affinity', 'spread_groups', 'stack_heads',
+    'sum_groups', 'token_affinity_labels', 'valid_boxes', 'view_sizes', 'without_padding'
 ]

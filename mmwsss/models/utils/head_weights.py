@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ['POOLS', 'at_least_single', 'pool_attention', 'pool_pseudo_heads', 'stack_heads']
+__all__ = ['POOLS', 'at_least_single', 'pool_attention', 'pool_pseudo_heads', 'single_dtype', 'stack_heads']
 
 POOLS = {'avg': torch.mean, 'max': torch.amax}
 
@@ -48,4 +48,9 @@ def stack_heads(layers: Sequence[Tensor]) -> Tensor:
 
 def at_least_single(maps: Tensor) -> Tensor:
     """Convert maps to single precision or better: sums over many maps lose digits in half precision."""
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return maps.to(single_dtype(maps))
+
+
+def single_dtype(maps: Tensor) -> torch.dtype:
+    """Return the type of maps in single precision or better."""
+    return torch.promote_types(maps.dtype, torch.float32)

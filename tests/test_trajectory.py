@@ -11,7 +11,8 @@ pytestmark = pytest.mark.slow
 
 ITERATIONS, ALL_TERMS = 200, 60
 SETTINGS = [
-    f'train_cfg.max_iters={ITERATIONS}', f'train_cfg.val_interval={ITERATIONS}', f'param_scheduler.0.total={ITERATIONS}',
+    f'train_cfg.max_iters={ITERATIONS}', f'train_cfg.val_interval={ITERATIONS}',
+    f'param_scheduler.0.total={ITERATIONS}',
     'model.train_cfg.phases.1.begin=40', f'model.train_cfg.phases.2.begin={ALL_TERMS}', 'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0', 'default_hooks.logger.interval=1',
     'log_processor.window_size=1'

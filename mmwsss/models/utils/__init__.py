@@ -35,9 +35,9 @@ __all__ = [
     'IGNORE_INDEX', 'MAX_LOG2_STEPS', 'PairLabels', 'PermutohedralLattice', 'at_least_single', 'cams_to_labels',
     'cams_to_roi', 'check_group_size', 'crop_windows', 'dense_affinity', 'entropy_weights', 'fuse_views',
     'global_divisor', 'global_weighted_rank_pool', 'is_recording', 'layer_entropies', 'lower_precision',
-    'mask_outside_boxes', 'normalize_cams', 'number_of_groups', 'pad_to_multiple', 'pair_affinity', 'pair_indices', 'pair_labels',
-    'pair_offsets', 'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors', 'random_walk',
-    'reactivated_cams', 'reactivation_weights', 'refine_with_affinity', 'resize_by_factor', 'resize_maps',
-    'resize_photos', 'sample_local_windows', 'sparse_affinity', 'spread_groups', 'stack_heads', 'sum_groups',
-    'token_affinity_labels', 'uses_lower_precision', 'valid_boxes', 'view_sizes', 'without_padding'
+    'mask_outside_boxes', 'normalize_cams', 'number_of_groups', 'pad_to_multiple', 'pair_affinity', 'pair_indices',
+    'pair_labels', 'pair_offsets', 'pool_attention', 'pool_pseudo_heads', 'present_classes', 'quantize_colors',
+    'random_walk', 'reactivated_cams', 'reactivation_weights', 'refine_with_affinity', 'resize_by_factor',
+    'resize_maps', 'resize_photos', 'sample_local_windows', 'sparse_affinity', 'spread_groups', 'stack_heads',
+    'sum_groups', 'token_affinity_labels', 'uses_lower_precision', 'valid_boxes', 'view_sizes', 'without_padding'
 ]

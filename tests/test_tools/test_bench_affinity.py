@@ -26,7 +26,8 @@ def test_ratios_are_printed(capsys):
 
 def test_a_difference_is_an_error(monkeypatch):
     tool = load_tool(SCRIPT)
-    monkeypatch.setattr(tool, 'measure', lambda *args: dict(seconds=[1, 1], mib=[1, 1], difference=1.))
+    monkeypatch.setattr(tool, 'measure', lambda *args: dict(
+        rounds=[[1], [1]], seconds=[1, 1], mib=[1, 1], difference=1.))
     monkeypatch.setattr('sys.argv', [SCRIPT, *map(str, ARGS)])
     with pytest.raises(SystemExit, match='the results differ by'):
         tool.main()

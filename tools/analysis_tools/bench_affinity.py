@@ -5,10 +5,10 @@ matrix and squares it. Rounds alternate between the two, so that whatever else t
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -39,9 +39,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs=2, default=(375, 500), metavar=('H', 'W'), help='of a walked image')
     parser.add_argument('--maps', type=int, default=3, help='maps that walk, the background among them')
     parser.add_argument('--log2-steps', type=int, nargs='+', default=(6, 8), metavar='N')
-    parser.add_argument('--rounds', type=int, default=3, help='the fastest of this many counts')
     parser.add_argument('--threads', type=int, default=2, help="torch's threads")
     parser.add_argument('--device', default='cpu')
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -82,8 +82,8 @@ def measure(functions: list[Callable[[], Results]], device: torch.device, rounds
     """Compare a plain function with ours.
 
     Returns:
-        dict: ``seconds`` of both, the fastest of ``rounds`` after one to warm up; ``mib`` of both at their peak; the
-        largest ``difference`` of their results, as a share of the largest value.
+        dict: ``rounds`` of both in seconds, after one to warm up; their medians ``seconds``; ``mib`` of both at their
+        peak; the largest ``difference`` of their results, as a share of the largest value.
     """
     plain, ours = (function() for function in functions)
     difference = max(float((a - b).abs().max() / a.abs().max()) for a, b in zip(plain, ours))
@@ -92,15 +92,8 @@ def measure(functions: list[Callable[[], Results]], device: torch.device, rounds
         with peak_memory(device) as peak:
             function()
         mib.append(peak.mib)
-    seconds = [[], []]
-    for _ in range(rounds):
-        for taken, function in zip(seconds, functions):
-            start = time.perf_counter()
-            function()
-            if device.type == 'cuda':
-                torch.cuda.synchronize(device)
-            taken.append(time.perf_counter() - start)
-    return dict(seconds=[min(taken) for taken in seconds], mib=mib, difference=difference)
+    taken = time_in_turns(functions, device, rounds)
+    return dict(rounds=taken, seconds=medians(taken), mib=mib, difference=difference)
 
 
 def cases(args: argparse.Namespace) -> dict[str, list[Callable[[], Results]]]:
@@ -110,14 +103,14 @@ def cases(args: argparse.Namespace) -> dict[str, list[Callable[[], Results]]]:
     features = torch.randn(args.batch, args.channels, args.grid, args.grid, device=device)
     labels = torch.randint(0, 4, (args.batch, args.grid // 8, args.grid // 8), device=device)
     labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2).masked_fill_(features[:, 0] > 1, 255)
-    found = {f'pair loss, both passes, {tuple(features.shape)}': [
+    found = {f"AffinityNet's pair loss and gradients, {tuple(features.shape)}": [
         lambda: loss_and_gradient(plain_affinity, features, labels),
         lambda: loss_and_gradient(pair_affinity, features, labels)]}
     grid = [-(-side // 8) for side in args.size]
     image = torch.randn(1, args.channels, *grid, device=device) / 4
     cams = torch.rand(args.maps, *grid, device=device)
     for steps in args.log2_steps:
-        found[f'random walk, {args.size[0]} x {args.size[1]}, {args.maps} maps, 2^{steps} steps'] = [
+        found[f'random walk of {2**steps} steps, {args.size[0]} x {args.size[1]}, {args.maps} maps'] = [
             lambda steps=steps: plain_walk(cams, image, steps), lambda steps=steps: our_walk(cams, image, steps)]
     return found
 
@@ -127,18 +120,20 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    table = Table(title=f'AffinityNet, {args.device}, {args.threads} threads, fastest of {args.rounds} rounds')
+    table = Table(title=f'AffinityNet, {args.device}, {args.threads} threads, median of {args.repeat} rounds')
     for heading in ('step', 'arrangement', 'seconds', 'ratio', 'peak MiB', 'ratio', 'difference'):
         table.add_column(heading, justify='left' if heading in ('step', 'arrangement') else 'right')
-    worst = 0
+    worst, rows = 0, []
     for name, functions in cases(args).items():
-        found = measure(functions, device, args.rounds)
+        found = measure(functions, device, args.repeat)
         (plain, ours), (plain_mib, our_mib) = found['seconds'], found['mib']
         worst = max(worst, found['difference'])
+        rows.append(result_row(name, 'plain', *found['rounds'][::-1], found['difference'], plain_mib / our_mib))
         table.add_row(name, 'plain', f'{plain:.3f}', '', f'{plain_mib:.0f}')
         table.add_row('', 'mmwsss', f'{ours:.3f}', f'{plain / ours:.1f}x', f'{our_mib:.1f}',
                       f'{plain_mib / our_mib:.1f}x', f'{found["difference"]:.1e}')
     Console(width=150).print(table)
+    write_rows(args.json, __file__, rows)
     if worst > TOLERANCE:
         raise SystemExit(f'the results differ by {worst:.1e}, more than {TOLERANCE}.')
 

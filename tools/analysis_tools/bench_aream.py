@@ -6,11 +6,13 @@ and averages it afterward, as code that was released for such methods does.
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 from all_attention import pass_with_all_attention
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
@@ -42,6 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch', type=int, default=1, help='images in the batch')
     parser.add_argument('--size', type=int, help="side of the images (default: the config's)")
     parser.add_argument('--device', default='cpu')
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -109,17 +112,18 @@ def example(num_classes: int, size: int, batch: int, device: str) -> tuple[Tenso
     return F.interpolate(small, size=size, mode='bicubic') * 4 - 2, samples
 
 
-def measured(model: CAMClassifier, losses: Callable[[], dict[str, Tensor]], device: str) -> tuple[float, float, dict]:
-    """Peak MiB and seconds of losses and backward pass, in two runs; the latter leaves its gradients in the model."""
+def peak_and_losses(losses: Callable[[], dict[str, Tensor]], device: str) -> tuple[float, dict]:
+    """Return the peak MiB of losses and backward pass, and the losses; their gradients stay in the model."""
     with peak_memory(device) as peak:
-        total(losses()).backward()
+        found = losses()
+        total(found).backward()
+    return peak.mib, found
+
+
+def iterate(model: CAMClassifier, losses: Callable[[], dict[str, Tensor]]) -> None:
+    """Run one iteration up to the gradients."""
     model.zero_grad()
-    start = time.perf_counter()
-    found = losses()
-    total(found).backward()
-    if device != 'cpu':
-        torch.cuda.synchronize(device)
-    return peak.mib, time.perf_counter() - start, found
+    total(losses()).backward()
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
@@ -141,16 +145,21 @@ def main() -> None:
     images, samples = example(
         model.cam_head.num_classes, args.size or cfg.data_preprocessor['size'][0], args.batch, args.device)
 
-    plain_mib, plain_seconds, expected = measured(twin, lambda: plain_losses(twin, images, samples), args.device)
-    mib, seconds, found = measured(model, lambda: model.loss(images, samples), args.device)
+    arrangements = {twin: lambda: plain_losses(twin, images, samples), model: lambda: model.loss(images, samples)}
+    (plain_mib, expected), (mib, found) = (peak_and_losses(losses, args.device) for losses in arrangements.values())
     loss_gap = max(float((found[name] - value).abs()) for name, value in expected.items())
     grad_gap = max(float((a.grad - b.grad).norm() / b.grad.norm().clamp(min=1e-12))
                    for a, b in zip(model.parameters(), twin.parameters()) if b.grad is not None)
+    rounds = time_in_turns([partial(iterate, *pair) for pair in arrangements.items()], args.device, args.repeat, False)
+    plain_seconds, seconds = medians(rounds)
     table = Table(title=f'{args.config}, {tuple(images.shape)}, {args.device}, {torch.get_num_threads()} threads')
     for heading in ('arrangement', 'peak MiB', 'ratio', 's / iteration', 'ratio'):
         table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
     table.add_row('all heads kept', f'{plain_mib:.0f}', '1.00', f'{plain_seconds:.2f}', '1.00')
     table.add_row('AReAM', f'{mib:.0f}', f'{plain_mib / mib:.2f}', f'{seconds:.2f}', f'{plain_seconds / seconds:.2f}')
+    what = f"AReAM's iteration, {Path(args.config).stem}, {images.shape[-1]}, batch {args.batch}"
+    write_rows(args.json, __file__, [result_row(
+        what, 'attention of all heads kept', *rounds[::-1], max(loss_gap, grad_gap), plain_mib / mib)])
     console = Console()
     console.print(table)
     console.print(f'largest difference of a loss: {loss_gap:.1e}; of a gradient, relative to its norm: {grad_gap:.1e}')

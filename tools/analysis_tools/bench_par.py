@@ -1,12 +1,12 @@
 """Compare PixelAdaptiveRefinement with arrangements that copy every neighbor: time, peak memory and difference."""
 
 import argparse
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -29,9 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--planes', type=int, default=3, help='score planes per image')
     parser.add_argument('--batch', type=int, default=1, help='number of images')
     parser.add_argument('--iters', type=int, default=10, help='iterations of the refinement')
-    parser.add_argument('--repeats', type=int, default=7, help='the fastest of this many rounds counts')
     parser.add_argument('--threads', type=int, help="torch's threads (default: torch's own choice)")
     parser.add_argument('--device', default='cpu')
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -76,27 +76,13 @@ def refine_copies(images: Tensor, masks: Tensor, iters: int, neighbors: Callable
     return masks
 
 
-def best_times(functions: Sequence[Callable], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of the fastest of ``repeats`` calls of each function, taken in turns after one round to warm up."""
-    seconds = []
-    for _ in range(repeats + 1):
-        seconds.append([])
-        for function in functions:
-            start = time.perf_counter()
-            function()
-            if device.type == 'cuda':
-                torch.cuda.synchronize(device)
-            seconds[-1].append(time.perf_counter() - start)
-    return [min(column) for column in zip(*seconds[1:])]
-
-
 @torch.no_grad()
 def benchmark_par(args: argparse.Namespace) -> list[dict]:
     """Measure every arrangement on the same random images.
 
     Returns:
-        list[dict]: Per arrangement ``name``, ``seconds``, ``mib`` and the largest ``difference`` from the first,
-        which is ours.
+        list[dict]: Per arrangement ``name``, ``rounds`` in seconds, their median ``seconds``, ``mib`` and the largest
+        ``difference`` from the first, which is ours.
     """
     device = torch.device(args.device)
     generator = torch.Generator().manual_seed(0)
@@ -108,10 +94,11 @@ def benchmark_par(args: argparse.Namespace) -> list[dict]:
                              ('one-hot convolutions', convolve_one_hot)):
         rows[f'48-fold gather, {name}'] = partial(refine_copies, images, masks, args.iters, neighbors)
     results, ours = [], rows['PixelAdaptiveRefinement']()
-    for (name, function), seconds in zip(rows.items(), best_times(list(rows.values()), device, args.repeats)):
+    rounds = time_in_turns(list(rows.values()), device, args.repeat)
+    for (name, function), taken, seconds in zip(rows.items(), rounds, medians(rounds)):
         with peak_memory(device) as peak:
             difference = (function() - ours).abs().max().item()
-        results.append({'name': name, 'seconds': seconds, 'mib': peak.mib, 'difference': difference})
+        results.append(dict(name=name, rounds=taken, seconds=seconds, mib=peak.mib, difference=difference))
     return results
 
 
@@ -130,6 +117,10 @@ def main() -> None:
         table.add_row(row['name'], f'{1000 * row["seconds"]:.1f}', f'{row["seconds"] / ours["seconds"]:.1f}x',
                       f'{row["mib"]:.1f}', f'{row["mib"] / ours["mib"]:.1f}x', f'{row["difference"]:.1e}')
     Console(width=120).print(table)
+    what = f'pixel-adaptive refinement, {args.size}, {args.planes} planes'
+    write_rows(args.json, __file__, [
+        result_row(what, row['name'], ours['rounds'], row['rounds'], row['difference'], row['mib'] / ours['mib'])
+        for row in results[1:]])
     worst = max(row['difference'] for row in results)
     if worst > TOLERANCE:
         raise SystemExit(f'the arrangements differ by {worst:.1e}, more than {TOLERANCE}.')

@@ -1,11 +1,12 @@
 """Time the one-pass threshold sweep against one evaluation pass per threshold, on equal results."""
 
 import argparse
-import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-classes', type=int, default=21, help='classes with background')
     parser.add_argument('--present', type=int, default=2, help='classes present in an image')
     parser.add_argument('--thresholds', type=int, default=60, help='number of thresholds')
-    parser.add_argument('--repeats', type=int, default=3, help='the fastest of this many counts')
     parser.add_argument('--seed', type=int, default=0)
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -84,40 +85,32 @@ def _evaluate_labels(images: list, threshold: float, num_classes: int,
     return class_rates(np.diag(confusion), confusion.sum(0), confusion.sum(1))['IoU']
 
 
-def best_time(function: Callable, repeats: int) -> tuple[float, np.ndarray]:
-    """Return the seconds of the fastest of ``repeats`` calls, and the result."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), result
-
-
 def main() -> None:
     """Time the three arrangements and print their ratios; fail if their numbers differ."""
     args = parse_args()
     images = random_images(args)
     thresholds = np.arange(args.thresholds) / args.thresholds
-    rows = {
+    arrangements = {
         'one pass (ThresholdSweep)': one_pass,
         f'{args.thresholds} passes': pass_per_threshold,
         f'{args.thresholds} passes, argmax shared': pass_per_threshold_shared_argmax,
     }
+    functions = [partial(function, images, thresholds, args.num_classes) for function in arrangements.values()]
+    expected, *others = (function() for function in functions)
+    gaps = [float(np.nanmax(np.abs(iou - expected))) for iou in (expected, *others)]
+    rounds = time_in_turns(functions, 'cpu', args.repeat, warm_up=False)
     table = Table(title=f'{args.images} images of {args.size[0]}x{args.size[1]}, {args.num_classes} '
                         f'classes, {args.thresholds} thresholds, {torch.get_num_threads()} threads')
     for column in ('arrangement', 'ms per image', 'ratio to one pass', 'largest difference in IoU'):
         table.add_column(column, justify='left' if column == 'arrangement' else 'right')
-    base = None
-    for name, function in rows.items():
-        seconds, iou = best_time(lambda f=function: f(images, thresholds, args.num_classes),
-                                 args.repeats)
-        base = base or (seconds, iou)
-        difference = np.nanmax(np.abs(iou - base[1]))
-        table.add_row(name, f'{1000 * seconds / args.images:.2f}', f'{seconds / base[0]:.1f}x',
-                      f'{difference:.1e}')
-        if difference > 1e-9:
-            raise SystemExit(f'{name} gives another IoU than the sweep: {difference}')
+    ours = medians(rounds)[0]
+    for name, seconds, gap in zip(arrangements, medians(rounds), gaps):
+        table.add_row(name, f'{1000 * seconds / args.images:.2f}', f'{seconds / ours:.1f}x', f'{gap:.1e}')
+        if gap > 1e-9:
+            raise SystemExit(f'{name} gives another IoU than the sweep: {gap}')
+    what = f'{args.thresholds} thresholds in one pass, {args.size[0]}x{args.size[1]}, {args.num_classes} classes'
+    write_rows(args.json, __file__, [result_row(what, name, rounds[0], taken, gap)
+                                     for name, taken, gap in list(zip(arrangements, rounds, gaps))[1:]])
     Console().print(table)
 
 

@@ -2,17 +2,21 @@
 
 The plain arrangement runs every pass on its own: three no-gradient passes for CAMs, the decoder included; the
 main image; both global views for the student and again for the teacher; the local views. It refines pseudo labels by
-threshold and image, and copies neighbors 48-fold.
+threshold and image, and copies neighbors 48-fold. With ``--no-grad-dtype``, ToCo is measured once more with
+``train_cfg.no_grad_dtype``; that changes class maps by rounding, and losses where a pseudo label changes.
 """
 
 import argparse
 import copy
-import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Optional
 
 import torch
 from bench_par import refine_copies, stack_slices
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
@@ -45,8 +49,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', nargs='?', default='configs/toco/toco_vit-b_voc.py')
     parser.add_argument('--batch', type=int, default=1, help='images in the batch')
-    parser.add_argument('--repeats', type=int, default=1, help='the fastest of this many rounds counts')
+    parser.add_argument('--no-grad-dtype', choices=['bfloat16', 'float16'],
+                        help='measure the passes without gradient in this precision as well')
     parser.add_argument('--device', default='cpu')
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -166,18 +172,35 @@ def example(cfg: dict, size: int, batch: int, device: str) -> tuple[dict[str, Te
     return dict(zip(('main', 'global2', 'local'), views)), samples
 
 
-def timed(model: ToCo, losses, device: torch.device) -> float:
-    """Seconds of one call of ``losses`` and the backward pass of its sum; leaves the gradients in the model."""
+def iterate(model: ToCo, losses: Callable[[], dict[str, Tensor]]) -> None:
+    """Run one iteration up to the gradients, which stay in the model."""
     model.zero_grad()
-    start = time.perf_counter()
     sum(losses().values()).backward()
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+
+
+def our_losses(model: ToCo, views: dict[str, Tensor], samples: list, no_grad_dtype: Optional[str]) -> dict[str, Tensor]:
+    """Compute the weighted losses of an iteration."""
+    model.train_cfg['no_grad_dtype'] = no_grad_dtype
+    return {name: value for name, value in model.loss(views, samples).items() if name.startswith('loss')}
+
+
+def gaps(ways: dict[str, tuple[ToCo, Callable]]) -> dict[str, tuple[float, float]]:
+    """Return by way the largest difference of a loss, and of a gradient relative to its norm, from the first way."""
+    found = {}
+    for name, (model, losses) in ways.items():
+        model.zero_grad()
+        values = losses()
+        sum(values.values()).backward()
+        found[name] = ({term: value.item() for term, value in values.items()},
+                       [param.grad.clone() for param in model.parameters() if param.grad is not None])
+    terms, grads = next(iter(found.values()))
+    return {name: (max(abs(value - terms[term]) for term, value in other.items()),
+                   max(float((a - b).norm() / b.norm().clamp(min=1e-12)) for a, b in zip(other_grads, grads)))
+            for name, (other, other_grads) in found.items()}
 
 
 def main() -> None:
-    """Print times, their ratio and the largest differences."""
+    """Print times, their ratios and the largest differences."""
     args = parse_args()
     init_default_scope('mmwsss')
     cfg = read_config_file(args.config).model
@@ -190,28 +213,27 @@ def main() -> None:
     weights = model.schedule.at(10**6)
     twin = copy.deepcopy(model)
 
-    def ours() -> dict[str, Tensor]:
-        return {name: value for name, value in model.loss(views, samples).items() if name.startswith('loss')}
-
     def plain() -> dict[str, Tensor]:
         bare = plain_losses(twin, views, samples, plain_pipeline(twin))
         return {f'loss_{name}': weights[name] * value for name, value in bare.items()}
 
-    with torch.no_grad():
-        expected = plain()
-        loss_gap = max(abs(float(value - expected[name])) for name, value in ours().items())
-    pairs = [(timed(twin, plain, device), timed(model, ours, device)) for _ in range(args.repeats)]
-    seconds = [min(column) for column in zip(*pairs)]
-    gaps = [(a.grad - b.grad).norm() / b.grad.norm().clamp(min=1e-12)
-            for a, b in zip(model.parameters(), twin.parameters()) if a.grad is not None]
+    ways = {'every pass on its own': (twin, plain), 'ToCo': (model, partial(our_losses, model, views, samples, None))}
+    if args.no_grad_dtype:
+        ways[f'ToCo, {args.no_grad_dtype} without gradient'] = (
+            model, partial(our_losses, model, views, samples, args.no_grad_dtype))
+    found = gaps(ways)
+    rounds = time_in_turns([partial(iterate, *way) for way in ways.values()], device, args.repeat, warm_up=False)
     table = Table(title=f'{args.config}, batch {args.batch}, {device}, {torch.get_num_threads()} threads')
-    for heading in ('arrangement', 's / iteration', 'ratio'):
+    for heading in ('arrangement', 's / iteration', 'ratio', 'difference of a loss', 'of a gradient'):
         table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
-    table.add_row('every pass on its own', f'{seconds[0]:.2f}', '1.00')
-    table.add_row('ToCo', f'{seconds[1]:.2f}', f'{seconds[0] / seconds[1]:.2f}')
-    console = Console()
-    console.print(table)
-    console.print(f'largest difference of a loss: {loss_gap:.1e}; of a gradient, relative to its norm: {max(gaps):.1e}')
+    slowest = medians(rounds)[0]
+    for (name, (loss_gap, grad_gap)), seconds in zip(found.items(), medians(rounds)):
+        table.add_row(name, f'{seconds:.2f}', f'{slowest / seconds:.2f}', f'{loss_gap:.1e}', f'{grad_gap:.1e}')
+    Console(width=120).print(table)
+    what = f'iteration, {Path(args.config).stem}, {views["main"].shape[-1]}, batch {args.batch}'
+    write_rows(args.json, __file__, [
+        result_row(f"{name}'s {what}" if name == 'ToCo' else f'{name}, {what}', 'every pass on its own', taken,
+                   rounds[0], max(found[name])) for name, taken in list(zip(ways, rounds))[1:]])
 
 
 if __name__ == '__main__':

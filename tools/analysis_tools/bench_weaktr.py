@@ -7,8 +7,8 @@ one without fine maps, which has no use for attention.
 """
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import mmwsss  # noqa: F401  # first: checks what is installed
 
@@ -16,6 +16,7 @@ import mmwsss  # noqa: F401  # first: checks what is installed
 
 import torch
 from all_attention import pass_with_all_attention
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -37,8 +38,8 @@ def parse_args() -> argparse.Namespace:
                         default=['configs/weaktr/weaktr_deit-s_voc.py', 'configs/weaktr/weaktr-v3_deit-s_voc.py'])
     parser.add_argument('--batch', type=int, default=16, help='images in the batch')
     parser.add_argument('--size', type=int, default=224, help='their side')
-    parser.add_argument('--repeats', type=int, default=3, help='the fastest of this many rounds counts')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -99,19 +100,15 @@ def our_maps(model: CAMClassifier, images: Tensor) -> dict[str, Tensor]:
     return head.maps(extract_features(model.backbone, images, head.request(['cams'])), ['cams'])
 
 
-def measure(run: Callable[[], dict], args: argparse.Namespace) -> tuple[float, float, dict]:
-    """Return peak memory in MiB, the seconds of the fastest round, and the results."""
-    results = {key: value.clone() for key, value in run().items()}
-    with peak_memory(args.device) as peak:
-        run()
-    seconds = []
-    for _ in range(args.repeats):
-        began = time.perf_counter()
-        run()
-        if args.device != 'cpu':
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return peak.mib, min(seconds), results
+def measure(runs: Sequence[Callable[[], dict]], args: argparse.Namespace) -> tuple[list, list, list]:
+    """Return peak memory in MiB, seconds of all rounds, and the results, by run."""
+    results = [{key: value.clone() for key, value in run().items()} for run in runs]
+    mib = []
+    for run in runs:
+        with peak_memory(args.device) as peak:
+            run()
+        mib.append(peak.mib)
+    return mib, time_in_turns(runs, args.device, args.repeat, warm_up=False), results
 
 
 def row(name: str, plain: Sequence[float], ours: Sequence[float], difference: str = '') -> list[str]:
@@ -122,8 +119,12 @@ def row(name: str, plain: Sequence[float], ours: Sequence[float], difference: st
     return [*cells, difference]
 
 
-def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
-    """Compare both ways of a training iteration and of giving fine maps; results may differ by rounding."""
+def compare_config(path: str, args: argparse.Namespace, table: Table) -> list[dict]:
+    """Compare both ways of a training iteration and of giving fine maps; results may differ by rounding.
+
+    Returns:
+        The rows to write.
+    """
     cfg = read_config_file(path)
     init_default_scope('mmwsss')
     strip_pretrained(cfg.model, keep_local=False)
@@ -134,15 +135,26 @@ def compare_config(path: str, args: argparse.Namespace, table: Table) -> None:
     images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
     labels = (torch.rand(args.batch, model.cam_head.num_classes, device=args.device) < .1).float()
     name = cfg.filename.split('/')[-1].removesuffix('.py')
-    *plain, expected = measure(lambda: train(model, labels, lambda: plain_scores(model, images)[0]), args)
-    *ours, found = measure(lambda: train(model, labels, lambda: our_scores(model, images)), args)
-    *without, _ = measure(lambda: train(model, labels, lambda: two_scores(model, images)), args)
-    table.add_row(*row(f'{name}: iteration', plain, ours, f'{worst(expected, found):.1e}'))
+    ways = [lambda: plain_scores(model, images)[0], lambda: our_scores(model, images),
+            lambda: two_scores(model, images)]
+    mib, rounds, found = measure([partial(train, model, labels, way) for way in ways], args)
+    plain, ours, without = zip(mib, medians(rounds))
+    gap = worst(found[0], found[1])
+    table.add_row(*row(f'{name}: iteration', plain, ours, f'{gap:.1e}'))
     table.add_row(*row(f'{name}: fusion', *([a - b for a, b in zip(way, without)] for way in (plain, ours))))
     with torch.no_grad():
-        *plain, expected = measure(lambda: dict(cams=plain_scores(model, images)[1]), args)
-        *ours, found = measure(lambda: our_maps(model, images), args)
-    table.add_row(*row(f'{name}: fine maps', plain, ours, f'{worst(expected, found):.1e}'))
+        mib_of_maps, rounds_of_maps, maps = measure(
+            [lambda: dict(cams=plain_scores(model, images)[1]), lambda: our_maps(model, images)], args)
+    gap_of_maps = worst(*maps)
+    table.add_row(*row(f'{name}: fine maps', *zip(mib_of_maps, medians(rounds_of_maps)), f'{gap_of_maps:.1e}'))
+    what, against = f'{name}, {args.size}, batch {args.batch}', 'all maps stacked'
+    rows = [result_row(f'iteration, {what}', against, rounds[1], rounds[0], gap, mib[0] / mib[1]),
+            result_row(f'fine maps, {what}', against, *rounds_of_maps[::-1], gap_of_maps,
+                       mib_of_maps[0] / mib_of_maps[1])]
+    if mib[1] > mib[2]:
+        rows.append(dict(what=f'fusion alone, {what}', against=against, equal_to=gap,
+                         memory_ratio=(mib[0] - mib[2]) / (mib[1] - mib[2])))
+    return rows
 
 
 def main() -> None:
@@ -153,9 +165,9 @@ def main() -> None:
                         f'{torch.get_num_threads()} threads')
     for column in ('', 'plain MiB', 'ours MiB', 'ratio', 'plain s', 'ours s', 'ratio', 'difference'):
         table.add_column(column, justify='right' if column else 'left')
-    for path in args.configs:
-        compare_config(path, args, table)
+    rows = [row for path in args.configs for row in compare_config(path, args, table)]
     Console().print(table)
+    write_rows(args.json, __file__, rows)
 
 
 if __name__ == '__main__':

@@ -158,7 +158,9 @@ class RandomPlaceCrop(BaseTransform):
         canvases = {'img': (self.pad_value, image.dtype if whole else np.float32)}
         canvases.update({name: (self.seg_pad_value, results[name].dtype) for name in results.get('seg_fields', ())})
         for name, (value, dtype) in canvases.items():
-            crop = np.full((size, size, *results[name].shape[2:]), value, dtype=dtype)
+            crop = np.empty((size, size, *results[name].shape[2:]), dtype)
+            crop[0] = value
+            crop[1:] = crop[0]  # rows are copied several times as fast as values are repeated
             crop[box[0]:box[1], box[2]:box[3]] = results[name][tuple(source)]
             results[name] = crop
         results.update(img_shape=(size, size), valid_box=box)
@@ -245,5 +247,5 @@ class ToCoViews(BaseTransform):
 
 def _image_of(image: np.ndarray, mirrored: bool = False) -> dict:
     """Start a results dict from a copy of an image (H, W, 3), mirrored if asked."""
-    image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image.copy()
+    image = cv2.flip(image, 1) if mirrored else image.copy()
     return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])

@@ -18,7 +18,9 @@ from .attention import (
     class_token_layer,
     finish_layer,
     fused_attention,
+    head_by_head_layer,
     head_chunk,
+    is_faster_head_by_head,
     iterate_head_maps,
     project_qkv,
     split_heads,
@@ -240,7 +242,8 @@ def to_map(tokens: Tensor, grid: Sequence[int]) -> Tensor:
 class LayerRunner:
     """Runs encoder layers for a request, each in the cheapest way that shows what is observed of it.
 
-    * Nobody looks: fused attention; in the last layer, if only class tokens are needed, for these alone.
+    * Nobody looks: fused attention; in the last layer, if only class tokens are needed, for these alone. In a lower
+      precision on a CPU without gradient: explicit maps, one head at a time.
     * Attention is observed, and no gradient is recorded: explicit maps, on a CPU one head at a time.
     * Attention is observed without gradient while one is recorded: fused attention, and the maps computed beside it,
       so that the layer keeps none for the backward pass.
@@ -272,8 +275,10 @@ class LayerRunner:
         only_class = only_class and index not in self._hidden_layers.values()
         if self._watching[index]:
             x = self._observe(index, layer, x, num_class if only_class else None)
+        elif only_class:
+            x = class_token_layer(layer, x, num_class)
         else:
-            x = class_token_layer(layer, x, num_class) if only_class else layer(x)
+            x = head_by_head_layer(layer, x) if is_faster_head_by_head(x) else layer(x)
         if index in self._hidden_layers.values():
             self._hidden[index] = to_map(x[:, num_class:], self.layout.grid)
         return x

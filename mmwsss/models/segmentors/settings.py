@@ -122,6 +122,7 @@ TOCO_TRAIN = SettingsTable(
         num_local_crops=number(0, whole=True),
         local_crop_size=number(1, whole=True),
         local_min_foreground=number(0, 1),
+        no_grad_dtype=Setting("'bfloat16', 'float16' or None", ('bfloat16', 'float16', None).__contains__),
         ptc_box=choice('reference', 'scaled')),
     [in_order('low', 'high')])
 """SettingsTable: ``train_cfg`` of :class:`ToCo`."""

@@ -19,6 +19,7 @@ from ..utils import (
     cams_to_labels,
     cams_to_roi,
     crop_windows,
+    lower_precision,
     mask_outside_boxes,
     present_classes,
     quantize_colors,
@@ -89,7 +90,9 @@ class ToCo(CAMMixin, EncoderDecoder):
             ``final_cam_begin``: iteration from which ``cams`` instead of the auxiliary map makes the pseudo label;
             ``ema_momentum`` of the teacher; ``accumulative_counts``, 1 unless given: that of ``optim_wrapper``, because
             the teacher moves once for each update of the optimizer; ``num_local_crops``, ``local_crop_size``,
-            ``local_min_foreground``; ``ptc_box``: ``'reference'`` applies the valid region in pixels to the token grid,
+            ``local_min_foreground``; ``no_grad_dtype``: ``'bfloat16'`` or ``'float16'`` for the matrix products of the
+            passes without gradient, which make the class maps of the other scales and of mirror images, or None, as
+            published, unless given; ``ptc_box``: ``'reference'`` applies the valid region in pixels to the token grid,
             as the published numbers did, ``'scaled'`` divides it by the patch size. Without
             ``train_cfg``, the model only predicts.
         **kwargs: As in mmseg's ``EncoderDecoder``; ``decode_head.loss_decode`` is the segmentation loss.
@@ -264,10 +267,13 @@ class ToCo(CAMMixin, EncoderDecoder):
         """Compute the fused maps (B, n, S, S) in [0, 1] of the classes named, reusing the training pass at scale 1."""
 
         def map_fn(views: Tensor) -> dict[str, Tensor]:
-            return self._scores_and_maps(views, self.map_names, classes, scores=False)
+            maps = self._scores_and_maps(views, self.map_names, classes, scores=False)
+            return {name: value.to(images) for name, value in maps.items()}
 
         own_maps = self.cam_head.maps(features, self.map_names, classes)
-        return self._fuse(map_fn, images, self.train_cfg['cams'], own_maps)
+        # One context for all views, so that the weights are converted once.
+        with lower_precision(images.device, self.train_cfg.get('no_grad_dtype')):
+            return self._fuse(map_fn, images, self.train_cfg['cams'], own_maps)
 
     def _patch_contrast(self, features: Features, aux_cams: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         """Contrast patch tokens by token labels from the auxiliary CAM (ToCo, Sec. 4.2)."""

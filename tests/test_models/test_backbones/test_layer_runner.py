@@ -107,6 +107,22 @@ def test_all_ways_of_execution_give_the_same_network(kind, reader, images):
         assert_close(outputs_and_gradients(backbone, images, reader(grad=grad)), plain)
 
 
+@pytest.mark.parametrize('kind', KINDS)
+def test_lower_precision_without_gradient_goes_head_by_head(kind, images):
+    """Autocast leaves float64 alone, so that the results are those of fused attention."""
+    backbone, whole = build(kind), []
+    expected = run(backbone, images)
+    for layer in layers_of(backbone):
+        layer.attn.register_forward_hook(lambda module, args, out: whole.append(module))
+    with torch.autocast('cpu', torch.bfloat16):
+        with torch.no_grad():
+            found = run(backbone, images)
+        assert not whole
+        assert_close((found.maps[-1], found.class_tokens), (expected.maps[-1], expected.class_tokens))
+        run(backbone, images)
+    assert len(whole) == backbone.num_layers
+
+
 @pytest.mark.parametrize('maps', [True, False], ids=['all tokens', 'class tokens alone'])
 @pytest.mark.parametrize(('reader', 'attention', 'expected'), [
     (NotedHeads, lambda value: value.maps, lambda maps: maps),

@@ -57,6 +57,7 @@ def build_with(name, **options):
     ('ToCo', dict(train_cfg__hihg=.7), "'hihg' .did you mean 'high'"),
     ('ToCo', dict(train_cfg__ptc_box='patch'), "ptc_box must be 'reference' or 'scaled', got 'patch'"),
     ('ToCo', dict(train_cfg__loss_weights__seg=-1.), 'loss_weights must be .*ptc, ctc, seg, reg'),
+    ('ToCo', dict(train_cfg__no_grad_dtype='float32'), "no_grad_dtype must be 'bfloat16', 'float16' or None"),
     ('ToCo', dict(train_cfg__ema_momentum=1.1), 'ema_momentum must be a number from 0 to 1'),
     ('ToCo', dict(train_cfg__num_local_crops=2.5), 'num_local_crops must be an integer of 0 or more'),
     ('ToCo', dict(train_cfg__local_crop_size=0), 'local_crop_size must be an integer of 1 or more'),

@@ -6,6 +6,7 @@ Images are few and small. Networks are those of the configs, with random weights
 import json
 import shutil
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from scipy.io import savemat
 from mmwsss.apis.configs import strip_pretrained
 from mmwsss.datasets import ImageLabels, read_ids
 from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES
+from mmwsss.datasets.config import override_data
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS
 from mmwsss.utils.cli import find_config
@@ -119,9 +121,18 @@ def labels(mask: np.ndarray) -> list[int]:
     return [k for k in np.unique(mask).tolist() if k in CLASS_NAMES]
 
 
-def write_checkpoint(config: str, path: Path, part: str = '') -> None:
-    """Write a checkpoint of a config's model with random weights, or of a part of it, such as ``'backbone.'``."""
+def write_checkpoint(config: str, path: Path, part: str = '', classes: Optional[str] = None) -> None:
+    """Write a checkpoint of a config's model with random weights, or of a part of it, such as ``'backbone.'``.
+
+    Args:
+        config: The config.
+        path: Of the checkpoint.
+        part: How the names of its parameters begin. Defaults to all parameters.
+        classes: The classes, as ``--classes`` takes them. Defaults to those of the config.
+    """
     cfg = Config.fromfile(find_config(config), format_python_code=False)
+    if classes is not None:
+        override_data(cfg, classes=classes)
     init_default_scope(cfg.get('default_scope', 'mmwsss'))
     strip_pretrained(cfg.model, keep_local=False)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import itertools
 import re
 import shlex
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from mmengine.config import Config
@@ -61,6 +62,10 @@ NOT_HERE = {
     'WandbVisBackend': 'needs wandb and an account',
     'TensorboardVisBackend': 'needs tensorboard',
     'coco_category_ids.py SRC DST': 'SRC and DST stand for any folders',
+    'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
+    '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
+    'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
+    'clipping-precision clipped upper': 'clipped and upper stand for finished trainings',
 }
 """dict: Parts of commands that are not run here, and why."""
 
@@ -124,6 +129,14 @@ def is_checkpoint(word: str) -> bool:
     return word.endswith('.pth') or bool(re.fullmatch(r'[A-Z][A-Z0-9_]+', word))
 
 
+def own_classes(arguments: list[str], folder: Path) -> Optional[str]:
+    """Return the classes that a command names with ``--classes``, or None."""
+    if '--classes' not in arguments:
+        return None
+    value = arguments[arguments.index('--classes') + 1]
+    return str(folder / value) if (folder / value).is_file() else value
+
+
 def provide(arguments: list[str], folder: Path) -> list[str]:
     """Write the checkpoints and pseudo labels that a command needs and no command before it has written.
 
@@ -138,9 +151,10 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
         if written and not (folder / word).exists():  # that of a shorter training
             arguments[place + 1] = str(written[-1].relative_to(folder))
         elif not (folder / word).exists():
-            path = folder / 'checkpoints' / Path(config).stem / f'{Path(word).stem}.pth'
+            classes = own_classes(arguments, folder)
+            path = folder / 'checkpoints' / Path(config).stem / ('own' if classes else 'all') / f'{Path(word).stem}.pth'
             if not path.exists():
-                write_checkpoint(config, path)
+                write_checkpoint(config, path, classes=classes)
             arguments[place + 1] = str(path)
     for word in (word for word in arguments if word.endswith('_pretrain.pth')):
         if not (folder / word).exists():

@@ -6,7 +6,7 @@
 
 The stages run on generated photographs: for each number of images (--sizes) with each number of classes per image
 (--present). A stage costs A seconds + B seconds per image + C seconds per image and class, fitted without negative
-numbers. The weights are random. Photographs of other sizes are extrapolated in proportion to their pixels.
+numbers. The weights are random. The totals are those of photographs of the measured size (--image-size).
 """
 
 import argparse
@@ -51,19 +51,18 @@ SEGMENTOR = 'configs/mctformer/retrain_fcn_vit-micro_sample.py'
 
 
 class Target(NamedTuple):
-    """A data set to extrapolate to: images, classes per image on average, and height and width of an image."""
+    """A data set to extrapolate to: images, and classes per image on average."""
 
     images: int
     present: float
-    size: tuple[int, int]
 
 
 TARGETS = {
-    'VOC': Target(10_582, 1.5, (375, 500)),
-    'COCO': Target(82_081, 2.9, (480, 640)),
-    'a million photographs': Target(1_000_000, 1.5, (375, 500))
+    'VOC': Target(10_582, 1.5),
+    'COCO': Target(82_081, 2.9),
+    'a million photographs': Target(1_000_000, 1.5)
 }
-"""dict: Images that show a class; their number, and the classes that each shows."""
+"""dict: The training images that show a class, and how many each shows."""
 
 
 class Costs(NamedTuple):
@@ -73,9 +72,9 @@ class Costs(NamedTuple):
     per_image: float
     per_class: float
 
-    def total(self, images: float, present: float, area: float = 1) -> float:
-        """Return the cost of ``images`` with ``present`` classes each, of ``area`` times the pixels."""
-        return self.fixed + images * area * (self.per_image + present * self.per_class)
+    def total(self, images: float, present: float) -> float:
+        """Return the cost of ``images`` with ``present`` classes each."""
+        return self.fixed + images * (self.per_image + present * self.per_class)
 
 
 def parse_args() -> argparse.Namespace:
@@ -247,13 +246,9 @@ def fitted(rows: Sequence[dict], key: str) -> dict[str, tuple[Costs, float]]:
     return {name: fit(sizes, [row[key][name] for row in rows]) for name in rows[0][key]}
 
 
-def extrapolate(costs: dict[str, tuple[Costs, float]], size: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Extrapolate fitted costs to :data:`TARGETS`, from images of ``size``."""
-    def cost(name: str, target: Target) -> float:
-        area = 1. if 'reading' in name else target.size[0] * target.size[1] / (size[0] * size[1])
-        return costs[name][0].total(target.images, target.present, area)
-
-    return {name: {data: cost(name, target) for data, target in TARGETS.items()} for name in costs}
+def extrapolate(costs: dict[str, tuple[Costs, float]]) -> dict[str, dict[str, float]]:
+    """Extrapolate fitted costs to :data:`TARGETS`."""
+    return {name: {data: cost.total(*target) for data, target in TARGETS.items()} for name, (cost, _) in costs.items()}
 
 
 def show(title: str, costs: dict[str, tuple[Costs, float]], totals: dict[str, dict[str, float]],
@@ -279,7 +274,7 @@ def main() -> None:
     console = Console(width=160)
     rows = measure(args, [f'class {index}' for index in range(1, cfg.model.cam_head.num_classes + 1)], console)
     seconds, sizes = fitted(rows, 'seconds'), fitted(rows, 'bytes')
-    hours, gib = extrapolate(seconds, args.image_size), extrapolate(sizes, args.image_size)
+    hours, gib = extrapolate(seconds), extrapolate(sizes)
     unit = 'seconds on the clock' if args.clock == 'wall' else 'CPU seconds'
     what = f'{args.image_size[0]} x {args.image_size[1]}, {args.device}, one process, {args.threads} thread(s)'
     console.print(show(f'{unit}; totals in hours; {what}', seconds, hours, '{:.2f}'.format,

@@ -89,7 +89,7 @@ def test_eight_shards_of_which_two_are_killed_and_started_again(root: Path, tmp_
                                                                 monkeypatch: pytest.MonkeyPatch,
                                                                 capsys: pytest.CaptureFixture):
     out = tmp_path / 'shards'
-    shards = {index: start_shard(root, out, index, slow=.5 if index in KILLED else 0) for index in range(1, SHARDS + 1)}
+    shards = {index: start_shard(root, out, index, slow=2 if index in KILLED else 0) for index in range(1, SHARDS + 1)}
     for index in KILLED:
         wait_for_first_label(out, index)
         shards[index].kill()

@@ -287,6 +287,13 @@ def run_tool(script: str, *args: Any, cwd: Optional[Path] = None, check: bool = 
     return result
 
 
+def start_call(function: str, *args: Any) -> subprocess.Popen:
+    """Start a process, as :func:`run_tool` does, that calls ``'module:function'`` with these arguments as strings."""
+    command = [sys.executable, REPO / 'tests/fork_server/call.py', function, *args]
+    return subprocess.Popen([str(part) for part in command], cwd=REPO,
+                            env={**tool_environment(), 'PYTHONPATH': warm_path()})
+
+
 @dataclass(frozen=True)
 class KeptAttention(Observation):
     """Attention (B, H, T, T) of every observed layer, by layer."""

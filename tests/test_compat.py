@@ -29,11 +29,11 @@ def test_torchvision_needs_the_schemas_here(plain_torchvision):
     if plain_torchvision.returncode == 0:
         pytest.skip('torchvision fits torch on this machine')
     assert 'operator torchvision::nms does not exist' in plain_torchvision.stderr
-    out = python('import mmwsss, torchvision, torch\n'
+    out = python('import mmwsss, mmpretrain.models\n'
+                 'import torchvision, torch\n'
                  'from torchvision import transforms\n'
                  'print(transforms.Resize(4)(torch.zeros(3, 8, 8)).shape)').stdout
     assert 'torch.Size([3, 4, 4])' in out
-    python('import mmwsss, mmpretrain.models')
 
 
 def test_messages_that_ask_for_nothing_are_not_printed():

@@ -610,7 +610,8 @@ def affinity_cam(sample_folder):
 def test_the_example_trains_and_the_tools_know_it(affinity_cam, sample_folder, monkeypatch):
     monkeypatch.chdir(sample_folder)
     monkeypatch.setattr(CAMVisualizer, '_instance_dict', OrderedDict())  # shared by all runs of a process
-    changes = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
+    views = 'model.test_cfg.cams.scales=[1.0,0.5]'  # those of the config, up to twice the size, take most of the time
+    changes = [views, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
                'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
                'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1', 'log_level=WARNING']
     changes += [] if list_assets() else ['model.backbone.init_cfg=None']
@@ -620,12 +621,13 @@ def test_the_example_trains_and_the_tools_know_it(affinity_cam, sample_folder, m
     assert all(name in log for name in ('loss_cls', 'cam/mIoU', 'cam/oracle_mIoU', 'cam/cls_F1'))
     assert list((sample_folder / 'work_dirs/affinity/vis_data').glob('val_*.png'))
 
-    model = init_model(affinity_cam, checkpoint)
+    model = init_model(affinity_cam, checkpoint, cfg_options={'model.test_cfg.cams.scales': [1.0, 0.5]})
     image = next((sample_folder / 'data/sample/JPEGImages').glob('*.jpg'))
     cams = inference_cams(model, image, 'all')
     assert cams.shape == (8, *Image.open(image).size[::-1])
     assert 0 <= cams.min() < cams.max() <= 1
-    call_tool('tools/make_pseudo_labels.py', affinity_cam, checkpoint, '--out-dir', 'work_dirs/affinity_labels')
+    call_tool('tools/make_pseudo_labels.py', affinity_cam, checkpoint, '--out-dir', 'work_dirs/affinity_labels',
+              '--cfg-options', views)
     assert len(list((sample_folder / 'work_dirs/affinity_labels').glob('*.png'))) == 6
 
 

@@ -24,7 +24,7 @@ pytest.importorskip('pycocotools', reason='COCO annotations need pycocotools')
 STAGES = ('cam', 'seeds', 'psa', 'walk', 'walk-quality', 'deeplab', 'deeplab-val')
 NARROW = {'model.backbone.base_channels': 4, 'model.backbone.init_cfg': None}
 OVERRIDES = dict(
-    cam={'model.backbone.init_cfg': None},
+    cam={'model.backbone.init_cfg': None, 'model.backbone.arch': 'deit-tiny', 'model.cam_head.in_channels': 192},
     psa={**NARROW, 'model.affinity_head.in_channels': (32, 64, 256), 'model.affinity_head.channels': (4, 4, 8)},
     deeplab={**NARROW, 'model.decode_head.in_channels': 256, 'model.decode_head.channels': 8})
 

@@ -1,6 +1,7 @@
 """Names of mmseg in mmwsss configs, and of mmwsss in mmseg configs, through a real Runner.
 
-Every case runs in a process of its own: what another test imported must not help.
+Every case runs in a process of its own: what another test imported must not help. These processes are forks of a fresh
+one that has imported mmengine and none of the other MM packages.
 """
 
 import json
@@ -14,20 +15,35 @@ from mmwsss import registry
 from .helpers import REPO, tiny_runner_cfg, tiny_segmentor, write_config, write_voc_folder
 
 RUN = """
-import json, sys
+import json, os, sys
+import matplotlib.pyplot, pandas, scipy.ndimage, torch._dynamo  # once for all forks, because they take long
 from mmengine.config import Config
 from mmengine.runner import Runner
-cfg = Config.fromfile(sys.argv[1])
-if 'custom_imports' not in cfg:
-    import mmwsss  # as the tools do
-assert not [name for name in sys.modules if name.startswith('mmseg.models')]
-runner = Runner.from_cfg(cfg)
-runner.train()
-parts = [runner.model, runner.model.decode_head.loss_decode, runner.train_dataloader.dataset,
-         runner.train_dataloader.sampler, runner.param_schedulers[0], runner.visualizer, runner.hooks[-1],
-         *runner.train_dataloader.dataset.pipeline.transforms, *runner.val_evaluator.metrics]
-parts += [hook for hook in runner.hooks]
-print('PARTS', json.dumps([f'{type(part).__module__.split(".")[0]}.{type(part).__name__}' for part in parts]))
+from yapf.yapflib import yapf_api
+
+yapf_api.FormatCode = lambda text, *args, **kwargs: (text, True)  # layout of the configs in logs; a second each
+
+def run(path):
+    cfg = Config.fromfile(path)
+    if 'custom_imports' not in cfg:
+        import mmwsss  # as the tools do
+    assert not [name for name in sys.modules if name.startswith('mmseg.models')]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    parts = [runner.model, runner.model.decode_head.loss_decode, runner.train_dataloader.dataset,
+             runner.train_dataloader.sampler, runner.param_schedulers[0], runner.visualizer, runner.hooks[-1],
+             *runner.train_dataloader.dataset.pipeline.transforms, *runner.val_evaluator.metrics]
+    parts += [hook for hook in runner.hooks]
+    names = [f'{type(part).__module__.split(".")[0]}.{type(part).__name__}' for part in parts]
+    print('PARTS', json.dumps([path, names]), flush=True)
+
+assert not [name for name in sys.modules if name.startswith(('mmwsss', 'mmseg', 'mmpretrain'))]
+for path in sys.argv[1:]:
+    pid = os.fork()
+    if pid == 0:
+        run(path)
+        break
+    assert os.waitpid(pid, 0)[1] == 0, path
 """
 
 OURS = {'mmwsss.BalancedCrossEntropyLoss', 'mmwsss.ImageLabelDataset', 'mmwsss.IterationSampler',
@@ -55,28 +71,32 @@ def mixed_config(tmp_path, scope, own, theirs):
     return cfg
 
 
-def run(cfg, tmp_path):
-    path = write_config(cfg, tmp_path / 'config.py')
-    command = [sys.executable, '-c', RUN, str(path)]
-    result = subprocess.run(command, text=True, capture_output=True, cwd=REPO, check=False)
+CASES = dict(
+    bare_names_of_both_in_a_mmwsss_config=('mmwsss', '', '', {}),
+    prefixed_names_of_ours_in_a_mmseg_config=('mmseg', 'mmwsss.', '', dict(custom_imports=dict(imports=['mmwsss']))),
+    prefixed_names_of_theirs_in_a_mmwsss_config=('mmwsss', 'mmwsss.', 'mmseg.', {}))
+
+
+@pytest.fixture(scope='module')
+def parts(tmp_path_factory):
+    """The names of the parts of a run of every case."""
+    root = tmp_path_factory.mktemp('cases')
+    paths = {}
+    for name, (scope, own, theirs, more) in CASES.items():
+        cfg = mixed_config(root / name, scope, own, theirs)
+        paths[name] = str(write_config({**cfg, **more}, root / name / 'config.py'))
+    result = subprocess.run([sys.executable, '-c', RUN, *paths.values()], text=True, capture_output=True, cwd=REPO,
+                            check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'Failed to search registry' not in result.stdout + result.stderr
-    line, = (line for line in result.stdout.splitlines() if line.startswith('PARTS'))
-    return set(json.loads(line[len('PARTS'):]))
+    lines = [line for line in result.stdout.splitlines() if line.startswith('PARTS')]
+    found = dict(json.loads(line[len('PARTS'):]) for line in lines)
+    return {name: set(found[path]) for name, path in paths.items()}
 
 
-def test_bare_names_of_both_in_a_mmwsss_config(tmp_path):
-    assert run(mixed_config(tmp_path, 'mmwsss', own='', theirs=''), tmp_path) >= OURS | THEIRS
-
-
-def test_prefixed_names_of_ours_in_a_mmseg_config(tmp_path):
-    cfg = mixed_config(tmp_path, 'mmseg', own='mmwsss.', theirs='')
-    cfg['custom_imports'] = dict(imports=['mmwsss'])
-    assert run(cfg, tmp_path) >= OURS | THEIRS
-
-
-def test_prefixed_names_of_theirs_in_a_mmwsss_config(tmp_path):
-    assert run(mixed_config(tmp_path, 'mmwsss', own='mmwsss.', theirs='mmseg.'), tmp_path) >= OURS | THEIRS
+@pytest.mark.parametrize('case', CASES)
+def test_every_name_leads_to_its_package(parts, case):
+    assert parts[case] >= OURS | THEIRS
 
 
 LOOKUPS = [

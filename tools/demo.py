@@ -31,6 +31,8 @@ SHORT_TRAINING = {
     'default_hooks.logger.interval': 1
 }
 SHORT_PHASES = {'model.train_cfg.phases.1.begin': 1, 'model.train_cfg.phases.2.begin': 2}
+NO_VALIDATION = {'train_cfg.val_begin': 10**6}
+"""dict: For ToCo, which is tested on the same images right after its training."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -104,18 +106,19 @@ def main() -> None:
     shared = ['--resume', '--data-root', data]
     size = ['--num-train', SHORT_IMAGES, '--num-val', SHORT_IMAGES] if args.short else []
     steps.run('sample data', tools.command('dataset_converters/make_sample.py', data, flags=size))
-    for name, config, folder, extra in (('plain CAM', PLAIN, 'plain', {}), ('ToCo', TOCO, 'toco', phases)):
+    for name, config, folder, extra in (('plain CAM', PLAIN, 'plain', {}),
+                                        ('ToCo', TOCO, 'toco', {**NO_VALIDATION, **phases})):
         flags = ['--work-dir', out / folder, *shared, *cfg_options_arguments({**options, **extra})]
         steps.run(name, tools.command('train.py', config, flags=flags, distributed=True))
     checkpoint = (out / 'toco/last_checkpoint').read_text().strip()
     steps.run('test', tools.command('test.py', TOCO, checkpoint, flags=[
-        '--work-dir', out / 'test', '--out', out / 'predictions', '--data-root', data]))
+        '--work-dir', out / 'test', '--out', out / 'predictions', '--data-root', data], distributed=True))
     steps.run('pseudo labels', tools.command('make_pseudo_labels.py', TOCO, checkpoint, flags=[
         '--out-dir', out / 'pseudo_labels', '--post', 'par', '--overwrite', '--data-root', data], distributed=True))
     steps.run('pseudo label quality', tools.command('eval_pseudo_labels.py', flags=[
         '--gt-dir', data / 'SegmentationClass', '--split', data / 'ImageSets/Segmentation/train.txt', '--label-dir',
         out / 'pseudo_labels', '--classes', data / 'classes.txt', '--json', out / 'pseudo_labels.json']))
-    plain, toco = (read_results(out / name / RESULTS_FILE)['metrics'] for name in ('plain', 'toco'))
+    plain, toco = (read_results(out / name / RESULTS_FILE)['metrics'] for name in ('plain', 'test'))
     results = [('all background', all_background(data)), ('plain CAM', plain['cam/mIoU']),
                ('ToCo CAM', toco['cam/mIoU']), ('ToCo segmentation', toco['seg/mIoU'])]
     sheet = max((out / 'test').rglob('*.png'), key=lambda path: path.stat().st_mtime)

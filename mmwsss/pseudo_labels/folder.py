@@ -118,8 +118,7 @@ class LabelFolder:
 
         Raises:
             NotADirectoryError: A file stands in the folder's place.
-            OutputError: The folder holds files that are not proven to be ours, or another run has replaced its
-                manifest.
+            OutputError: The folder holds files that are not proven to be ours.
             ValueError: The folder was begun with other settings or for other images.
         """
         stems = {path.with_suffix('') for path in self._files(own, self.outputs)}

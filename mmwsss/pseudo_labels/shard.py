@@ -1,12 +1,13 @@
 """The share of one of several independent runs that label a data set together."""
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 __all__ = ['Shard']
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Run ``index`` of ``count`` runs that share the images of a data set; ``index`` counts from 1.
 
     Every run takes each ``count``-th image, so that all runs get about the same number from every part of the list.

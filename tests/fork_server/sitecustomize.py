@@ -1,8 +1,9 @@
 """Hand a tool that Python is started with to the fork server of the tests, which spares it the imports.
 
 Python imports this module at its start where the folder of the module is on ``PYTHONPATH``. A process that runs a
-script of ``tools/`` then passes its arguments, environment, working folder and standard streams to the server, forwards
-signals, and ends as the script ended. Without a server, or where the server declines, it runs the script itself.
+script of ``tools/``, or ``call.py``, then passes its arguments, environment, working folder and standard streams to the
+server, forwards signals, and ends as the script ended. Without a server, or where the server declines, it runs the
+script itself.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 SERVER = os.environ.get('MMWSSS_FORK_SERVER')
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 TOOLS = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), 'tools', '')
-PROBE = os.path.join(FOLDER, 'probe.py')
+OTHERS = {os.path.join(FOLDER, name) for name in ('call.py', 'probe.py')}
 
 
 def tool_arguments() -> list[str]:
@@ -20,7 +21,7 @@ def tool_arguments() -> list[str]:
     if arguments[:1] == ['-u']:
         arguments = arguments[1:]
     script = os.path.realpath(arguments[0]) if arguments else ''
-    return arguments if script == PROBE or (script.startswith(TOOLS) and script.endswith('.py')) else []
+    return arguments if script in OTHERS or (script.startswith(TOOLS) and script.endswith('.py')) else []
 
 
 def hand_over(arguments: list[str]) -> None:

@@ -1,7 +1,7 @@
+import faulthandler
 import json
+import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional
@@ -25,7 +25,7 @@ from mmwsss.datasets.map_files import read_label_map
 from mmwsss.engine.hooks import PseudoLabelHook
 from mmwsss.pseudo_labels import writer as writer_module
 from tests.color_cam import color_cam_config
-from tests.helpers import REPO, tiny_dataloader, tiny_runner_cfg, tool_environment, write_config, write_voc_folder
+from tests.helpers import start_call, tiny_dataloader, tiny_runner_cfg, write_config, write_voc_folder
 
 TRAIN = [f'img_{i:03d}' for i in range(6)]
 
@@ -206,23 +206,18 @@ def run_rank(rank: int, cfg: Config, folder: Path) -> None:
     dist.barrier()
 
 
-RANK = """
-import faulthandler, os, sys
-from pathlib import Path
-from tests.test_engine.test_pseudo_label_hook import run_rank
-from mmengine.config import Config
-faulthandler.dump_traceback_later(250)  # a process that hangs shows where
-run_rank(int(sys.argv[1]), Config.fromfile(sys.argv[2]), Path(sys.argv[3]))
-os._exit(0)  # threads of gloo can outlive the interpreter and hold it up
-"""
+def run_rank_alone(rank: str, config: str, folder: str) -> None:
+    """Be a process of :func:`test_processes_share_the_images`."""
+    faulthandler.dump_traceback_later(250)  # a process that hangs shows where
+    run_rank(int(rank), Config.fromfile(config), Path(folder))
+    os._exit(0)  # threads of gloo can outlive the interpreter and hold it up
 
 
 def test_processes_share_the_images(root: Path, tmp_path: Path):
     cfg = Config(color_cam_config(root))
     path = write_config(color_cam_config(root), tmp_path / 'config.py')
-    # Fresh processes: a fork of one that has had threads can hang.
-    ranks = [subprocess.Popen([sys.executable, '-c', RANK, str(rank), str(path), str(tmp_path / 'two')], cwd=REPO,
-                              env=tool_environment()) for rank in range(2)]
+    # No forks of this process: one that has had threads can hang.
+    ranks = [start_call(f'{__name__}:run_rank_alone', rank, path, tmp_path / 'two') for rank in range(2)]
     try:
         # On a busy machine the imports of two processes take minutes.
         assert [rank.wait(300) for rank in ranks] == [0, 0]

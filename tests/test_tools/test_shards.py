@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmwsss.apis import init_model
+from mmwsss.apis import Shard, init_model
 from tests.color_cam import color_cam_config
 from tests.fork_server import warm_path
 from tests.helpers import REPO, call_tool, tool_environment, write_config, write_voc_folder
@@ -89,7 +89,7 @@ def test_eight_shards_of_which_two_are_killed_and_started_again(root: Path, tmp_
                                                                 monkeypatch: pytest.MonkeyPatch,
                                                                 capsys: pytest.CaptureFixture):
     out = tmp_path / 'shards'
-    shards = {index: start_shard(root, out, index, slow=.5 if index in KILLED else 0) for index in range(1, SHARDS + 1)}
+    shards = {index: start_shard(root, out, index, slow=2 if index in KILLED else 0) for index in range(1, SHARDS + 1)}
     for index in KILLED:
         wait_for_first_label(out, index)
         shards[index].kill()
@@ -106,6 +106,15 @@ def test_eight_shards_of_which_two_are_killed_and_started_again(root: Path, tmp_
     call_tool(MAKE, *arguments(root, tmp_path / 'whole'))
     assert contents(out) == contents(tmp_path / 'whole')
     assert len(contents(out)) == 2 * IMAGES + 2
+
+
+@pytest.mark.parametrize(('count', 'world_size'), [(1, 1), (8, 1), (3, 2), (30, 1), (4, 9)])
+def test_every_image_is_that_of_one_process(count: int, world_size: int):
+    shards = [Shard.parse(f'{index}/{count}') for index in range(1, count + 1)]
+    shares = [list(shard.images(IMAGES, rank, world_size)) for shard in shards for rank in range(world_size)]
+    assert sorted(sum(shares, [])) == list(range(IMAGES))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert sorted(shards[0].images(IMAGES)) == sorted(sum(shares[:world_size], []))
 
 
 def call_shard(root: Path, out: Path, shard: str, *more: Any) -> None:

@@ -171,7 +171,8 @@ def test_present_channels_only():
 
 
 def test_presets_and_registry():
-    assert vars(DenseCRF()) == {**CRF_PRESETS['toco_seg'], 'stride': 1, 'winners_only': False}
+    assert vars(DenseCRF()) == {**CRF_PRESETS['toco_seg'], 'stride': 1, 'winners_only': False,
+                                'backend': 'pydensecrf'}
     for name in CRF_PRESETS:
         assert vars(DenseCRF.from_preset(name)) == {**CRF_PRESETS[name], 'stride': 1, 'winners_only': False}
     with pytest.raises(ValueError, match="'toko'.*toco_seg"):

@@ -46,6 +46,16 @@ def test_lower_precision_and_labels(capsys, tmp_path):
     assert labels['equal_to'] == 0
 
 
+def test_any_config_in_lower_precision(tmp_path):
+    configs = [f'configs/{name}_sample.py' for name in ('toco/toco_vit-micro', 'weaktr/weaktr_vit-micro')]
+    call_tool(SCRIPT, *ARGS, '--amp', 'bf16', '--size', 48, 64, '--json', tmp_path / 'rows.json', '--configs', *configs)
+    rows = json.loads((tmp_path / 'rows.json').read_text())['rows']
+    assert [row['what'].split('_')[0] for row in rows] == ['CAMs of toco', 'CAMs of weaktr']
+    assert all(row['against'] == 'float32' and 0 < row['equal_to'] < .1 for row in rows)
+    with pytest.raises(UserError, match='--configs compares precisions: give --amp'):
+        call_tool(SCRIPT, *ARGS, '--configs', *configs)
+
+
 def test_labels_of_photographs(capsys, tmp_path):
     root = write_voc_folder(tmp_path / 'voc')
     config = write_config(color_cam_config(root), tmp_path / 'cfg.py')

@@ -6,6 +6,8 @@ of all classes. Weights are random. Rounds alternate between all arrangements, s
 hits each of them.
 
     bench_cams.py --amp bf16      also in lower precision
+    bench_cams.py --amp bf16 --configs CONFIG ...
+                                  maps of any CAM models in lower precision against float32
     bench_cams.py --post crf      labels with a dense CRF, one step after the other and in workers beside the network,
                                   and how busy the cores are
     bench_cams.py --amp bf16 --photos PHOTOS --model CONFIG CHECKPOINT
@@ -17,6 +19,7 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -31,11 +34,11 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmwsss.apis import cams_at_image_size
+from mmwsss.apis import cams_at_image_size, init_model
 from mmwsss.models import CAMClassifier, backbone_precision
 from mmwsss.registry import MODELS
 from mmwsss.utils.cli import add_amp_argument, read_config_file
-from mmwsss.utils.errors import run_tool
+from mmwsss.utils.errors import UserError, run_tool
 from mmwsss.utils.memory import peak_memory
 
 CASES = {
@@ -50,6 +53,10 @@ PLAIN = 'one view at a time, all attention kept, all classes refined'
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--configs', nargs='+', metavar='CONFIG',
+                        help='compare --amp with float32 for these, in place of the arrangements')
+    parser.add_argument('--size', type=int, nargs=2, default=(375, 500), metavar=('H', 'W'),
+                        help='of the image for --configs (default: 375 500)')
     parser.add_argument('--present', type=int, default=2, help='classes in the image')
     add_measurement_arguments(parser)
     add_amp_argument(parser)
@@ -153,6 +160,36 @@ def compare(config: str, size: tuple[int, int], args: argparse.Namespace) -> lis
     return found
 
 
+def compare_precisions(args: argparse.Namespace) -> tuple[Table, list[dict]]:
+    """Measure the maps of ``args.configs`` with random weights, in float32 and in lower precision.
+
+    Raises:
+        UserError: There is no ``--amp``.
+    """
+    if not args.amp:
+        raise UserError('--configs compares precisions: give --amp')
+    device, rows = torch.device(args.device), []
+    table = Table(title=f'CAMs of an image of {args.size[0]} x {args.size[1]}, {device}, {args.threads} threads')
+    for heading in ('config', 'float32, images / s', f'{args.amp}, images / s', 'ratio', 'mean difference'):
+        table.add_column(heading, justify='left' if heading == 'config' else 'right')
+    for config in args.configs:
+        torch.manual_seed(0)
+        model = init_model(config, device=args.device)
+        image = F.interpolate(torch.randn(1, 3, args.size[0] // 16, args.size[1] // 16), args.size, mode='bicubic')
+        labels = torch.zeros(model.cam_head.num_classes)
+        labels[:args.present] = 1
+        parts = model, image.to(device), labels.to(device)
+        functions = [partial(our_cams, *parts, amp) for amp in (None, args.amp)]
+        plain, low = (function() for function in functions)
+        seconds = time_in_turns(functions, device, args.repeat)
+        name = f'{config.split("/")[-1].removesuffix(".py")}, {args.size[0]} x {args.size[1]}'
+        gap = float(np.abs(plain - low).mean())
+        rows.append(result_row(f'CAMs of {name}, {args.amp}', 'float32', seconds[1], seconds[0], gap))
+        rates = [f'{1 / statistics.median(taken):.3f}' for taken in seconds]
+        table.add_row(name, *rates, f'{rows[-1]["ratio"]:.2f}x', f'{gap:.1e}')
+    return table, rows
+
+
 def compare_labels(config: str, size: tuple[int, int], args: argparse.Namespace) -> tuple[Table, list[dict]]:
     """Make labels with a dense CRF one step after the other, and with workers beside the network."""
     model, image, labels = (part.to(args.device) for part in example(config, size, args.present))
@@ -232,10 +269,12 @@ def main() -> None:
     console, worst = Console(width=150), 0.
     if args.photos:
         table, rows = measure_label_changes(args)
+    elif args.configs:
+        table, rows = compare_precisions(args)
     else:
         table, rows, worst = compare_cams(args)
     console.print(table)
-    if args.post and not args.photos:
+    if args.post and not (args.photos or args.configs):
         for config, size in (QUICK if args.quick else CASES).items():
             table, found = compare_labels(config, size, args)
             console.print(table)

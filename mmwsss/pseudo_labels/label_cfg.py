@@ -200,9 +200,10 @@ def build_outputs(label_cfg: Mapping, model: Optional[nn.Module] = None) -> dict
 
 
 def uses_workers(label_cfg: Mapping) -> bool:
-    """Return whether a ``label_cfg`` has a dense CRF, which makes worker processes beside the network worthwhile."""
+    """Return whether a ``label_cfg`` has a dense CRF on the CPU, which makes workers beside the network worthwhile."""
     nodes = [label_cfg, *(label_cfg.get('outputs') or {}).values()]
-    return any(str(step['type']).endswith('DenseCRF') for node in nodes for step in node.get('steps') or ())
+    return any(str(step['type']).endswith('DenseCRF') and step.get('backend') != 'torch'
+               for node in nodes for step in node.get('steps') or ())
 
 
 def check_keys(label_cfg: Mapping) -> None:

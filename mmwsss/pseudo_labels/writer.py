@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,12 +151,17 @@ class TaskRunner:
 class LabelWriter:
     """Finish tasks in worker processes beside the caller, or in the caller.
 
-    This is a context manager; on an error, tasks that have not begun are dropped.
+    While workers finish tasks, the caller computes the maps of the next images. When it is so far ahead that waiting
+    would be next, it finishes a task itself: no core is idle, whichever of both takes longer. This is a context
+    manager; on an error, tasks that have not begun are dropped.
 
     Args:
         outputs (Mapping[str, LabelOutput]): What to make; see :class:`TaskRunner`.
         palette (Sequence): RGB colors of the label maps.
         workers (int): Worker processes; with 0, the caller does the work.
+
+    Attributes:
+        worker_seconds (float): Processor time that the workers have spent on tasks that were yielded.
     """
 
     def __init__(self, outputs: Mapping[str, LabelOutput], palette: Sequence, workers: int = 0) -> None:
@@ -163,6 +169,7 @@ class LabelWriter:
         self._workers = workers
         self._pool: Optional[ProcessPoolExecutor] = None
         self._pending: deque[Future] = deque()
+        self.worker_seconds = 0.
 
     def __enter__(self) -> 'LabelWriter':
         if self._workers:
@@ -193,8 +200,9 @@ class LabelWriter:
         if not self._pool:
             yield self._make(task)
             return
-        self._pending.append(self._submit(task))
-        while len(self._pending) > 2 * self._workers or self._pending and self._pending[0].done():
+        waiting = sum(not future.done() for future in self._pending)
+        self._pending.append(self._submit(task) if waiting < 2 * self._workers else self._finished(task))
+        while self._pending and self._pending[0].done():
             yield self._next()
 
     def flush(self) -> Iterator[np.ndarray]:
@@ -208,9 +216,17 @@ class LabelWriter:
         except BrokenProcessPool as error:
             raise _worker_died() from error
 
+    def _finished(self, task: WriteTask) -> Future:
+        """Finish a task in this process."""
+        future: Future = Future()
+        future.set_result((self._make(task), 0.))
+        return future
+
     def _next(self) -> np.ndarray:
         try:
-            return self._pending.popleft().result()
+            counts, seconds = self._pending.popleft().result()
+            self.worker_seconds += seconds
+            return counts
         except BrokenProcessPool as error:
             raise _worker_died() from error
 
@@ -278,5 +294,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(task: WriteTask) -> np.ndarray:
-    return _worker_make(task)
+def _work(task: WriteTask) -> tuple[np.ndarray, float]:
+    """Finish a task in a worker process; return its pixel counts and the processor time it took, in seconds."""
+    start = time.process_time()
+    return _worker_make(task), time.process_time() - start

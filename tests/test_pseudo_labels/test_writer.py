@@ -11,7 +11,7 @@ from mmwsss.models import DenseCRF, LabelBatch
 from mmwsss.models.label_steps import CRF_PRESETS, label_probabilities
 from mmwsss.pseudo_labels import PseudoLabelError, expand_short_forms
 from mmwsss.pseudo_labels.label_cfg import build_outputs
-from mmwsss.pseudo_labels.writer import LabelWriter, WriteTask
+from mmwsss.pseudo_labels.writer import LabelWriter, TaskRunner, WriteTask
 
 SIZE = (24, 30)
 VALUES = np.array([0, 1, 5])
@@ -174,6 +174,26 @@ def test_workers_write_the_same_files(tmp_path: Path, pixels: np.ndarray, cams: 
         assert len(counts) == 8
         contents.append([[path.read_bytes() for path in job.paths.values()] for job in jobs])
     assert contents[0] == contents[1]
+
+
+def test_the_caller_helps_workers_that_are_behind(tmp_path: Path, pixels: np.ndarray, cams: np.ndarray,
+                                                  monkeypatch: pytest.MonkeyPatch):
+    """It would have to wait otherwise; results stay in order and equal."""
+    outputs = build_outputs(expand_short_forms(threshold=.4, post='crf'))
+    finish, helped = TaskRunner.__call__, []
+    monkeypatch.setattr(TaskRunner, '__call__', lambda self, task: helped.append(task.image_id) or finish(self, task))
+    found, files = [], []
+    for workers in (1, 0):
+        jobs = [make_job(tmp_path / str(workers), outputs, pixels, cams * (1 - .1 * k), name=str(k)) for k in range(8)]
+        helped.clear()
+        with LabelWriter(outputs, [(0, 0, 0)], workers) as writer:
+            found.append(list(writer.run(jobs)))  # sooner than the worker has started
+        assert (0 < len(helped) < 7) if workers else len(helped) == 8
+        assert not workers or not {'0', '1'}.intersection(helped)
+        assert (writer.worker_seconds > 0) == (workers > 0)
+        files.append([job.paths['labels'].read_bytes() for job in jobs])
+    np.testing.assert_array_equal(*found)
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -12,7 +12,7 @@ def test_rows_of_both_precisions(capsys, tmp_path):
               '--json', tmp_path / 'rows.json')
     assert '48 x 64, cpu' in capsys.readouterr().out
     report = json.loads((tmp_path / 'rows.json').read_text())
-    assert report['name'] == 'bench_transcam'
+    assert report['name'] == 'transcam'
     single, low = report['rows']
     for row in (single, low):
         assert row['ratio'] == row['baseline_seconds'][0] / row['seconds'][0]

@@ -1,10 +1,12 @@
 """Count images a second of the dense CRF's worker pool, as pseudo labels are made, with several numbers of workers.
 
 Photographs are replaced by smooth random pictures of the size of those of VOC, and CAMs by smooth random maps;
-files are written to a temporary folder. The first images, which start the workers, do not count.
+files are written to a temporary folder. The first images, which start the workers, do not count. Where the workers are
+behind, the process that feeds them labels images as well, as it does in ``make_pseudo_labels``.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from measurements import add_measurement_arguments, result_row, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--present', type=int, default=2, help='classes in an image')
     parser.add_argument('--images', type=int, default=12, help='images that count')
     parser.add_argument('--workers', type=int, nargs='+', default=(1, 2))
+    add_measurement_arguments(parser)
     return parser.parse_args()
 
 
@@ -54,36 +58,42 @@ def jobs(out: Path, args: argparse.Namespace, outputs: dict[str, LabelOutput], c
         yield WriteTask(str(index), dict.fromkeys(outputs, batch), paths, 'benchmark')
 
 
-def images_per_second(folder: Path, args: argparse.Namespace, workers: int) -> float:
-    """Label all images with a number of workers."""
+def seconds_of_rounds(folder: Path, args: argparse.Namespace, workers: int) -> list[float]:
+    """Label all images ``args.repeat`` times with a number of workers; return the seconds of each time."""
     outputs = build_outputs(
         expand_short_forms(threshold=.4, post=args.post, crf=args.preset, crf_alphas=tuple(args.crf_alphas)))
     warm_up = max(1, workers)
     prepared = list(jobs(folder / f'labels_{workers}', args, outputs, warm_up + args.images))
+    seconds = []
     with LabelWriter(outputs, [(0, 0, 0)], workers) as writer:
         for job in prepared[:warm_up]:
             list(writer.write(job))
         list(writer.flush())
-        start = time.perf_counter()
-        for _ in writer.run(prepared[warm_up:]):
-            pass
-        return args.images / (time.perf_counter() - start)
+        for _ in range(args.repeat):
+            start = time.perf_counter()
+            for _ in writer.run(prepared[warm_up:]):
+                pass
+            seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def main() -> None:
     """Print images a second by the number of workers."""
     args = parse_args()
-    table = Table(title=f'dense CRF {args.preset}, {args.size[0]} x {args.size[1]}, {args.present} classes, '
-                        f'{args.images} images')
+    case = f'{args.size[0]} x {args.size[1]}, {args.present} classes'
+    table = Table(title=f'dense CRF {args.preset}, {case}, {args.images} images, median of {args.repeat} rounds')
     for heading in ('workers', 'images / s', 'ratio'):
         table.add_column(heading, justify='right')
-    first = None
     with tempfile.TemporaryDirectory() as folder:
-        for workers in args.workers:
-            rate = images_per_second(Path(folder), args, workers)
-            first = first or rate
-            table.add_row(str(workers), f'{rate:.2f}', f'{rate / first:.2f}')
+        taken = {workers: seconds_of_rounds(Path(folder), args, workers) for workers in args.workers}
+    first = next(iter(taken))
+    rows = [result_row(f'dense CRF {args.preset}, {case}, {workers} workers', f'{first} workers', seconds, taken[first])
+            for workers, seconds in taken.items()]
+    for workers, row in zip(taken, rows):
+        rate = args.images / statistics.median(row['seconds'])
+        table.add_row(str(workers), f'{rate:.2f}', f'{row["ratio"]:.2f}')
     Console().print(table)
+    write_rows(args.json, __file__, rows[1:] or rows)
 
 
 if __name__ == '__main__':

@@ -5,13 +5,12 @@ and averages it afterward, and computes the maps of all classes. Rounds alternat
 """
 
 import argparse
-import statistics
 from collections.abc import Callable
 from typing import Optional
 
 import torch
 from all_attention import pass_with_all_attention
-from bench_rows import add_row_arguments, make_row, measure_in_turns, write_rows
+from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--present', type=int, default=2, help='classes in the image')
     parser.add_argument('--threads', type=int, help="torch's threads")
     add_amp_argument(parser)
-    add_row_arguments(parser)
+    add_measurement_arguments(parser)
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
@@ -104,22 +103,21 @@ def main() -> None:
     if args.amp:
         arrangements[f'TransCAM, {args.amp}'] = lambda: our_cams(*parts, args.amp)
     maps = {name: function() for name, function in arrangements.items()}
-    seconds = [[clock for clock, _ in rounds]
-               for rounds in measure_in_turns(list(arrangements.values()), args.repeat, device)]
-    medians = [statistics.median(rounds) for rounds in seconds]
+    seconds = time_in_turns(list(arrangements.values()), device, args.repeat)
+    times = medians(seconds)
     memory = [peak_mib(function, device) for function in arrangements.values()]
     gaps = [float((maps[PLAIN] - other).abs().max()) for other in maps.values()]
     case = f'{args.size[0]} x {args.size[1]}'
     table = Table(title=f'{args.config}, {case}, {device}, {torch.get_num_threads()} threads')
     for heading in ('arrangement', 'images / s', 'ratio', 'peak MiB', 'ratio', 'difference'):
         table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
-    for name, time_, mib, gap in zip(arrangements, medians, memory, gaps):
-        table.add_row(name, f'{1 / time_:.3f}', f'{medians[0] / time_:.2f}', f'{mib:.0f}', f'{memory[0] / mib:.2f}',
+    for name, time_, mib, gap in zip(arrangements, times, memory, gaps):
+        table.add_row(name, f'{1 / time_:.3f}', f'{times[0] / time_:.2f}', f'{mib:.0f}', f'{memory[0] / mib:.2f}',
                       f'{gap:.1e}')
     Console(width=120).print(table)
-    write_rows('bench_transcam', [
-        make_row(f'CAMs of {name}, {case}', PLAIN, seconds[k], seconds[0], gaps[k], memory_ratio=memory[0] / memory[k])
-        for k, name in enumerate(arrangements) if k], args.json)
+    write_rows(args.json, __file__, [
+        result_row(f'CAMs of {name}, {case}', PLAIN, seconds[k], seconds[0], gaps[k], memory[0] / memory[k])
+        for k, name in enumerate(arrangements) if k])
 
 
 if __name__ == '__main__':

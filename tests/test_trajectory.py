@@ -15,8 +15,10 @@ SETTINGS = [
     f'param_scheduler.0.total={ITERATIONS}',
     'model.train_cfg.phases.1.begin=40', f'model.train_cfg.phases.2.begin={ALL_TERMS}', 'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0', 'default_hooks.logger.interval=1',
-    'log_processor.window_size=1'
+    'log_processor.window_size=1', 'model.data_preprocessor.size=(64,64)',
+    'train_dataloader.dataset.pipeline.1.crop_size=64', 'model.train_cfg.local_crop_size=16'
 ]
+"""list: Crops are smaller, so that an iteration costs a third."""
 
 
 @pytest.fixture(scope='module')

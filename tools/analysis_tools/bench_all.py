@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Run every benchmark of this folder, keep the numbers in one file, and write the table of docs/benchmarks.md.
 
-    bench_all.py                 all, which takes about an hour on two cores
+    bench_all.py                 all of them
     bench_all.py --only toco     one of them; the others keep their numbers
     bench_all.py --start par     go on with this one after a run that was stopped
     bench_all.py --quick         each on a small input, to see whether it works; nothing is written
@@ -37,7 +37,8 @@ ARGUMENTS = {
 }
 """dict: What a benchmark is run with, if not with its defaults."""
 QUICK = {
-    'affinity': ['--batch', '2', '--channels', '8', '--grid', '16', '--size', '60', '90', '--rounds', '1'],
+    'affinity': ['--batch', '2', '--channels', '8', '--grid', '16', '--size', '60', '90', '--rounds', '1',
+                 '--threads', '1'],
     'aream': ['configs/aream/aream_vit-micro_sample.py', '--repeat', '1'],
     'cams': ['--quick', '--rounds', '1'],
     'crf': ['--size', '48', '72', '--images', '2', '--workers', '0'],

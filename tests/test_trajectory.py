@@ -44,8 +44,6 @@ def test_lower_precision_without_gradient_changes_less_than_another_seed(data, t
     losses, scores = trained(data, tmp_path / 'published')
     option, option_scores = trained(data, tmp_path / 'option', 'model.train_cfg.no_grad_dtype=bfloat16')
     seed, seed_scores = trained(data, tmp_path / 'seed', 'randomness.seed=1', 'train_dataloader.dataset.seed=1')
-    print('losses', abs(option - losses).mean(axis=0), abs(seed - losses).mean(axis=0))
-    print('scores', scores, option_scores, seed_scores)
     assert (option != losses).any()
     assert (abs(option - losses).mean(axis=0) <= abs(seed - losses).mean(axis=0)).all()
     assert abs(option_scores - scores).max() <= abs(seed_scores - scores).max()

@@ -31,8 +31,9 @@ PAGE = REPO / 'docs/benchmarks.md'
 MARKERS = '<!-- benchmarks: begin -->', '<!-- benchmarks: end -->'
 ARGUMENTS = {
     'aream': ['--batch', '1'],
-    'cams': ['--processes', '2'],
+    'cams': ['--processes', '2', '--amp', 'bf16', '--post', 'crf'],
     'toco': ['--no-grad-dtype', 'bfloat16'],
+    'transcam': ['--amp', 'bf16'],
     'weaktr': ['--batch', '16'],
 }
 """dict: What a benchmark is run with, if not with its defaults."""
@@ -40,13 +41,13 @@ QUICK = {
     'affinity': ['--batch', '2', '--channels', '8', '--grid', '16', '--size', '60', '90', '--rounds', '1',
                  '--threads', '1'],
     'aream': ['configs/aream/aream_vit-micro_sample.py', '--repeat', '1'],
-    'cams': ['--quick', '--rounds', '1'],
-    'crf': ['--size', '48', '72', '--images', '2', '--workers', '0'],
+    'cams': ['--quick', '--repeat', '1'],
+    'crf': ['--size', '48', '72', '--images', '2', '--workers', '0', '--repeat', '1'],
     'par': ['--size', '32', '--repeat', '1'],
     'pipeline': ['configs/toco/toco_vit-micro_sample.py', '--images', '2', '--repeat', '1'],
     'threshold_sweep': ['--images', '1', '--size', '40', '60', '--repeat', '1'],
     'toco': ['configs/toco/toco_vit-micro_sample.py', '--repeat', '1', '--no-grad-dtype', 'bfloat16'],
-    'transcam': ['configs/transcam/transcam_conformer-micro_sample.py', '--size', '64', '80'],
+    'transcam': ['configs/transcam/transcam_conformer-micro_sample.py', '--size', '64', '80', '--repeat', '1'],
     'weaktr': ['configs/weaktr/weaktr_vit-micro_sample.py', '--batch', '1', '--size', '64', '--repeat', '1'],
 }
 """dict: What a benchmark is run with by ``--quick``."""

@@ -37,11 +37,15 @@ SHORTER = {
     'run_recipe.py': dict(flags={'--short': None, '--gpus': 1}),
     'demo.sh': dict(flags={'--short': None}),
     'chaos.py': dict(flags={'--kills': 1}),
-    'bench_par.py': dict(flags={'--size': 32, '--repeats': 1}),
+    'bench_all.py': dict(flags={'--quick': None}),
+    'bench_aream.py': dict(flags={'--repeat': 1}),
+    'bench_par.py': dict(flags={'--size': 32, '--repeat': 1}),
+    'bench_pipeline.py': dict(flags={'--images': 2, '--repeat': 1}),
+    'bench_toco.py': dict(flags={'--repeat': 1}),
     'bench_cams.py': dict(flags={'--quick': None}),
     'bench_affinity.py': dict(flags={'--grid': 8, '--size': '64 96', '--rounds': 1}),
-    'bench_weaktr.py': dict(flags={'--batch': 1, '--repeats': 1}),
-    'bench_threshold_sweep.py': dict(flags={'--images': 1, '--repeats': 1}),
+    'bench_weaktr.py': dict(flags={'--batch': 1, '--repeat': 1}),
+    'bench_threshold_sweep.py': dict(flags={'--images': 1, '--repeat': 1}),
     'benchmark.py': dict(flags={'--batch-size': 2, '--rounds': 1}),
 }
 """dict: By name of a tool: flags that are set, with their values, and settings that override those of the config."""

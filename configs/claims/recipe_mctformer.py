@@ -108,9 +108,8 @@ claims = [
     dict(text='The affinity of the first 7 layers is better than that of all 12', source='AReAM, Table III',
          better=['layers', 'first_7', 'first 7'], worse=['layers', 'first_12', 'all 12'],
          reason=(
-             'it follows from deep layers that are flat, and with this start they are not, as said of '
-             'the last layer. The affinity of layer 11 alone is the best: 54.2 at the best score on average, 52.4 with all '
-             'layers.')),
+             'it follows from deep layers that are flat, and with this start they are not, as said of the last layer. '
+             'The affinity of layer 11 alone is the best: 54.2 at the best score on average, 52.4 with all layers.')),
     dict(text='Maps of three scales are better than those of one', source='MCTformer+, released code',
          better=['views', 'refined_attention', 'three'], worse=['maps', 'refined_attention', 'one']),
     dict(text='Maps of an image and its mirror image are better than those of the image',

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Run every benchmark of this folder, keep the numbers in one file, and write the table of docs/benchmarks.md.
 
-    bench_all.py                 all, which takes about an hour on two cores
+    bench_all.py                 all of them
     bench_all.py --only toco     one of them; the others keep their numbers
     bench_all.py --start par     go on with this one after a run that was stopped
     bench_all.py --quick         each on a small input, to see whether it works; nothing is written
@@ -31,21 +31,23 @@ PAGE = REPO / 'docs/benchmarks.md'
 MARKERS = '<!-- benchmarks: begin -->', '<!-- benchmarks: end -->'
 ARGUMENTS = {
     'aream': ['--batch', '1'],
-    'cams': ['--processes', '2'],
+    'cams': ['--processes', '2', '--amp', 'bf16', '--post', 'crf'],
     'toco': ['--no-grad-dtype', 'bfloat16'],
+    'transcam': ['--amp', 'bf16'],
     'weaktr': ['--batch', '16'],
 }
 """dict: What a benchmark is run with, if not with its defaults."""
 QUICK = {
-    'affinity': ['--batch', '2', '--channels', '8', '--grid', '16', '--size', '60', '90', '--rounds', '1'],
+    'affinity': ['--batch', '2', '--channels', '8', '--grid', '16', '--size', '60', '90', '--rounds', '1',
+                 '--threads', '1'],
     'aream': ['configs/aream/aream_vit-micro_sample.py', '--repeat', '1'],
-    'cams': ['--quick', '--rounds', '1'],
-    'crf': ['--size', '48', '72', '--images', '2', '--workers', '0'],
+    'cams': ['--quick', '--repeat', '1'],
+    'crf': ['--size', '48', '72', '--images', '2', '--workers', '0', '--repeat', '1'],
     'par': ['--size', '32', '--repeat', '1'],
     'pipeline': ['configs/toco/toco_vit-micro_sample.py', '--images', '2', '--repeat', '1'],
     'threshold_sweep': ['--images', '1', '--size', '40', '60', '--repeat', '1'],
     'toco': ['configs/toco/toco_vit-micro_sample.py', '--repeat', '1', '--no-grad-dtype', 'bfloat16'],
-    'transcam': ['configs/transcam/transcam_conformer-micro_sample.py', '--size', '64', '80'],
+    'transcam': ['configs/transcam/transcam_conformer-micro_sample.py', '--size', '64', '80', '--repeat', '1'],
     'weaktr': ['configs/weaktr/weaktr_vit-micro_sample.py', '--batch', '1', '--size', '64', '--repeat', '1'],
 }
 """dict: What a benchmark is run with by ``--quick``."""

@@ -117,7 +117,7 @@ def peak_and_losses(losses: Callable[[], dict[str, Tensor]], device: str) -> tup
     with peak_memory(device) as peak:
         found = losses()
         total(found).backward()
-    return peak.mib, found
+    return peak.mib, {name: value.detach() for name, value in found.items()}
 
 
 def iterate(model: CAMClassifier, losses: Callable[[], dict[str, Tensor]]) -> None:

@@ -187,7 +187,7 @@ def decoders() -> dict[str, Union[Callable[[bytes], np.ndarray], str]]:
         mmcv.use_backend('turbojpeg')
         found['turbojpeg'] = lambda data: mmcv.imfrombytes(data, backend='turbojpeg')
     except (ImportError, RuntimeError, OSError) as error:  # the package, or the library that it binds
-        found['turbojpeg'] = str(error)
+        found['turbojpeg'] = str(error).split('\n')[0]
     finally:
         mmcv.use_backend('cv2')
     try:
@@ -225,8 +225,7 @@ def compare_decoders(args: argparse.Namespace) -> tuple[Table, list[dict]]:
         table.add_row(name, f'{1000 * medians([taken])[0] / args.images:.2f}', f'{row["ratio"]:.2f}',
                       f'{100 * (gaps > 0).mean():.2f} %', str(gaps.max()))
         rows += [] if name == 'cv2' else [row]
-    for name in found.keys() - working.keys():
-        table.add_row(name, 'not there', '', '', '')
+    table.caption = '\n'.join(f'no {name}: {reason}' for name, reason in found.items() if name not in working)
     return table, rows
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-from bench_par import refine_copies, stack_slices
+from bench_par import DILATIONS, refine_copies, stack_slices
 from measurements import add_measurement_arguments, medians, result_row, time_in_turns, write_rows
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
@@ -150,9 +150,10 @@ class PlainRefinement(LabelStep):
 
 
 def plain_pipeline(model: ToCo) -> LabelPipeline:
-    """Build the label pipeline of a model with :class:`PlainRefinement` in place of its own."""
+    """Build the label pipeline of a model with :class:`PlainRefinement` in place of its own, where they are equal."""
     own = model.label_pipeline
-    steps = [PlainRefinement(step.num_iters) if isinstance(step, PixelAdaptiveRefinement) else step
+    steps = [PlainRefinement(step.num_iters)
+             if isinstance(step, PixelAdaptiveRefinement) and step.dilations == DILATIONS else step
              for step in own.steps]
     return LabelPipeline(steps, own.labeler)
 

@@ -1,6 +1,7 @@
 """Hooks."""
 
 from .checkpoint_hook import CheckpointHook
+from .compile_layers import CompileLayersHook
 from .iteration_seed import IterationSeedHook
 from .kept_precision import KeptPrecisionHook
 from .picture_sheet import PictureSheetHook
@@ -11,5 +12,5 @@ from .results_hook import ResultsHook
 from .run_check import RunCheckHook
 from .stop_hook import StopHook
 
-__all__ = ['CheckpointHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook', 'ProgressHook',
-           'PseudoLabelHook', 'ReactivationTraceHook', 'ResultsHook', 'RunCheckHook', 'StopHook']
+__all__ = ['CheckpointHook', 'CompileLayersHook', 'IterationSeedHook', 'KeptPrecisionHook', 'PictureSheetHook',
+           'ProgressHook', 'PseudoLabelHook', 'ReactivationTraceHook', 'ResultsHook', 'RunCheckHook', 'StopHook']

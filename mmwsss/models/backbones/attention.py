@@ -13,6 +13,8 @@ __all__ = ['BlockOutput', 'HeadMaps', 'QueryKey', 'ScoreFactors', 'attend', 'cla
            'fused_attention', 'head_by_head_layer', 'head_chunk', 'is_faster_head_by_head', 'iterate_head_maps',
            'project_qkv', 'split_heads']
 
+_CACHED_MAP = 2**22  # entries of the map of a head
+
 
 class HeadMaps(NamedTuple):
     """Attention of all heads of a layer at once, or of one after the other.
@@ -165,17 +167,21 @@ def finish_layer(layer: nn.Module, x: Tensor, attended: Tensor) -> BlockOutput:
 def is_faster_head_by_head(x: Tensor) -> bool:
     """Return whether an encoder layer that nobody observes runs faster with explicit maps, one head at a time.
 
-    So it is on a CPU in a lower precision without gradient: torch's fused attention computes its products in float32
-    there, while the map of a single head stays in the cache.
+    So it is on a CPU in a lower precision without gradient: torch's fused attention takes as long there as in float32,
+    while the product of a single head is as fast as others as long as its map stays in the cache.
+
+    Args:
+        x: (B, T, D) tokens.
     """
-    return uses_lower_precision(x.device) and head_chunk(x, 0) == 1
+    return uses_lower_precision(x.device) and head_chunk(x, 0) == 1 and x.shape[1]**2 <= _CACHED_MAP
 
 
 def head_by_head_layer(layer: nn.Module, x: Tensor) -> Tensor:
-    """Run an encoder layer on tokens (B, T, D) with explicit maps; see :func:`is_faster_head_by_head`."""
-    query, key, value = (split_heads(layer.attn, part) for part in project_qkv(layer, x))
-    attended = attend(layer, query * layer.attn.head_dims**-0.5, key, value, lambda maps: None)
-    return finish_layer(layer, x, attended).tokens
+    """Run an encoder layer on tokens (B, T, D) with the map of one head of one image at a time."""
+    scale = layer.attn.head_dims**-0.5
+    projected = [split_heads(layer.attn, part).split(1) for part in project_qkv(layer, x)]
+    attended = [attend(layer, query * scale, key, value, lambda maps: None) for query, key, value in zip(*projected)]
+    return finish_layer(layer, x, torch.cat(attended)).tokens
 
 
 def class_token_layer(layer: nn.Module, x: Tensor, num_tokens: int) -> Tensor:

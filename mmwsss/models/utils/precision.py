@@ -20,11 +20,14 @@ def lower_precision(device: Union[str, torch.device], dtype: Optional[str]) -> A
         dtype: ``'bfloat16'``, ``'float16'``, or None for no change.
     """
     kind = torch.device(device).type
-    if dtype is None or torch.is_autocast_enabled(kind):
+    if dtype is None or uses_lower_precision(kind):
         return nullcontext()
     return torch.autocast(kind, getattr(torch, dtype))
 
 
 def uses_lower_precision(device: Union[str, torch.device]) -> bool:
     """Return whether autocast is on for a device."""
-    return torch.is_autocast_enabled(torch.device(device).type)
+    kind = torch.device(device).type
+    if hasattr(torch, 'get_autocast_dtype'):
+        return torch.is_autocast_enabled(kind)
+    return torch.is_autocast_cpu_enabled() if kind == 'cpu' else torch.is_autocast_enabled()  # before PyTorch 2.4

@@ -22,6 +22,7 @@ def test_none_changes_nothing():
 def test_mixed_precision_that_is_on_stays_as_it_is():
     weight = torch.ones(2, 2, requires_grad=True)
     with torch.autocast('cpu', torch.bfloat16):
+        assert (weight @ weight).requires_grad
         with torch.no_grad(), lower_precision('cpu', 'float16'):
             assert (weight @ weight).dtype == torch.bfloat16
         assert (weight @ weight).requires_grad

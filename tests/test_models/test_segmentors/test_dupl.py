@@ -143,7 +143,8 @@ def test_students_are_exchangeable():
     views, samples = batch()
     with torch.no_grad():
         torch.testing.assert_close(model.predict_cams(views['main']), swapped.predict_cams(views['main']))
-        windows = [each.encode_decode(views['main'], [sample.metainfo for sample in samples]) for each in (model, swapped)]
+        metas = [sample.metainfo for sample in samples]
+        windows = [each.encode_decode(views['main'], metas) for each in (model, swapped)]
         assert torch.equal(*windows)
         found, expected = (each.predict(views['main'], copy.deepcopy(samples)) for each in (model, swapped))
         for one, other in zip(found, expected):

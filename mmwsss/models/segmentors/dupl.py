@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional, Union
 
 import torch
 from mmengine.logging import MessageHub
-from mmseg.utils import ConfigType, OptConfigType, SampleList
+from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor
 
 from mmwsss.registry import MODELS
@@ -144,6 +144,10 @@ class DuPL(DuPLStudent):
     def encode_decode(self, inputs: Tensor, batch_img_metas: list) -> Tensor:
         """As in mmseg, by the student that is tested."""
         return DuPLStudent.encode_decode(self.tested, inputs, batch_img_metas)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        """As in mmseg, by the student that is tested."""
+        return DuPLStudent._forward(self.tested, inputs, data_samples)
 
     # Training
 

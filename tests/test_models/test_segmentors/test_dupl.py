@@ -146,6 +146,7 @@ def test_students_are_exchangeable():
         metas = [sample.metainfo for sample in samples]
         windows = [each.encode_decode(views['main'], metas) for each in (model, swapped)]
         assert torch.equal(*windows)
+        assert torch.equal(*(each(views['main'], mode='tensor') for each in (model, swapped)))
         found, expected = (each.predict(views['main'], copy.deepcopy(samples)) for each in (model, swapped))
         for one, other in zip(found, expected):
             assert torch.equal(one.seg_logits.data, other.seg_logits.data)

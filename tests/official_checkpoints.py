@@ -35,13 +35,25 @@ def toco_shapes(num_classes: int = 20, width: int = 768, hidden: int = 2048, bot
         for i, rows, cols in ((0, hidden, width), (2, hidden, hidden), (4, bottleneck, hidden)):
             shapes.update({f'{head}.mlp.{i}.weight': (rows, cols), f'{head}.mlp.{i}.bias': (rows, )})
         shapes.update({f'{head}.last_layer.weight_g': (out, 1), f'{head}.last_layer.weight_v': (out, bottleneck)})
-    shapes.update({
+    shapes.update(toco_head_shapes(num_classes, width, channels))
+    return {f'module.{name}': shape for name, shape in shapes.items()}
+
+
+def toco_head_shapes(num_classes: int, width: int, channels: int) -> dict[str, tuple]:
+    """Name the weights of ToCo's decoder and classifiers as its authors do."""
+    return {
         'decoder.conv6.weight': (channels, width, 3, 3),
         'decoder.conv7.weight': (channels, channels, 3, 3),
         'decoder.conv8.weight': (num_classes + 1, channels, 1, 1),
         'classifier.weight': (num_classes, width, 1, 1),
-        'aux_classifier.weight': (num_classes, width, 1, 1)})
-    return {f'module.{name}': shape for name, shape in shapes.items()}
+        'aux_classifier.weight': (num_classes, width, 1, 1)}
+
+
+def dupl_shapes(num_classes: int = 20, width: int = 768, channels: int = 512, **vit: int) -> dict[str, tuple]:
+    """Name the weights of DuPL's two students as its authors do, each with the prefix of a wrapped model."""
+    student = {**{f'encoder.{name}': shape for name, shape in vit_shapes(width, **vit).items()},
+               **toco_head_shapes(num_classes, width, channels)}
+    return {f'module.{branch}.{name}': shape for branch in ('branch1', 'branch2') for name, shape in student.items()}
 
 
 def class_token_shapes(num_classes: int = 20, width: int = 384, mlp: int = 1536, head_taps: tuple[int, ...] = (3, 3),

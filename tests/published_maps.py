@@ -10,6 +10,7 @@ from torch import Tensor
 from tests.official_checkpoints import (
     class_token_shapes,
     conformer_shapes,
+    dupl_shapes,
     eva02_segmenter_shapes,
     mctformer_plus_shapes,
     resnet38_shapes,
@@ -29,6 +30,8 @@ def official_shapes(network: str) -> dict[str, tuple]:
     if network == 'toco':
         shapes = toco_shapes(NUM_CLASSES, hidden=8, bottleneck=8, out=8, **_VIT)
         return {name.removeprefix('module.'): shape for name, shape in shapes.items()}
+    if network == 'dupl':  # with the 20 classes of VOC, for which its authors list thresholds
+        return {name.removeprefix('module.'): shape for name, shape in dupl_shapes(20, **_VIT).items()}
     if network == 'mctformer-v1':
         return {**class_token_shapes(NUM_CLASSES, head_taps=(), **_VIT), 'head.weight': (NUM_CLASSES, WIDTH)}
     if network == 'mctformer-plus':
@@ -110,4 +113,6 @@ def official_weights(network: str) -> dict[str, Tensor]:
     weights = seeded_weights(official_shapes(network))
     if network == 'deeplabv2':  # Probabilities between 0 and 1, where all would be one or the other.
         weights.update({name: weight * .01 for name, weight in weights.items() if name.startswith('aspp.')})
+    if network == 'dupl':  # The decoders are sure of some pixels, and far from the labels of others.
+        weights.update({name: weight * 8 for name, weight in weights.items() if name.endswith('conv8.weight')})
     return weights

@@ -77,13 +77,21 @@ def class_token_rules(head: str, ndim: int) -> tuple[KeyRule, ...]:
     )
 
 
+def toco_head_rules(source: str = '', target: str = '') -> tuple[KeyRule, ...]:
+    """Map ToCo's decoder and classifiers; see :func:`vit_rules`."""
+    old = source.replace('.', r'\.')
+    return (
+        KeyRule(rf'{old}decoder\.(conv[67])\.weight', rf'{target}decode_head.\1.weight'),
+        KeyRule(rf'{old}decoder\.conv8\.weight', f'{target}decode_head.conv_seg.weight'),
+        KeyRule(rf'{old}(classifier|aux_classifier)\.weight', rf'{target}cam_head.\1.weight'),
+    )
+
+
 TOCO_RULES = (
     *vit_rules('encoder.'),
     *projector_rules('proj_head', 'projector'),
     *projector_rules('proj_head_t', 'teacher_projector'),
-    KeyRule(r'decoder\.(conv[67])\.weight', r'decode_head.\1.weight'),
-    KeyRule(r'decoder\.conv8\.weight', 'decode_head.conv_seg.weight'),
-    KeyRule(r'(classifier|aux_classifier)\.weight', r'cam_head.\1.weight'),
+    *toco_head_rules(),
     KeyRule(r'(conv|aux_conv)\.weight', None, required=False),  # left behind in early checkpoints
 )
 
@@ -185,6 +193,9 @@ MXNET_LAYOUTS = {'resnet38-imagenet': KeyLayout('Wide-ResNet-38 (MXNet)', mxnet_
 
 OFFICIAL_LAYOUTS = {
     'toco': KeyLayout('ToCo (model_iter_*.pth of the authors)', TOCO_RULES),
+    'dupl': KeyLayout('DuPL (checkpoint.pth of the authors)', tuple(
+        rule for branch, student in (('branch1.', ''), ('branch2.', 'second.'))
+        for rule in (*vit_rules(f'{branch}encoder.', f'{student}backbone.'), *toco_head_rules(branch, student)))),
     'deit': KeyLayout('DeiT (without distillation)', vit_rules()),
     'vit': KeyLayout("ViT in timm's naming", vit_rules()),
     'mctformer-v1': KeyLayout('MCTformer-V1', class_token_rules('fc', ndim=2)),

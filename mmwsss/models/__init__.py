@@ -36,10 +36,12 @@ from .label_steps import (
     Argmax,
     ConstantBackground,
     DenseCRF,
+    ImageBackground,
     LabelBatch,
     Labeler,
     LabelPipeline,
     LabelStep,
+    LossNoiseFilter,
     MergeLevels,
     PixelAdaptiveRefinement,
     RandomWalk,
@@ -48,24 +50,28 @@ from .losses import (
     AffinityLoss,
     BalancedCrossEntropyLoss,
     ClassTokenContrastLoss,
+    ConfidentConsistencyLoss,
     ContrastiveClassTokenLoss,
     DenseEnergyLoss,
+    FeatureDiscrepancyLoss,
     GradientClippedCrossEntropyLoss,
     MultiLabelSoftMarginLoss,
     PairAffinityLoss,
     PatchTokenContrastLoss,
 )
-from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo
+from .segmentors import AffinityNet, CAMClassifier, DeepLabV2, DuPL, MultiScaleTTA, Segmenter, SingleStage, ToCo
 
 __all__ = [
     'PRECISIONS', 'AReAMHead', 'AffinityHead', 'AffinityLoss', 'AffinityNet', 'AffinityReactivation',
     'AlphaBackground', 'Argmax', 'AttentionConformer', 'AttentionViT', 'BalancedCrossEntropyLoss', 'BaseAuxiliary',
-    'BaseCAMHead', 'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss', 'ConstantBackground',
-    'ContrastiveClassTokenLoss', 'ContrastiveClassTokens', 'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF',
-    'DenseEnergyLoss', 'EVA02ViT', 'EfficientNetLite', 'Features', 'GradientClippedCrossEntropyLoss', 'LabelBatch',
-    'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'MCTformerHead', 'MaskTransformerHead', 'MergeLevels',
-    'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor', 'NormedLargeFOVHead', 'ObservableBackbone',
-    'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss', 'PixelAdaptiveRefinement', 'ProjectionHead',
-    'RandomWalk', 'Request', 'Segmenter', 'ToCo', 'ToCoHead', 'TokenLayout', 'TransCAMHead', 'WeakTrHead',
-    'WideResNet38', 'backbone_precision', 'check_precision', 'extract_features'
+    'BaseCAMHead', 'CAMClassifier', 'CAMHead', 'CeilPoolResNet', 'ClassTokenContrastLoss',
+    'ConfidentConsistencyLoss', 'ConstantBackground', 'ContrastiveClassTokenLoss', 'ContrastiveClassTokens',
+    'DeepLabV1Head', 'DeepLabV2', 'DeepLabV2Head', 'DenseCRF', 'DenseEnergyLoss', 'DuPL', 'EVA02ViT',
+    'EfficientNetLite', 'FeatureDiscrepancyLoss', 'Features', 'GradientClippedCrossEntropyLoss', 'ImageBackground',
+    'LabelBatch', 'LabelPipeline', 'LabelStep', 'Labeler', 'LargeFOVHead', 'LossNoiseFilter', 'MCTformerHead',
+    'MaskTransformerHead', 'MergeLevels', 'MultiLabelSoftMarginLoss', 'MultiScaleTTA', 'MultiViewPreProcessor',
+    'NormedLargeFOVHead', 'ObservableBackbone', 'Observation', 'PairAffinityLoss', 'PatchTokenContrastLoss',
+    'PixelAdaptiveRefinement', 'ProjectionHead', 'RandomWalk', 'Request', 'Segmenter', 'SingleStage', 'ToCo',
+    'ToCoHead', 'TokenLayout', 'TransCAMHead', 'WeakTrHead', 'WideResNet38', 'backbone_precision',
+    'check_precision', 'extract_features'
 ]

@@ -6,7 +6,7 @@ import torch
 from mmwsss.checkpoints import OFFICIAL_LAYOUTS, KeyLayout, KeyRule, find_weights, map_keys
 from mmwsss.checkpoints.key_mapping import missing_blocks
 
-from ..official_checkpoints import conformer_shapes, toco_shapes, vit_shapes
+from ..official_checkpoints import conformer_shapes, dupl_shapes, toco_shapes, vit_shapes
 
 LAYOUT = KeyLayout('Test', (
     KeyRule(r'a\.(\d+)\.w', r'b.\1.weight'),
@@ -86,6 +86,22 @@ def test_table_of_the_published_toco_checkpoint():
             'projector.weight_v': (1024, 256), 'teacher_projector.weight_g': (1024, 1),
             'decode_head.conv_seg.weight': (21, 512, 1, 1), 'cam_head.aux_classifier.weight': (20, 768, 1, 1)}.items():
         assert mapped.state_dict[name].shape == shape
+
+
+def test_table_of_the_published_dupl_checkpoint():
+    """Both students have the names of ToCo's encoder, decoder and classifiers; the ImageNet heads are dropped."""
+    state = meta_weights(dupl_shapes())
+    mapped = map_keys(find_weights(state, OFFICIAL_LAYOUTS['dupl']), OFFICIAL_LAYOUTS['dupl'])
+    assert len(mapped.state_dict) == len(state) - 4 == 2 * 155
+    dropped = [keys for rule, keys in mapped.sources.items() if rule.target is None]
+    assert dropped == [[f'branch{i}.encoder.head.weight', f'branch{i}.encoder.head.bias'] for i in (1, 2)]
+    for name, shape in {
+            'backbone.layers.11.attn.qkv.weight': (2304, 768), 'decode_head.conv_seg.weight': (21, 512, 1, 1),
+            'cam_head.aux_classifier.weight': (20, 768, 1, 1)}.items():
+        assert mapped.state_dict[name].shape == mapped.state_dict[f'second.{name}'].shape == shape
+    one = {name: value for name, value in state.items() if 'branch2' not in name}
+    with pytest.raises(ValueError, match='not a checkpoint of DuPL'):
+        map_keys(find_weights(one, OFFICIAL_LAYOUTS['dupl']), OFFICIAL_LAYOUTS['dupl'])
 
 
 def test_new_weight_norm_names_and_stray_weights():

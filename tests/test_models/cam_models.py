@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmwsss.models import ToCo
+from mmwsss.models import SingleStage, ToCo
 from mmwsss.registry import MODELS
 
 from ..helpers import REPO
@@ -90,6 +90,15 @@ def toco(num_classes: int, aux_map: Optional[str] = None, **head: Any) -> dict:
     return cfg
 
 
+def dupl(num_classes: int) -> dict:
+    """Return the config of DuPL, of whose students each has the parts of :func:`toco`; all of its terms are on."""
+    cfg, student = Config.fromfile(REPO / 'configs/_base_/models/dupl_vit-b.py').model, toco(num_classes)
+    cfg.update({name: student[name] for name in ('backbone', 'cam_head', 'decode_head')})
+    cfg.noise_filter.min_pixels = 20
+    cfg.train_cfg.update(high_kept=(), noise_filter_begin=0, phases=[dict(begin=0)])
+    return cfg
+
+
 def reactivation(map_name: str, **kwargs: Any) -> dict:
     """Return AReAM's mechanism as configured, for a map."""
     cfg = Config.fromfile(REPO / 'configs/_base_/models/reactivation.py').reactivation
@@ -114,6 +123,7 @@ METHODS = {
     'cam-swin': Method(plain(16, **SWIN), ('logits', ), ('cams', )),
     'cam-vit': Method(plain(8, **PLAIN_VIT), ('logits', ), ('cams', )),
     'toco': Method(toco, ('logits', 'aux_logits'), ('cams', 'aux_cams'), ('aux_cams', 'cams')),
+    'dupl': Method(dupl, ('logits', 'aux_logits'), ('cams', 'aux_cams'), ('aux_cams', 'cams')),
     'toco-mctformer-v1': Method(
         lambda num_classes: toco(num_classes, 'attention', type='MCTformerHead', patch_classifier=False),
         ('logits', ), ('cams', 'attention'), ('attention', 'cams')),
@@ -200,10 +210,10 @@ def samples_of(labels: Tensor, shape: tuple[int, int] = (32, 48)) -> list:
 
 
 def training_inputs(model: nn.Module, images: Tensor) -> Any:
-    """Return what the model's ``loss`` takes: images, or ToCo's three views of them."""
-    if not isinstance(model, ToCo):
+    """Return what the model's ``loss`` takes: images, or the views of them that single-stage models need."""
+    if not isinstance(model, SingleStage):
         return images
-    return dict(main=images, global2=images.flip(-2), local=images + .1)
+    return dict(main=images, global2=images.flip(-2), local=images + .1, perturbed=.7 * images)
 
 
 def stem_of(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from mmwsss.models import BaseAuxiliary, CAMClassifier, Observation, Request, ToCo
+from mmwsss.models import BaseAuxiliary, CAMClassifier, Observation, Request, SingleStage
 from mmwsss.models.utils import resize_maps
 from mmwsss.registry import MODELS
 
@@ -73,7 +73,7 @@ def images_seen(model, call):
 def test_scores_and_maps_of_one_view(name):
     method, model = METHODS[name], build(name)
     found = model.extract_cams(images_of())
-    segmentation = {'seg_logits'} if isinstance(model, ToCo) else set()
+    segmentation = {'seg_logits'} if isinstance(model, SingleStage) else set()
     assert set(found) == {*method.scores, *method.maps} | segmentation
     assert set(method.maps) <= set(model.cam_head.map_names)
     grid = found['cams'].shape[2:]
@@ -275,7 +275,7 @@ def test_unknown_maps_are_named_with_those_there_are(name):
     words = f'{type(model.cam_head).__name__} has no map \'heat\'; its maps are {", ".join(model.cam_head.map_names)}'
     with pytest.raises(ValueError, match=re.escape(words)):
         model.cam_head.request(['cams', 'heat'])
-    if isinstance(model, ToCo):
+    if isinstance(model, SingleStage):
         with pytest.raises(ValueError, match="train_cfg.aux_map must name one of the maps of .*, got 'heat'"):
             build(name, train_cfg=dict(aux_map='heat'))
     else:
@@ -356,7 +356,7 @@ def test_any_two_auxiliaries(name, which):
     for key, value in expected.items():
         assert_close(found[key], value, atol=1e-5, rtol=1e-4, msg=key)
     assert found['loss_affinity'].isfinite()
-    if not isinstance(both, ToCo):
+    if not isinstance(both, SingleStage):
         passes = [1 + 2 * sum(part['type'] == 'AffinityReactivation' and part.get('cam_pass') != 'reuse'
                               for part in pair)]
         assert [len(sizes)] == passes, 'one of training; two for each that makes maps of its own'

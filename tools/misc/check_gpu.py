@@ -29,17 +29,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmwsss.apis.configs import strip_pretrained
-from mmwsss.models import ToCo
+from mmwsss.models import SingleStage
 from mmwsss.registry import MODELS
 from mmwsss.utils.cli import read_config_file
 from mmwsss.utils.errors import run_tool
 
-SMALL = ('cam/cam_vit-micro_sample', 'toco/toco_vit-micro_sample', 'mctformer/mctformer-v1_vit-micro_sample',
-         'mctformer/mctformer-v2_vit-micro_sample', 'weaktr/weaktr_vit-micro_sample', 'aream/aream_vit-micro_sample',
-         'transcam/transcam_conformer-micro_sample')
-FULL = ('cam/cam_resnet50_voc', 'cam/cam_swin-t_voc', 'toco/toco_vit-b_voc', 'mctformer/mctformer-v1_deit-s_voc',
-        'mctformer/mctformer-v2_deit-s_voc', 'mctformer/mctformer-v2_deit-s_coco', 'weaktr/weaktr_deit-s_voc',
-        'weaktr/weaktr-v3_deit-s_voc', 'aream/aream_deit-s_voc', 'transcam/transcam_conformer-s_voc')
+SMALL = ('cam/cam_vit-micro_sample', 'toco/toco_vit-micro_sample', 'dupl/dupl_vit-micro_sample',
+         'mctformer/mctformer-v1_vit-micro_sample', 'mctformer/mctformer-v2_vit-micro_sample',
+         'weaktr/weaktr_vit-micro_sample', 'aream/aream_vit-micro_sample', 'transcam/transcam_conformer-micro_sample')
+FULL = ('cam/cam_resnet50_voc', 'cam/cam_swin-t_voc', 'toco/toco_vit-b_voc', 'dupl/dupl_vit-b_voc',
+        'mctformer/mctformer-v1_deit-s_voc', 'mctformer/mctformer-v2_deit-s_voc',
+        'mctformer/mctformer-v2_deit-s_coco', 'weaktr/weaktr_deit-s_voc', 'weaktr/weaktr-v3_deit-s_voc',
+        'aream/aream_deit-s_voc', 'transcam/transcam_conformer-s_voc')
 LAST_ITERATION = 10**6  # in which all terms of all schedules count
 
 
@@ -97,7 +98,8 @@ def train_losses(model: nn.Module, images: Tensor, samples: list[SegDataSample])
     """Compute the losses of one iteration."""
     model.train()
     torch.manual_seed(0)
-    inputs = dict(main=images, global2=images.flip(-1), local=images) if isinstance(model, ToCo) else images
+    views = dict(main=images, global2=images.flip(-1), local=images, perturbed=.7 * images)
+    inputs = views if isinstance(model, SingleStage) else images
     return model(inputs, samples, mode='loss')
 
 

@@ -5,13 +5,14 @@ from typing import Optional
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmwsss.registry import MODELS
 
 from .base import LabelStep
 from .batch import LabelBatch
 
-__all__ = ['AlphaBackground', 'ConstantBackground']
+__all__ = ['AlphaBackground', 'ConstantBackground', 'ImageBackground']
 
 
 @MODELS.register_module()
@@ -44,10 +45,24 @@ class ConstantBackground(LabelStep):
 
     def transform(self, batch: LabelBatch) -> LabelBatch:
         """Fill the background; with two scores, the result has two levels."""
-        maps = _single_level(batch, self)[:, :, 1:].expand(-1, len(self.levels), -1, -1, -1)
-        levels = maps.new_tensor(self.levels).view(1, -1, 1, 1, 1)
-        background = levels.expand(len(maps), -1, 1, *maps.shape[-2:])
-        return replace(batch, scores=torch.cat([background, maps], dim=2), has_background=True)
+        levels = batch.scores.new_tensor(self.levels).expand(len(batch.scores), -1)
+        return _with_levels(batch, levels, self)
+
+
+@MODELS.register_module()
+class ImageBackground(LabelStep):
+    """Set the background of each image to the scores that the image brings along as ``batch.thresholds``.
+
+    With several scores, the result has as many background levels, as with ``low`` and ``high`` of
+    :class:`ConstantBackground`. DuPL's thresholds depend on the classes of an image and on the iteration.
+    """
+
+    needs = ('thresholds', )
+    gives = ('background', )
+
+    def transform(self, batch: LabelBatch) -> LabelBatch:
+        """Fill the background."""
+        return _with_levels(batch, batch.thresholds.to(batch.scores), self)
 
 
 @MODELS.register_module()
@@ -79,7 +94,14 @@ class AlphaBackground(LabelStep):
         return replace(batch, scores=torch.cat([background, maps], dim=1)[:, None], has_background=True)
 
 
-def _single_level(batch: LabelBatch, step: LabelStep) -> torch.Tensor:
+def _with_levels(batch: LabelBatch, levels: Tensor, step: LabelStep) -> LabelBatch:
+    """Return a batch with the background scores (B, T), one level for each."""
+    maps = _single_level(batch, step)[:, :, 1:].expand(-1, levels.shape[1], -1, -1, -1)
+    background = levels[:, :, None, None, None].expand(-1, -1, 1, *maps.shape[-2:])
+    return replace(batch, scores=torch.cat([background, maps], dim=2), has_background=True)
+
+
+def _single_level(batch: LabelBatch, step: LabelStep) -> Tensor:
     """Return the scores of a batch (B, 1, 1 + P, h, w).
 
     Raises:

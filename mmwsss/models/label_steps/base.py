@@ -15,8 +15,8 @@ class _Described:
     """Base class of the parts of a label pipeline.
 
     Attributes:
-        needs (tuple[str, ...]): What a batch must have before the part runs: ``'background'``, ``'inputs'`` or
-            ``'affinity'``.
+        needs (tuple[str, ...]): What a batch must have before the part runs: ``'background'``, ``'inputs'``,
+            ``'affinity'`` or ``'thresholds'``.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()

@@ -29,6 +29,7 @@ class LabelBatch:
         image_ids (Sequence[str]): Ids of the images, for messages.
         inputs (Tensor, optional): (B, 3, h, w), the images as the network of the run sees them.
         affinity (Tensor, optional): (B, N, N) affinity of the ``N = h * w`` positions of the scores.
+        thresholds (Tensor, optional): (B, T) background scores of each image, which :class:`ImageBackground` sets.
         cache (dict): Results that steps share with other steps of the same images.
     """
 
@@ -42,6 +43,7 @@ class LabelBatch:
     image_ids: Sequence[str] = ()
     inputs: Optional[Tensor] = None
     affinity: Optional[Tensor] = None
+    thresholds: Optional[Tensor] = None
     cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -141,7 +143,7 @@ class LabelBatch:
 
     def __setstate__(self, state: dict) -> None:
         """Convert arrays back to tensors."""
-        tensors = ('images', 'scores', 'classes', 'present', 'boxes', 'inputs', 'affinity')
+        tensors = ('images', 'scores', 'classes', 'present', 'boxes', 'inputs', 'affinity', 'thresholds')
         self.__dict__.update({name: torch.from_numpy(value) if name in tensors and value is not None else value
                               for name, value in state.items()})
 

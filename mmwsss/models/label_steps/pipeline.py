@@ -18,7 +18,8 @@ __all__ = ['LabelPipeline', 'with_thresholds']
 _WAYS_OUT = dict(
     background='put ConstantBackground or AlphaBackground before it',
     inputs='it works on batches that carry the input of a network',
-    affinity='it works on batches that carry an affinity')
+    affinity='it works on batches that carry an affinity',
+    thresholds='it works on batches that carry background scores of each image, as in the training of DuPL')
 
 
 @MODELS.register_module()
@@ -50,8 +51,8 @@ class LabelPipeline:
         """Check the order of the parts.
 
         Args:
-            given (Collection[str]): What the batches have before the first step: of ``'background'``, ``'inputs'`` and
-                ``'affinity'``.
+            given (Collection[str]): What the batches have before the first step: of ``'background'``, ``'inputs'``,
+                ``'affinity'`` and ``'thresholds'``.
 
         Raises:
             ValueError: A part needs what no part before it gives.

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from mmwsss.registry import MODELS
 
-from ..utils import check_group_size, global_divisor, spread_groups, sum_groups
+from ..utils import check_group_size, mean_of_groups, spread_groups
 
 __all__ = ['BalancedCrossEntropyLoss']
 
@@ -64,12 +64,6 @@ class BalancedCrossEntropyLoss(nn.Module):
             cost = cost * weight
         background = seg_label == 0
         foreground = (seg_label != 0) & (seg_label != ignore_index)
-        halves = self._mean(cost, background) + self._mean(cost, foreground)
+        halves = sum(mean_of_groups(cost, mask, self.group_size, self.across_processes)
+                     for mask in (background, foreground))
         return self.loss_weight * 0.5 * spread_groups(halves, len(cost)).mean()
-
-    def _mean(self, cost: Tensor, mask: Tensor) -> Tensor:
-        """Return the mean over the pixels of each group, (n,); 0 for a group without such pixels."""
-        count = sum_groups(mask.sum(dim=(1, 2)).float(), self.group_size)
-        # The divisor is never 0; without pixels the numerator is 0.
-        divisor = (global_divisor(count) if self.across_processes else count).clamp(min=1e-3)
-        return sum_groups((cost * mask).sum(dim=(1, 2)), self.group_size) / divisor

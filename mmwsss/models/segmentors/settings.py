@@ -22,8 +22,8 @@ from ..label_steps import CRF_PRESETS
 from ..utils import MAX_LOG2_STEPS
 
 __all__ = [
-    'AFFINITY_TEST', 'CAM_TEST', 'DEEPLAB_TEST', 'DEEPLAB_TRAIN', 'FUSION', 'NOTHING', 'SEGMENTOR_TEST', 'TOCO_TEST',
-    'TOCO_TRAIN', 'check_settings'
+    'AFFINITY_TEST', 'CAM_TEST', 'DEEPLAB_TEST', 'DEEPLAB_TRAIN', 'DUPL_TEST', 'DUPL_TRAIN', 'FUSION', 'NOTHING',
+    'SEGMENTOR_TEST', 'TOCO_TEST', 'TOCO_TRAIN', 'check_settings'
 ]
 
 
@@ -60,10 +60,27 @@ def _are_sizes(value: Any) -> bool:
     return value is None or (isinstance(value, (list, tuple)) and len(value) > 0 and all(map(pair.accepts, value)))
 
 
-def _are_weights(value: Any) -> bool:
-    """Return whether a value has a weight for each term of ToCo, and only weights."""
-    return (isinstance(value, Mapping) and {'ptc', 'ctc', 'seg', 'reg'} <= set(value)
-            and all(map(number(0).accepts, value.values())))
+def _are_indices(value: Any) -> bool:
+    """Return whether a value is a list of indices, which may be empty."""
+    return isinstance(value, (list, tuple)) and all(map(number(0, whole=True).accepts, value))
+
+
+def _weights_of(*terms: str) -> Setting:
+    """Return the setting of a dictionary that has a weight for each of some terms, and only weights."""
+    def accepts(value: Any) -> bool:
+        return isinstance(value, Mapping) and set(terms) <= set(value) and all(map(number(0).accepts, value.values()))
+
+    return Setting(f'a dictionary with a number of 0 or more for each of {", ".join(terms)} and the scores', accepts,
+                   required=True)
+
+
+def _falls(given: Mapping) -> Optional[str]:
+    """Check that DuPL's high threshold falls, and not below the low one."""
+    final = given.get('final_high', given['high'])
+    if not given['low'] <= final <= given['high']:
+        return f'final_high ({final}) must be between low ({given["low"]}) and high ({given["high"]})'
+    begin, end = given.get('high_decay', (0, 1))
+    return None if begin < end else f'high_decay must be [first, last] with first < last, got {[begin, end]}'
 
 
 FUSION = SettingsTable(dict(
@@ -107,25 +124,45 @@ CAM_TEST = SettingsTable(
 TOCO_TEST = SettingsTable(dict(_LABELS, **_WINDOWS, cams=nested(_VIEWS, none=True), map_names=names()), [_slides])
 """SettingsTable: ``test_cfg`` of :class:`ToCo`."""
 
-TOCO_TRAIN = SettingsTable(
-    dict(
+
+def _single_stage(*terms: str) -> dict[str, Setting]:
+    """Return the settings of the training of a single-stage model whose loss has these terms beside the scores."""
+    return dict(
         cams=nested(_VIEWS, required=True),
         low=number(0, 1, required=True),
         high=number(0, 1, required=True),
-        loss_weights=Setting('a dictionary with a number of 0 or more for each of ptc, ctc, seg, reg and the scores',
-                             _are_weights, required=True),
+        no_grad_dtype=Setting("'bfloat16', 'float16' or None", ('bfloat16', 'float16', None).__contains__),
+        loss_weights=_weights_of(*terms),
         phases=each(SettingsTable(dict(begin=number(0, whole=True, required=True), off=names())), required=True),
         aux_map=one_of_kinds('the name of a map', str),
         final_cam_begin=number(0, whole=True),
+        ptc_box=choice('reference', 'scaled'))
+
+
+TOCO_TRAIN = SettingsTable(
+    dict(
+        _single_stage('ptc', 'ctc', 'seg', 'reg'),
         ema_momentum=number(0, 1),
         accumulative_counts=number(1, whole=True),
         num_local_crops=number(0, whole=True),
         local_crop_size=number(1, whole=True),
-        local_min_foreground=number(0, 1),
-        no_grad_dtype=Setting("'bfloat16', 'float16' or None", ('bfloat16', 'float16', None).__contains__),
-        ptc_box=choice('reference', 'scaled')),
+        local_min_foreground=number(0, 1)),
     [in_order('low', 'high')])
 """SettingsTable: ``train_cfg`` of :class:`ToCo`."""
+
+DUPL_TEST = SettingsTable(dict(TOCO_TEST.entries, student=choice('first', 'second')), TOCO_TEST.rules)
+"""SettingsTable: ``test_cfg`` of :class:`DuPL`."""
+
+DUPL_TRAIN = SettingsTable(
+    dict(
+        _single_stage('ptc', 'dis', 'seg', 'reg'),
+        final_high=number(0, 1),
+        high_kept=Setting('a list of integers of 0 or more, the indices of classes', _are_indices),
+        high_decay=numbers(0, whole=True, count=2),
+        noise_filter_begin=number(0, whole=True),
+        perturbed_scale=number(0, above=True)),
+    [in_order('low', 'high'), _falls])
+"""SettingsTable: ``train_cfg`` of :class:`DuPL`."""
 
 AFFINITY_TEST = SettingsTable(dict(
     _LABELS,

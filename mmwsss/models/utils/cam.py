@@ -1,6 +1,6 @@
 """Arithmetic of class activation maps as pure functions of tensors; nothing here has state or parameters."""
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ def normalize_cams(cams: Tensor, mode: str = 'max', eps: float = 1e-5) -> Tensor
 def cams_to_labels(cams: Tensor,
                    image_labels: Tensor,
                    low: float,
-                   high: Optional[float] = None,
+                   high: Union[float, Tensor, None] = None,
                    boxes: Optional[Tensor] = None) -> Tensor:
     """Threshold normalized maps into labels of background, foreground and, between two thresholds, ignored.
 
@@ -58,7 +58,8 @@ def cams_to_labels(cams: Tensor,
         cams: (B, C, H, W) in [0, 1].
         image_labels: (B, C) multi-hot; maps of absent classes are not used.
         low: Scores up to this are background (0).
-        high: If given, scores above ``low`` and up to this are 255; else everything above ``low`` is foreground.
+        high: If given, scores above ``low`` and up to this are 255; else everything above ``low`` is foreground. A
+            tensor (B,) has a threshold for each image.
         boxes: (B, 4) valid regions as [y0, y1, x0, x1] with exclusive ends in pixels of ``cams``; outside is 255.
 
     Returns:
@@ -67,12 +68,13 @@ def cams_to_labels(cams: Tensor,
     Raises:
         ValueError: If ``high`` is below ``low``.
     """
-    if high is not None and high < low:
+    if high is not None and not isinstance(high, Tensor) and high < low:
         raise ValueError(f'high ({high}) must not be below low ({low})')
     scores, classes = (cams * image_labels[:, :, None, None].to(cams)).max(dim=1)
     labels = classes + 1
     if high is not None:
-        labels.masked_fill_(scores <= high, IGNORE_INDEX)
+        limits = high[:, None, None] if isinstance(high, Tensor) else high
+        labels.masked_fill_(scores <= limits, IGNORE_INDEX)
     labels.masked_fill_(scores <= low, 0)
     return labels if boxes is None else mask_outside_boxes(labels, boxes)
 

@@ -6,7 +6,7 @@ from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ['check_group_size', 'global_divisor', 'number_of_groups', 'spread_groups', 'sum_groups']
+__all__ = ['check_group_size', 'global_divisor', 'mean_of_groups', 'number_of_groups', 'spread_groups', 'sum_groups']
 
 
 def global_divisor(divisor: Tensor, offset: float = 0.) -> Tensor:
@@ -77,6 +77,24 @@ def sum_groups(values: Tensor, group_size: Optional[int]) -> Tensor:
     if missing:
         values = F.pad(values, [0, 0] * (values.ndim - 1) + [0, missing])
     return values.reshape(rows, count, *values.shape[1:]).sum(dim=0)
+
+
+def mean_of_groups(cost: Tensor, mask: Tensor, group_size: Optional[int], across_processes: bool = False) -> Tensor:
+    """Return the mean cost over the chosen pixels of each group of a batch.
+
+    Args:
+        cost: (B, H, W).
+        mask: (B, H, W), which pixels are chosen.
+        group_size: See :func:`number_of_groups`, which says what images a group has.
+        across_processes: Divide by the number of pixels of all processes; see :func:`global_divisor`.
+
+    Returns:
+        (n,), one mean for each of the n groups; 0, connected to the graph, for a group without such pixels.
+    """
+    count = sum_groups(mask.sum(dim=(1, 2)).float(), group_size)
+    # The divisor is never 0; without pixels the numerator is 0.
+    divisor = (global_divisor(count) if across_processes else count).clamp(min=1e-3)
+    return sum_groups((cost * mask).sum(dim=(1, 2)), group_size) / divisor
 
 
 def spread_groups(values: Tensor, batch_size: int) -> Tensor:

@@ -13,6 +13,7 @@ from mmwsss.models import (
     Argmax,
     ConstantBackground,
     DenseCRF,
+    ImageBackground,
     LabelBatch,
     LabelPipeline,
     LabelStep,
@@ -141,6 +142,23 @@ def test_equal_scores_are_background_or_the_lower_class():
     maps = torch.tensor([[[[.5, .6, .7, .1]], [[.2, .6, .8, .1]]]])
     batch = LabelBatch.from_maps(torch.zeros(1, 3, 1, 4), maps, torch.tensor([2, 7]), 8)
     assert LabelPipeline([ConstantBackground(.5)], Argmax())(batch).tolist() == [[[0, 3, 8, 0]]]
+
+
+def test_backgrounds_of_each_image():
+    """They equal the same levels in a batch of one image; offline there are none, and the pipeline says so."""
+    images, cams, labels = example()
+    levels = torch.tensor([[.4, .55], [.3, .8], [.4, .4]])
+    pipeline = LabelPipeline([Downscale(2), ImageBackground(), Softmax()], MergeLevels(), given=('thresholds', ))
+    batch = LabelBatch.from_cams(images, cams, labels, thresholds=levels)
+    found = pipeline(batch)
+    for i, (low, high) in enumerate(levels.tolist()):
+        alone = LabelPipeline([Downscale(2), ConstantBackground(low=low, high=high), Softmax()], MergeLevels())
+        one = slice(i, i + 1)
+        assert torch.equal(found[one], alone(LabelBatch.from_cams(images[one], cams[one], labels[one])))
+    assert (found == 255).any()
+    assert torch.equal(pickle.loads(pickle.dumps(batch)).thresholds, levels)
+    with pytest.raises(ValueError, match='ImageBackground, needs thresholds, .* scores of each image'):
+        LabelPipeline([ImageBackground()], MergeLevels())
 
 
 def test_merged_levels():

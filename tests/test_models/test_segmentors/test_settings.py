@@ -4,7 +4,15 @@ import pytest
 from mmengine.config import Config, ConfigDict
 
 from mmwsss.models import RandomWalk
-from mmwsss.models.segmentors import AffinityNet, CAMClassifier, DeepLabV2, MultiScaleTTA, Segmenter, ToCo, settings
+from mmwsss.models.segmentors import (
+    AffinityNet,
+    CAMClassifier,
+    DeepLabV2,
+    MultiScaleTTA,
+    Segmenter,
+    ToCo,
+    settings,
+)
 from mmwsss.registry import MODELS
 from mmwsss.utils.errors import UserError
 from tests.helpers import REPO
@@ -13,11 +21,13 @@ TABLES = dict(
     AffinityNet=(settings.NOTHING, settings.AFFINITY_TEST),
     CAMClassifier=(settings.NOTHING, settings.CAM_TEST),
     DeepLabV2=(settings.DEEPLAB_TRAIN, settings.DEEPLAB_TEST),
+    DuPL=(settings.DUPL_TRAIN, settings.DUPL_TEST),
     Segmenter=(settings.NOTHING, settings.SEGMENTOR_TEST),
     ToCo=(settings.TOCO_TRAIN, settings.TOCO_TEST))
 CONFIGS = dict(
     AffinityNet='psa/psa_wr38-micro_sample', CAMClassifier='cam/cam_vit-micro_sample',
-    DeepLabV2='deeplab/deeplabv2_r18_sample', Segmenter='weaktr/weaktr-retrain_vit-micro_sample',
+    DeepLabV2='deeplab/deeplabv2_r18_sample', DuPL='dupl/dupl_vit-micro_sample',
+    Segmenter='weaktr/weaktr-retrain_vit-micro_sample',
     ToCo='toco/toco_vit-micro_sample')
 ALL_CONFIGS = sorted(str(path.relative_to(REPO)) for path in REPO.glob('configs/[a-z]*/*.py'))
 
@@ -68,6 +78,14 @@ def build_with(name, **options):
     ('ToCo', dict(train_cfg__cams__relu=1), 'train_cfg of ToCo: cams: relu must be True or False'),
     ('ToCo', dict(test_cfg__steps=[]), "test_cfg of ToCo has the unknown key 'steps'"),
     ('ToCo', dict(test_cfg__mode='slide'), "mode='slide' needs crop_size and stride"),
+    ('DuPL', dict(train_cfg__final_high=.8), r'final_high \(0\.8\) must be between low \(0\.25\) and high'),
+    ('DuPL', dict(train_cfg__final_high=.1), 'final_high .* must be between'),
+    ('DuPL', dict(train_cfg__high_decay=(600, 170)), r'high_decay must be \[first, last\] with first < last, got'),
+    ('DuPL', dict(train_cfg__high_kept=('cat', )), 'high_kept must be a list of integers of 0 or more'),
+    ('DuPL', dict(train_cfg__loss_weights__dis=-1.), 'loss_weights must be .*ptc, dis, seg, reg'),
+    ('DuPL', dict(train_cfg__ema_momentum=.9), "unknown key 'ema_momentum'"),
+    ('DuPL', dict(train_cfg__perturbed_scale=0), 'perturbed_scale must be a number above 0'),
+    ('DuPL', dict(test_cfg__student='third'), "student must be 'first' or 'second', got 'third'"),
     ('AffinityNet', dict(test_cfg__log2_steps=40), 'log2_steps must be an integer from 0 to 16, got 40'),
     ('AffinityNet', dict(test_cfg__log2_steps=1.5), 'log2_steps must be'),
     ('AffinityNet', dict(test_cfg__log_steps=4), "did you mean 'log2_steps'"),

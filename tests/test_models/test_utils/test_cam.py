@@ -16,6 +16,14 @@ def test_two_thresholds(box, expected):
     assert labels.flatten().tolist() == expected
 
 
+def test_a_high_threshold_for_each_image():
+    cams, labels = CAMS.repeat(3, 1, 1, 1), LABELS.repeat(3, 1)
+    high = torch.tensor([.7, .85, .95])
+    found = cams_to_labels(cams, labels, .25, high)
+    assert torch.equal(found, torch.cat([cams_to_labels(CAMS, LABELS, .25, float(limit)) for limit in high]))
+    assert found.flatten(1).tolist() == [[1, 255, 3, 0], [1, 255, 255, 0], [255, 255, 255, 0]]
+
+
 def test_one_threshold():
     assert cams_to_labels(CAMS, LABELS, 0.5).flatten().tolist() == [1, 3, 3, 0]
 

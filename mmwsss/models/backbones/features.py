@@ -149,7 +149,7 @@ class Features:
                  hidden: Optional[dict[int, Tensor]] = None, observed: Optional[dict[Observation, Any]] = None,
                  layout: Optional[TokenLayout] = None) -> None:
         self.maps = tuple(maps)
-        self.grid = tuple(grid)
+        self.grid: tuple[int, int] = (grid[0], grid[1])
         self.class_tokens = class_tokens
         self.hidden = hidden or {}
         self.layout = layout

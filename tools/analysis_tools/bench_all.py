@@ -54,9 +54,12 @@ QUICK = {
 
 
 def benchmarks() -> dict[str, str]:
-    """Return the scripts of the folder by name, in alphabetical order."""
-    found = sorted(path.name for path in (REPO / FOLDER).glob('bench_*.py'))
-    return {Path(name).stem.removeprefix('bench_'): f'{FOLDER}/{name}' for name in found if name != 'bench_all.py'}
+    """Return the scripts of the folder that compare something by name, in alphabetical order.
+
+    ``bench_scale.py`` measures what stages cost, and compares nothing.
+    """
+    names = sorted(path.stem.removeprefix('bench_') for path in (REPO / FOLDER).glob('bench_*.py'))
+    return {name: f'{FOLDER}/bench_{name}.py' for name in names if name not in ('all', 'scale')}
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,9 +14,9 @@ claims = [
     dict(text='Re-activation improves the map that the affinity of all layers refines', source='AReAM, Table I',
          better=['layers', 'cams', 'AReAM'], worse=['mctformer:layers', 'cams', 'without'],
          reason=(
-             'there is little to repair. Re-activation corrects deep layers whose affinity is flat, and with this start '
-             'it is not: the affinity of the last layer improves the fused map by 24.4 points without AReAM, see '
-             'the claims about MCTformer-V2, where the distances between its rows stand. What is lost is half a point '
+             'there is little to repair. Re-activation corrects deep layers whose affinity is flat. With this start, '
+             'it is not: the affinity of the last layer improves the fused map by 24.4 points without AReAM, see the '
+             'claims about MCTformer-V2, where the distances between its rows stand. What is lost is half a point '
              'for each seed, with a loss that acts in 45 iterations, on labels of a fused map that is the weak one '
              'here.')),
     dict(text='Re-activation improves the map that the affinity of the last layer refines', source='AReAM, Fig. 6',

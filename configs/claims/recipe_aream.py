@@ -17,7 +17,7 @@ claims = [
              'there is little to repair. Re-activation corrects deep layers whose affinity is flat. With this start, '
              'it is not: the affinity of the last layer improves the fused map by 24.4 points without AReAM, see the '
              'claims about MCTformer-V2, where the distances between its rows stand. What is lost is half a point '
-             'for each seed, with a loss that acts in 45 iterations, on labels of a fused map that is the weak one '
+             'on average, with a loss that acts in 45 iterations, on labels of a fused map that is the weak one '
              'here.')),
     dict(text='Re-activation improves the map that the affinity of the last layer refines', source='AReAM, Fig. 6',
          better=['layers', 'layer_12', 'AReAM'], worse=['mctformer:layers', 'layer_12', 'without'],

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
 import torch
-from mmengine.logging import MessageHub
 from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from mmwsss.registry import MODELS
 from ..auxiliaries import TrainingBatch
 from ..auxiliaries.base import AuxiliaryPass
 from ..backbones.features import Features, Request, extract_features
-from ..utils import present_classes, resize_maps, valid_boxes
+from ..utils import present_classes, resize_maps
 from .settings import DUPL_TEST, DUPL_TRAIN
 from .single_stage import SingleStage
 
@@ -166,15 +165,8 @@ class DuPL(DuPLStudent):
         Raises:
             ValueError: The model was built without ``train_cfg``, or a view is missing.
         """
-        if not self.train_cfg:
-            raise ValueError('DuPL was built without train_cfg, for inference only: to train it, set train_cfg as '
-                             'configs/_base_/models/dupl_vit-b.py does')
-        views = inputs if isinstance(inputs, dict) else {'main': inputs}
-        images = views['main']
-        image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(images)
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        weights = self.schedule.at(iteration)
-        batch = TrainingBatch(images, image_labels, valid_boxes(data_samples, images))
+        views, batch, iteration, weights = self._begin_iteration(inputs, data_samples)
+        image_labels = batch.image_labels
         needs_maps = any(weights[term] for term in ('ptc', 'seg', 'reg'))
         present = present_classes(image_labels) if needs_maps else None
         passes = [student.run(batch, present) for student in (self, self.second)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Optional, Union
 
 import torch
+from mmengine.logging import MessageHub
 from mmseg.models import EncoderDecoder
 from mmseg.utils import ConfigType, OptConfigType, OptSampleList, SampleList
 from torch import Tensor
@@ -20,6 +21,7 @@ from ..utils import (
     quantize_colors,
     resize_maps,
     token_affinity_labels,
+    valid_boxes,
     without_padding,
 )
 from .cam_mixin import CAMMixin
@@ -167,6 +169,24 @@ class SingleStage(CAMMixin, EncoderDecoder):
         return self.postprocess_result(seg_logits, data_samples)
 
     # Parts of an iteration of training
+
+    def _begin_iteration(self, inputs: Union[Tensor, dict],
+                         data_samples: SampleList) -> tuple[dict[str, Tensor], TrainingBatch, int, dict[str, float]]:
+        """Return the views, the batch of the view ``main``, the 0-based iteration, and the weight of each term in it.
+
+        Raises:
+            ValueError: The model was built without ``train_cfg``.
+        """
+        if not self.train_cfg:
+            name = type(self).__name__
+            raise ValueError(f'{name} was built without train_cfg, for inference only: to train it, set train_cfg as '
+                             f'configs/_base_/models/{name.lower()}_vit-b.py does')
+        views = inputs if isinstance(inputs, dict) else {'main': inputs}
+        images = views['main']
+        image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(images)
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        batch = TrainingBatch(images, image_labels, valid_boxes(data_samples, images))
+        return views, batch, iteration, self.schedule.at(iteration)
 
     def _training_request(self, present: Optional[Tensor]) -> Request:
         """Request what the scores need and, unless ``present`` is None, class maps of these and feature maps."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Union
 
 import torch
-from mmengine.logging import MessageHub
 from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor, nn
 
@@ -19,7 +18,6 @@ from ..utils import (
     present_classes,
     resize_maps,
     sample_local_windows,
-    valid_boxes,
 )
 from .settings import TOCO_TEST, TOCO_TRAIN
 from .single_stage import LossSchedule, SingleStage
@@ -103,18 +101,11 @@ class ToCo(SingleStage):
         Raises:
             ValueError: If the model was built without ``train_cfg``.
         """
-        if not self.train_cfg:
-            raise ValueError('ToCo was built without train_cfg, for inference only: to train it, set train_cfg as '
-                             'configs/_base_/models/toco_vit-b.py does')
-        views = inputs if isinstance(inputs, dict) else {'main': inputs}
-        images = views['main']
-        image_labels = torch.stack([sample.gt_label for sample in data_samples]).to(images)
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        weights = self.schedule.at(iteration)
+        views, batch, iteration, weights = self._begin_iteration(inputs, data_samples)
+        images, image_labels = batch.images, batch.image_labels
         if iteration % self.train_cfg.get('accumulative_counts', 1) == 0:  # the optimizer has moved the projector
             self._update_teacher()
 
-        batch = TrainingBatch(images, image_labels, valid_boxes(data_samples, images))
         present = present_classes(image_labels)
         needs_maps = any(weights[term] for term in ('ptc', 'ctc', 'seg', 'reg'))
         auxiliary = self.auxiliary.begin(self, batch)

@@ -71,6 +71,7 @@ NOT_HERE = {
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
+    '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',
     'clipping-precision clipped upper': 'clipped and upper stand for finished trainings',
 }
 """dict: Parts of commands that are not run here, and why."""

@@ -106,7 +106,7 @@ claims = [
              'the paper finds that the affinity of deep layers is flat: all patches attend to the same ones. With this '
              'start it is not. The mean Hellinger distance between the attention of two patches (Fig. 3 of the paper, '
              'on 30 of these photographs, seed 0) is 0.44 to 0.49 in layers 7 to 11 and 0.53 in the last one; in the '
-             'first one it is 0.31. Self-supervised pretraining keeps patches different, and the tokens agree: their '
+             'first one it is 0.31. The tokens agree: their '
              'mean cosine similarity (ToCo, Fig. 2) is 0.40 in the last layer and 0.44 in the first. No supervised '
              'ViT for photographs is on PyPI, so the claim could not be tested with one.')),
     dict(text='The affinity of the first 7 layers is better than that of all 12', source='AReAM, Table III',

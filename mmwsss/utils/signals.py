@@ -43,6 +43,7 @@ class _State:
     requested: Optional[int] = None
     waiting: int = 0
     owner: Optional[int] = None
+    mask: Optional[set] = None
 
 
 def requested_signal() -> Optional[int]:
@@ -135,13 +136,39 @@ def end_with_launcher() -> None:
 def _handle(number: int, _: Any) -> None:
     """Record a signal; raise at once, unless it is the first one and the process finishes what it is at."""
     if os.getpid() != _State.owner:  # a worker that was forked: its parent decides
-        if number != signal.SIGINT:
-            os._exit(128 + number)
         return
     first = _State.requested is None
     _State.requested = _State.requested or number
     if not (first and _State.waiting):
         raise Stopped(_State.requested)
+
+
+def _hold_sigterm() -> None:
+    """Block SIGTERM while the process is forked; the new one would lose it."""
+    if _State.owner == os.getpid():
+        _State.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release_sigterm() -> None:
+    """Restore what :func:`_hold_sigterm` has changed."""
+    if _State.mask is not None:
+        mask, _State.mask = _State.mask, None
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _let_sigterm_end_worker() -> None:
+    """Let the system end a process that was forked on SIGTERM, without Python.
+
+    Python runs a handler between two instructions. A worker that begins to wait for a lock when the signal arrives would
+    go on waiting for ever, if the worker that holds the lock was ended just before.
+    """
+    if signal.getsignal(signal.SIGTERM) is _handle:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release_sigterm()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(before=_hold_sigterm, after_in_parent=_release_sigterm, after_in_child=_let_sigterm_end_worker)
 
 
 def _obey_parent(parent: int) -> None:

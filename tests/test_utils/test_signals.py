@@ -161,6 +161,20 @@ def test_processes_of_a_dead_launcher_end():
     assert subprocess.run([sys.executable, '-c', script], env=environment, check=False, timeout=50).returncode == -9
 
 
+@pytest.mark.skipif(not hasattr(os, 'register_at_fork'), reason='the system cannot fork')
+def test_sigterm_ends_a_forked_worker_that_runs_no_python_code():
+    context = multiprocessing.get_context('fork')
+    lock = context.Lock()
+    with catch_signals(), lock:
+        with context.Pool(1) as pool:
+            assert pool.apply(signal.getsignal, [signal.SIGTERM]) == signal.SIG_DFL
+        worker = context.Process(target=lock.acquire)
+        worker.start()
+        worker.terminate()
+        worker.join(30)
+        assert worker.exitcode == -signal.SIGTERM
+
+
 def shielded(connection):
     shield_worker()
     connection.send('ready')

@@ -61,9 +61,11 @@ fingerprint() {
 LOG=$VENV/setup.log
 NEEDED=(-r requirements/runtime.txt -r requirements/tests.txt)
 
-# Install with pip. All that it says goes to $LOG; one line shows what it is at, and errors are shown in full.
+# Install with pip. All that it says goes to $LOG; one line shows what it is at, and errors are shown in full. Python
+# compiles a module when it is first imported: most of what is installed never is.
 pip_install() {
-    "$VENV/bin/python" -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&1 | show_progress
+    "$VENV/bin/python" -m pip --disable-pip-version-check install --no-compile --progress-bar off "$@" 2>&1 |
+        show_progress
 }
 
 # Read the output of pip. A terminal shows one line that changes, anything else a line every 15 seconds.

@@ -51,6 +51,16 @@ val_evaluator = [
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
+# A slow backbone keeps what the start knows. Both classifiers learn fast; the tokens of the auxiliary one, which are not
+# normalized, are a seventh as large.
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            'backbone': dict(lr_mult=0.1),
+            'cam_head.classifier': dict(lr_mult=60.),
+            'cam_head.aux_classifier': dict(lr_mult=160.),
+            'decode_head': dict(lr_mult=20.)
+        }))
 max_iters = 500
 # The published warm-up of 1500 iterations would leave the classifiers untrained.
 param_scheduler = [

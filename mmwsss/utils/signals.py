@@ -159,8 +159,8 @@ def _release_sigterm() -> None:
 def _let_sigterm_end_worker() -> None:
     """Let the system end a process that was forked on SIGTERM, without Python.
 
-    Python runs a handler between two instructions. A worker that begins to wait for a lock when the signal arrives would
-    go on waiting for ever, if the worker that holds the lock was ended just before.
+    Python runs a handler between two instructions. A worker that begins to wait for a lock when the signal arrives
+    would wait for ever, if the worker that holds the lock was ended just before.
     """
     if signal.getsignal(signal.SIGTERM) is _handle:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -141,9 +141,10 @@ def write_checkpoint(config: str, path: Path, part: str = '', classes: Optional[
     torch.save(dict(state_dict=chosen, meta={}), path)
 
 
-def write_pseudo_labels(folder: Path, ids: list[str], size: tuple[int, int] = SIZE) -> None:
-    """Write pseudo labels in which each image has one class."""
+def write_pseudo_labels(folder: Path, images: Path, ids: list[str]) -> None:
+    """Write pseudo labels of JPEG images, in which each image has one class."""
     for image_id in ids:
-        mask = np.zeros(size, np.uint8)
-        mask[size[0] // 4:size[0] // 2] = 1
+        with Image.open(images / f'{image_id}.jpg') as image:
+            mask = np.zeros((image.height, image.width), np.uint8)
+        mask[image.height // 4:image.height // 2] = 1
         write_label_map(mask, folder / f'{image_id}.png')

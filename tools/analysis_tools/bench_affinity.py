@@ -101,8 +101,10 @@ def cases(args: argparse.Namespace) -> dict[str, list[Callable[[], Results]]]:
     torch.manual_seed(0)
     device = torch.device(args.device)
     features = torch.randn(args.batch, args.channels, args.grid, args.grid, device=device)
-    labels = torch.randint(0, 4, (args.batch, args.grid // 8, args.grid // 8), device=device)
-    labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2).masked_fill_(features[:, 0] > 1, 255)
+    blocks = -(-args.grid // 8)
+    labels = torch.randint(0, 4, (args.batch, blocks, blocks), device=device)
+    labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, :args.grid, :args.grid]
+    labels = labels.masked_fill(features[:, 0] > 1, 255)
     found = {f"AffinityNet's pair loss and gradients, {tuple(features.shape)}": [
         lambda: loss_and_gradient(plain_affinity, features, labels),
         lambda: loss_and_gradient(pair_affinity, features, labels)]}

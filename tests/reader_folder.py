@@ -5,6 +5,7 @@ Images are few and small. Networks are those of the configs, with random weights
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -42,8 +43,10 @@ def write_reader_folder(root: Path) -> None:
             ('voc_aug', VOC.rpartition('/')[0], SBD, '--script', 'voc_aug_of_mmseg.py'),
             ('coco2014', COCO, '--style', 'coco2voc')):
         run_tool(f'tools/dataset_converters/{converter}.py', *arguments, cwd=root)
-    for name in ('photos', 'more_photos', 'test_photos', 'my_photos', 'data/photos'):
+    for name in ('photos', 'more_photos', 'test_photos'):
         write_photos(root / name)
+    write_photos(root / 'data/photos', masks=True)
+    write_photos(root / 'my_photos', (root / 'data/sample/classes.txt').read_text().split())
     for name in ('data/msrc15', 'my_data'):
         folder = write_voc_folder(root / name, NUM_TRAIN, NUM_VAL, SIZE)
         tags = {image_id: [CLASSES[0]] for image_id in read_ids(folder / 'ImageSets/Segmentation/train.txt')}
@@ -94,20 +97,22 @@ def write_coco(root: Path) -> None:
         (root / COCO / f'annotations/instances_{split}2014.json').write_text(json.dumps(content))
 
 
-def write_photos(folder: Path) -> None:
-    """Write photographs of cats, dogs and sofas, their tags in a table and as image labels, and a list of them."""
+def write_photos(folder: Path, classes: Sequence[str] = PHOTO_CLASSES, masks: bool = False) -> None:
+    """Write photographs of three classes, their tags in a table and as image labels, lists of them, and maybe masks."""
     (folder / 'images').mkdir(parents=True)
     rng = np.random.default_rng(0)
     tags = {}
     for number in range(6):
-        tags[f'photo_{number}'] = [PHOTO_CLASSES[number % 3]]
-        image, _ = draw_scene(rng, SIZE, (1, 2)[:1 + number % 2])
+        tags[f'photo_{number}'] = [classes[number % 3]]
+        image, mask = draw_scene(rng, SIZE, (1, 2)[:1 + number % 2])
         Image.fromarray(image).save(folder / f'images/photo_{number}.jpg')
+        if masks:
+            write_label_map(mask, folder / f'masks/photo_{number}.png')
     (folder / 'tags.csv').write_text('image,tags\n' + ''.join(f'images/{k}.jpg,{v[0]}\n' for k, v in tags.items()))
     (folder / 'train.txt').write_text('\n'.join(list(tags)[:NUM_TRAIN]) + '\n')
     (folder / 'val.txt').write_text('\n'.join(list(tags)[NUM_TRAIN:]) + '\n')
-    (folder / 'classes.txt').write_text('\n'.join(PHOTO_CLASSES) + '\n')
-    ImageLabels(PHOTO_CLASSES, tags).save(folder / 'image_labels.json')
+    (folder / 'classes.txt').write_text('\n'.join(classes) + '\n')
+    ImageLabels(classes, tags).save(folder / 'image_labels.json')
 
 
 def read_mask(path: Path) -> np.ndarray:

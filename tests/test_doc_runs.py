@@ -18,12 +18,13 @@ from mmwsss.utils.cli import find_config
 
 from .doc_commands import NEW_CONFIGS, commands, script_and_arguments
 from .helpers import REPO, run_tool
-from .reader_folder import write_checkpoint, write_pseudo_labels, write_reader_folder
+from .reader_folder import VOC, write_checkpoint, write_pseudo_labels, write_reader_folder
 
 pytestmark = pytest.mark.slow
 
 PAGES = [REPO / 'README.md', *sorted(REPO.glob('docs/*.md')), *sorted(REPO.glob('configs/*/README.md'))]
 SAMPLE = 'configs/toco/toco_vit-micro_sample.py'
+PSEUDO = 'work_dirs/pseudo'
 SHORTER = {
     'train.py': dict(
         flags={'--iters': 1},
@@ -46,7 +47,7 @@ SHORTER = {
     'bench_crf.py': dict(flags={'--size': '48 64', '--images': 2}),
     'bench_scale.py': dict(flags={'--image-size': '48 64', '--sizes': '2 4 8'}),
     'bench_cams.py': dict(flags={'--quick': None}),
-    'bench_affinity.py': dict(flags={'--grid': 12, '--size': '64 96', '--rounds': 1}),
+    'bench_affinity.py': dict(flags={'--grid': 16, '--size': '64 96', '--rounds': 1}),
     'bench_weaktr.py': dict(flags={'--batch': 1, '--repeat': 1}),
     'bench_threshold_sweep.py': dict(flags={'--images': 1, '--repeat': 1}),
     'benchmark.py': dict(flags={'--batch-size': 2, '--rounds': 1}),
@@ -71,6 +72,9 @@ NOT_HERE = {
     'WandbVisBackend': 'needs wandb and an account',
     'TensorboardVisBackend': 'needs tensorboard',
     'coco_category_ids.py SRC DST': 'SRC and DST stand for any folders',
+    'make_submission.py predictions': 'all 1,456 images of the test set; tests/test_tools/test_make_submission.py '
+                                      'runs it on as many small ones',
+    '--data-root DATA': 'it trains for hours; tests/test_tools/test_run_claims.py runs a small recipe',
     'affinity-cam_vit-micro_sample.py': 'the page has its reader write it; tests/test_docs.py trains it',
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
@@ -175,6 +179,22 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
     return arguments
 
 
+def provide_masks(script: str, arguments: list[str], folder: Path) -> list[str]:
+    """Write label maps for the tools that read a folder of them, where no command before has written them.
+
+    Returns:
+        list[str]: The arguments, with the folder that stands in.
+    """
+    images = {'eval_pseudo_labels.py': f'{VOC}/JPEGImages', 'export_masks.py': 'photos/images',
+              'import_masks.py': 'photos/images'}.get(Path(script).name)
+    if images is None or PSEUDO not in arguments or (folder / PSEUDO).exists():
+        return arguments
+    labels = folder / 'masks' / images.partition('/')[0]
+    if not labels.exists():
+        write_pseudo_labels(labels, folder / images, [path.stem for path in (folder / images).iterdir()])
+    return [str(labels) if word == PSEUDO else word for word in arguments]
+
+
 def provide_pseudo_labels(arguments: list[str], folder: Path) -> None:
     """Write the pseudo labels on which a config trains, where there are none."""
     config = next((word for word in arguments if word.startswith('configs/') and word.endswith('.py')), None)
@@ -204,7 +224,7 @@ def reason_to_skip(words: list[str]) -> str:
 def run(words: list[str], folder: Path, finished: set[str]) -> None:
     """Run a command of a page, shortened, unless another page has led to the same one."""
     script, arguments = script_and_arguments(words)
-    arguments = provide(arguments, folder)
+    arguments = provide_masks(script, provide(arguments, folder), folder)
     if Path(script).name in ('train.py', 'dist_train.sh'):
         provide_pseudo_labels(arguments, folder)
     arguments = shorten(script, arguments)

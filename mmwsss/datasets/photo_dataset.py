@@ -8,6 +8,7 @@ from mmseg.datasets import BaseSegDataset
 
 from mmwsss.registry import DATASETS
 from mmwsss.utils import IMAGE_SUFFIXES, check_image_id, first_few, missing_files
+from mmwsss.utils.errors import UserError
 
 from .class_names import index_palette, read_class_names, read_ids
 
@@ -35,8 +36,8 @@ class PhotoDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: The class list, the split list, the image folder or listed images do not exist, or images
             are broken links or not regular files.
-        ValueError: There is no image; an id stands for several files or is not an image id; or the class list cannot
-            be used.
+        ValueError: There is no image; an id stands for several files or is not an image id; the class list cannot be
+            used, or ``metainfo`` has a palette for another number of classes.
     """
 
     def __init__(self,
@@ -51,6 +52,10 @@ class PhotoDataset(BaseSegDataset):
             classes = os.path.join(data_root, classes)
         names = ('background', *read_class_names(classes))
         metainfo = {'palette': index_palette(len(names)), **(kwargs.pop('metainfo', None) or {}), 'classes': names}
+        if len(metainfo['palette']) != len(names):
+            raise UserError(f'the config has colors for {len(metainfo["palette"])} classes, but with the background '
+                            f'there are {len(names)}: {first_few(names)}. Name the classes with --classes, so that '
+                            'models and colors fit them')
         super().__init__(ann_file=ann_file, data_root=data_root, metainfo=metainfo,
                          data_prefix=dict(data_prefix or dict(img_path='')), **kwargs)
 

@@ -36,6 +36,11 @@ def test_all_suffixes_below_the_folder(root):
     assert dataset.metainfo['palette'][1] == [128, 0, 0]
 
 
+def test_colors_of_other_classes_are_refused(root):
+    with pytest.raises(ValueError, match='colors for 2 classes.*there are 3.*cat.*--classes'):
+        build(root, metainfo=dict(palette=[(0, 0, 0), (255, 0, 0)]))
+
+
 def test_split_list_and_masks(root):
     (root / 'val.txt').write_text('sub/c.png\n\nb\n')
     dataset = build(root, ann_file='val.txt', data_prefix=dict(img_path='images', seg_map_path='masks'))

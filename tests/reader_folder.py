@@ -52,7 +52,6 @@ def write_reader_folder(root: Path) -> None:
         tags = {image_id: [CLASSES[0]] for image_id in read_ids(folder / 'ImageSets/Segmentation/train.txt')}
         ImageLabels(CLASSES, tags).save(folder / 'image_labels.json')
     shutil.copy(root / 'photos/tags.csv', root)
-    shutil.copy(root / 'photos/image_labels.json', root)
 
 
 def write_voc(root: Path) -> None:

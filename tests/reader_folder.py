@@ -19,6 +19,7 @@ from scipy.io import savemat
 from mmwsss.apis.configs import strip_pretrained
 from mmwsss.datasets import ImageLabels, read_ids
 from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES
+from mmwsss.datasets.class_names import read_class_names
 from mmwsss.datasets.config import override_data
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS
@@ -46,7 +47,7 @@ def write_reader_folder(root: Path) -> None:
     for name in ('photos', 'more_photos', 'test_photos'):
         write_photos(root / name)
     write_photos(root / 'data/photos', masks=True)
-    write_photos(root / 'my_photos', (root / 'data/sample/classes.txt').read_text().split())
+    write_photos(root / 'my_photos', read_class_names(str(root / 'data/sample/classes.txt')))
     for name in ('data/msrc15', 'my_data'):
         folder = write_voc_folder(root / name, NUM_TRAIN, NUM_VAL, SIZE)
         tags = {image_id: [CLASSES[0]] for image_id in read_ids(folder / 'ImageSets/Segmentation/train.txt')}

@@ -18,8 +18,8 @@ from scipy.io import savemat
 
 from mmwsss.apis.configs import strip_pretrained
 from mmwsss.datasets import ImageLabels, read_ids
-from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES
 from mmwsss.datasets.class_names import read_class_names
+from mmwsss.datasets.coco import COCO_CATEGORY_IDS, COCO_CLASSES
 from mmwsss.datasets.config import override_data
 from mmwsss.datasets.map_files import write_label_map
 from mmwsss.registry import MODELS

@@ -187,13 +187,14 @@ def provide_masks(script: str, arguments: list[str], folder: Path) -> list[str]:
     Returns:
         list[str]: The arguments, with the folder that stands in.
     """
-    images = {'eval_pseudo_labels.py': f'{VOC}/JPEGImages', 'export_masks.py': 'photos/images',
-              'import_masks.py': 'photos/images'}.get(Path(script).name)
+    images = {'eval_pseudo_labels.py': f'{VOC}/JPEGImages', 'export_masks.py': 'photos',
+              'import_masks.py': 'photos'}.get(Path(script).name)
     if images is None or PSEUDO not in arguments or (folder / PSEUDO).exists():
         return arguments
     labels = folder / 'masks' / images.partition('/')[0]
     if not labels.exists():
-        write_pseudo_labels(labels, folder / images, [path.stem for path in (folder / images).iterdir()])
+        photos = (folder / images).rglob('*.jpg')
+        write_pseudo_labels(labels, folder / images, [str(path.relative_to(folder / images))[:-4] for path in photos])
     return [str(labels) if word == PSEUDO else word for word in arguments]
 
 

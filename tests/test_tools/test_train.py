@@ -240,3 +240,15 @@ def test_a_start_without_network_ends_before_anything_is_built(config, tmp_path,
                   'model.backbone.init_cfg.type=Pretrained',
                   'model.backbone.init_cfg.checkpoint=https://127.0.0.1:9/r18.pth')
     assert not (tmp_path / 'run').exists()
+
+
+def test_other_classes_than_those_of_the_model_are_refused(tmp_path):
+    run_tool('tools/dataset_converters/make_sample.py', 'sample', '--num-train', 4, '--num-val', 2, cwd=tmp_path)
+    options = ['model.cam_head.num_classes=5', 'model.backbone.init_cfg=None']
+    result = run_tool('tools/train.py', 'configs/toco/plain_vit-micro_sample.py', '--data-root', 'sample',
+                      '--cfg-options', *options, cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert result.stdout.splitlines()[-1] == (
+        "train.py: the train data have 8 classes ('boat', 'butterfly', 'car', 'cup', 'fish' and 3 more), but "
+        'model.cam_head.num_classes is 5: name the classes with --classes, as a file or separated by commas, so that '
+        'the model fits them')

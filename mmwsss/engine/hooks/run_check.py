@@ -7,11 +7,14 @@ from typing import Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
+from mmwsss.datasets import ImageLabelDataset
 from mmwsss.registry import HOOKS
-from mmwsss.utils import image_size
+from mmwsss.utils import first_few, image_size
 from mmwsss.utils.errors import UserError
 
 __all__ = ['RunCheckHook']
@@ -21,7 +24,9 @@ _MAX_BATCHES = 2000
 
 @HOOKS.register_module()
 class RunCheckHook(Hook):
-    """Refuse evaluation batches that mix sizes, and warn of warm-ups that do not end within the run.
+    """Refuse evaluation batches that mix sizes and data with other classes than the model's; warn of late warm-ups.
+
+    A warm-up is late if it does not end within the run.
 
     ``tools/train.py`` and ``tools/test.py`` add this hook to every run.
     """
@@ -30,14 +35,27 @@ class RunCheckHook(Hook):
         """Check the loops and schedules of the run.
 
         Raises:
-            UserError: A batch of the validation or test data has images of different sizes; the message names two of
-                them and the setting.
+            UserError: A batch of the validation or test data has images of different sizes, or data have another
+                number of classes than the head of the model; the message names images or classes, and the setting.
         """
-        for split, loop in (('val', runner._val_loop), ('test', runner._test_loop)):
+        for split, loop in (('train', runner._train_loop), ('val', runner._val_loop), ('test', runner._test_loop)):
             if isinstance(loop, BaseLoop):
-                _check_batches(loop.dataloader, split)
+                _check_classes(runner.model, loop.dataloader.dataset, split)
+                if split != 'train':
+                    _check_batches(loop.dataloader, split)
         if isinstance(runner._train_loop, BaseLoop):
             _check_warmups(runner)
+
+
+def _check_classes(model: nn.Module, dataset: Any, split: str) -> None:
+    """Compare the classes of image labels with those that the model's head scores."""
+    head = getattr(model.module if is_model_wrapper(model) else model, 'cam_head', None)
+    known = getattr(head, 'num_classes', None)
+    if known is None or not isinstance(dataset, ImageLabelDataset) or len(dataset.classes) == known:
+        return
+    raise UserError(f'the {split} data have {len(dataset.classes)} classes ({first_few(dataset.classes)}), but '
+                    f'model.cam_head.num_classes is {known}: name the classes with --classes, as a file or separated '
+                    'by commas, so that the model fits them')
 
 
 def _check_batches(loader: DataLoader, split: str) -> None:

@@ -30,12 +30,12 @@ SHORTER = {
         flags={'--iters': 1},
         options=['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
                  'train_dataloader.persistent_workers=False', 'val_dataloader.persistent_workers=False',
-                 'model.backbone.init_cfg=None']),
+                 'model.backbone.init_cfg=None', 'train_cfg.val_begin=100']),
     'make_sample.py': dict(flags={'--num-train': 8, '--num-val': 4}),
     'browse_dataset.py': dict(flags={'--number': 2}),
     'label_photos.py': dict(flags={'--iters': 2, '--no-estimate': None}),
     'voc_aug.py': dict(flags={'--script': 'voc_aug_of_mmseg.py'}),
-    'run_recipe.py': dict(flags={'--short': None, '--gpus': 1}),
+    'analyze.py': dict(flags={'--max-images': 1}),
     'demo.sh': dict(flags={'--short': None}),
     'chaos.py': dict(flags={'--kills': 1}),
     'bench_all.py': dict(flags={'--quick': None}),
@@ -78,6 +78,7 @@ NOT_HERE = {
     '--data-root DATA': 'it trains for hours; tests/test_tools/test_run_claims.py runs a small recipe',
     'affinity-cam_vit-micro_sample.py': 'the page has its reader write it; tests/test_docs.py trains it',
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
+    'analyze.py sweep ': 'the results of a finished sweep; tests/test_analysis draws one',
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
     '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',
@@ -134,8 +135,9 @@ def shorten(script: str, arguments: list[str]) -> list[str]:
         again = {} if '--resume' in arguments else {'--overwrite': None}
         shorter = {**shorter, 'flags': {**shorter['flags'], **again}}
     options = shorter.get('options', [])
-    if name == 'run_recipe.py' and not any('recipe_sample' in word for word in arguments):  # of weights from the web
-        shorter = dict(flags={'--dry-run': None})
+    if name in ('run_recipe.py', 'sweep.py'):
+        of_sample_set = any(re.search('(recipe|sweep)_sample', word) for word in arguments)
+        shorter = dict(flags={'--short': None, '--gpus': 1} if of_sample_set else {'--dry-run': None})
     if '--init-from' in arguments:
         options = [option for option in options if 'init_cfg' not in option]
     return add_options(set_flags(arguments, shorter.get('flags', {})), options)

@@ -79,7 +79,10 @@ NOT_HERE = {
     '--data-root DATA': 'it trains for hours; tests/test_tools/test_run_claims.py runs a small recipe',
     'affinity-cam_vit-micro_sample.py': 'the page has its reader write it; tests/test_docs.py trains it',
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
-    'analyze.py sweep ': 'the results of a finished sweep; tests/test_analysis draws one',
+    **dict.fromkeys(
+        ['analyze.py sweep ', 'supervision-ratio work_dirs/', 'clipping-precision work_dirs/', 'stage-times work_dirs/',
+         'layer-maps work_dirs/aream_sweep'],
+        'it reads finished trainings of full size; tests/test_analysis/test_analyses reads small ones'),
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
     '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',

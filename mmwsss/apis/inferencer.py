@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmwsss.datasets import index_palette, inference_pipeline, keep_images
+from mmwsss.datasets.inference_data import without_masks
 from mmwsss.models import MultiScaleTTA, backbone_precision, check_precision
 from mmwsss.models.label_steps import LabelBatch, LabelPipeline
 from mmwsss.models.utils import resize_maps, without_padding
@@ -259,7 +260,7 @@ class WSSSInferencer(BaseInferencer):
         if not isinstance(tta, MultiScaleTTA):
             raise UserError(f'tta_model is a {type(tta).__name__}; predictions need MultiScaleTTA')
         if not tta.makes_views:
-            self._pipeline_steps = Compose(keep_images(self.cfg.tta_pipeline)[1:])
+            self._pipeline_steps = Compose(keep_images(without_masks(self.cfg.tta_pipeline))[1:])
         return tta.eval()
 
     def _indices(self, names: Sequence[str]) -> list[int]:

@@ -51,7 +51,7 @@ def load_config(args: argparse.Namespace, test_only: bool = False) -> Config:
     if args.data_root or args.classes or args.label_file:
         override_data(cfg, args.data_root, args.classes, args.label_file, test_only)
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        cfg.merge_from_dict(_without_absent_parts(cfg, args.cfg_options))
     if hasattr(args, 'launcher'):
         cfg.launcher = args.launcher
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -59,6 +59,18 @@ def load_config(args: argparse.Namespace, test_only: bool = False) -> Config:
         default = cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
         cfg.work_dir = args.work_dir or default
     return cfg
+
+
+def _without_absent_parts(cfg: Config, options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options for the parts of validation or test data that are switched off, with a warning."""
+    kept = {}
+    for key, value in options.items():
+        part, dot, _ = key.partition('.')
+        if dot and part.startswith(('val_', 'test_')) and part in cfg and cfg[part] is None:
+            print_log(f'{key} has no effect: there is no {part}', logger='current', level=logging.WARNING)
+        else:
+            kept[key] = value
+    return kept
 
 
 def override_data(cfg: Config,

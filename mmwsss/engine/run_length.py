@@ -122,6 +122,8 @@ def _scale_entry(entry: dict, keys: tuple[str, ...], registry: Registry, scale: 
             entry[key] = [scale(step, by_epoch) for step in value]
         elif isinstance(value, int) and 0 < value < INF:
             entry[key] = scale(value, by_epoch)
+    if 'end' in entry:  # of a schedule in a run that is too short for it
+        entry['end'] = max(entry['end'], entry.get('begin', 0) + 1)
     if by_epoch:
         entry['by_epoch'] = False
 

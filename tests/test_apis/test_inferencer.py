@@ -227,3 +227,16 @@ def test_only_maps_of_classes_that_can_be_asked_for_are_computed(cam_cfg: Config
     assert [classes.tolist() for classes in asked] == [[1]]
     assert one.cams.shape[0] == 1
     assert list(one.scores) == ['disc', 'bar']
+
+
+def test_views_that_a_pipeline_makes_need_no_mask(seg_cfg: Config, root: Path):
+    cfg = Config(seg_cfg.to_dict())
+    cfg.tta_model = dict(type='mmwsss.MultiScaleTTA')
+    cfg.tta_pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='TestTimeAug', transforms=[
+            [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)], [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')]])]
+    inferencer = WSSSInferencer(cfg, tta=True, show_progress=False)
+    one, = inferencer(str(root / 'JPEGImages/img_000.jpg'))['predictions']
+    assert one.labels.shape == truth(root, 'img_000').shape

@@ -30,6 +30,15 @@ def test_options_override_the_config(config):
     assert cfg.launcher == 'none'
 
 
+def test_options_of_data_that_are_switched_off_are_left_out(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr(config_module, 'print_log', lambda text, **_: messages.append(text))
+    config = write_config(dict(val_dataloader=None, test_dataloader=dict(num_workers=2)), tmp_path / 'mine.py')
+    cfg = load_config(parse(config, '--cfg-options', 'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0'))
+    assert (cfg.val_dataloader, cfg.test_dataloader) == (None, dict(num_workers=0))
+    assert messages == ['val_dataloader.num_workers has no effect: there is no val_dataloader']
+
+
 def test_work_dir_priority(config, tmp_path):
     assert load_config(parse(config)).work_dir == 'work_dirs/mine'
     assert load_config(parse(config, '--work-dir', 'there')).work_dir == 'there'

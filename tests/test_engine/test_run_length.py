@@ -88,6 +88,11 @@ def test_every_phase_of_a_very_short_run_comes():
     assert cfg.default_hooks.checkpoint.interval == 1
 
 
+def test_every_schedule_of_a_very_short_run_has_an_iteration():
+    cfg = set_iterations(load('aream/aream_conformer-s_voc'), 1, 1323)
+    assert [(scheduler.begin, scheduler.end) for scheduler in cfg.param_scheduler] == [(0, 1), (1, 2)]
+
+
 @pytest.mark.parametrize('name', ['aream/aream_deit-s_voc', 'aream/toco+aream_vit-b_voc'])
 def test_an_auxiliary_that_counts_epochs_or_iterations(name):
     cfg = load(name)

@@ -81,7 +81,7 @@ NOT_HERE = {
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
     **dict.fromkeys(
         ['analyze.py sweep ', 'supervision-ratio work_dirs/', 'clipping-precision work_dirs/', 'stage-times work_dirs/',
-         'layer-maps work_dirs/aream_sweep', 'analyze.py scatter results/'],
+         'layer-maps work_dirs/aream_sweep', 'analyze.py scatter results/', 'class-table deit-s.json vit-s.json'],
         'it reads finished trainings of full size; tests/test_analysis/test_analyses reads small ones'),
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',

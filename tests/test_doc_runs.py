@@ -86,6 +86,7 @@ NOT_HERE = {
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
     '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',
+    'labeled/segmentor/epoch_8.pth --data-root': 'the segmentor of earlier photographs',
     'clipping-precision clipped upper': 'clipped and upper stand for finished trainings',
 }
 """dict: Parts of commands that are not run here, and why."""
@@ -187,6 +188,9 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
             elif not path.exists():
                 path.hardlink_to(same)
             arguments[place + 1] = str(path)
+    for place, (flag, word) in enumerate(itertools.pairwise(arguments)):
+        if flag == '--tags' and not (folder / word).exists():
+            arguments[place + 1] = str(folder / 'photos' / word)
     for word in (word for word in arguments if word.endswith('_pretrain.pth')):
         if not (folder / word).exists():
             write_checkpoint('configs/cam/cam_dinov2-s_photos.py', folder / word, part='backbone.')
@@ -210,21 +214,42 @@ def provide_masks(script: str, arguments: list[str], folder: Path) -> list[str]:
     return [str(labels) if word == PSEUDO else word for word in arguments]
 
 
-def provide_pseudo_labels(arguments: list[str], folder: Path) -> None:
-    """Write the pseudo labels on which a config trains, where there are none."""
+def provide_pseudo_labels(arguments: list[str], folder: Path) -> list[str]:
+    """Write the pseudo labels on which a config trains, where there are none.
+
+    Returns:
+        list[str]: The arguments, with the folder that stands in for that of an AffinityNet.
+    """
     config = next((word for word in arguments if word.startswith('configs/') and word.endswith('.py')), None)
     if config is None or any(part in config for part in NEW_CONFIGS):
-        return
+        return arguments
     cfg = Config.fromfile(find_config(config), format_python_code=False)
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     given = [word.partition('=')[2] for word in arguments if 'pseudo_label_dir=' in word]
     if 'pseudo_label_dir' not in dataset:
-        return
+        return arguments
     labels = folder / (given[0] if given else dataset.pseudo_label_dir)
+    if labels.exists():
+        return arguments
+    if Path(config).name.startswith('psa_'):
+        scores = write_scores(folder, 'coco' if 'coco' in config else 'voc')
+        return add_options(arguments, [f'train_dataloader.dataset.pseudo_label_dir={scores}'])
     inner = dataset.dataset
     root = folder / inner.data_root
-    if not labels.exists():
-        write_pseudo_labels(labels, root / inner.data_prefix.img_path, read_ids(root / inner.ann_file))
+    write_pseudo_labels(labels, root / inner.data_prefix.img_path, read_ids(root / inner.ann_file))
+    return arguments
+
+
+def write_scores(folder: Path, data: str) -> Path:
+    """Write class scores after two dense CRFs, on which an AffinityNet trains, unless they are there."""
+    scores = folder / f'masks/scores_{data}'
+    if not scores.exists():
+        config = f'configs/mctformer/mctformer-v2_deit-s_{data}.py'
+        checkpoint = folder / f'checkpoints/scores_{data}.pth'
+        write_checkpoint(config, checkpoint)
+        run_tool('tools/make_pseudo_labels.py', config, checkpoint, '--out-dir', scores, '--crf-alphas', 1, 12,
+                 cwd=folder)
+    return scores
 
 
 def reason_to_skip(words: list[str]) -> str:
@@ -241,7 +266,7 @@ def run(words: list[str], folder: Path, finished: set[str]) -> None:
     script, arguments = script_and_arguments(words)
     arguments = provide_masks(script, provide(arguments, folder), folder)
     if Path(script).name in ('train.py', 'dist_train.sh'):
-        provide_pseudo_labels(arguments, folder)
+        arguments = provide_pseudo_labels(arguments, folder)
     arguments = shorten(script, arguments)
     if words[0] == 'torchrun':
         script, arguments = 'tools/launch.py', ['--standalone', '--nproc-per-node', '2', str(REPO / script), *arguments]

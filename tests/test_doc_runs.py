@@ -86,6 +86,7 @@ NOT_HERE = {
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
     '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',
+    'suggest_threshold.py CONFIG': "CONFIG stands for one of the reader's classes; tests/test_tools runs it",
     'labeled/segmentor/epoch_8.pth --data-root': 'the segmentor of earlier photographs',
     'clipping-precision clipped upper': 'clipped and upper stand for finished trainings',
 }

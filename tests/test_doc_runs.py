@@ -86,7 +86,6 @@ NOT_HERE = {
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',
     'reactivation work_dirs/': 'it reads a finished training that wrote a trace',
     '--label-dir labeled/labels/labels': 'the labels of earlier photographs, which have no masks',
-    'suggest_threshold.py CONFIG': "CONFIG stands for one of the reader's classes; tests/test_tools runs it",
     'labeled/segmentor/epoch_8.pth --data-root': 'the segmentor of earlier photographs',
     'clipping-precision clipped upper': 'clipped and upper stand for finished trainings',
 }
@@ -172,7 +171,8 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
     Returns:
         list[str]: The arguments, with the files that stand in for placeholders.
     """
-    arguments = [SAMPLE if word == 'CONFIG' else word for word in arguments]
+    photos = 'my_photos' if 'CONFIG' in arguments else 'photos'  # those show classes of the config
+    arguments = [{'CONFIG': SAMPLE, 'photos': photos}.get(word, word) for word in arguments]
     for place, (config, word) in enumerate(itertools.pairwise(arguments)):
         if not (re.search(r'configs/.*\.py$', config) and is_checkpoint(word)):
             continue
@@ -191,7 +191,7 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
             arguments[place + 1] = str(path)
     for place, (flag, word) in enumerate(itertools.pairwise(arguments)):
         if flag == '--tags' and not (folder / word).exists():
-            arguments[place + 1] = str(folder / 'photos/tags.csv')
+            arguments[place + 1] = str(folder / photos / 'tags.csv')
     for word in (word for word in arguments if word.endswith('_pretrain.pth')):
         if not (folder / word).exists():
             write_checkpoint('configs/cam/cam_dinov2-s_photos.py', folder / word, part='backbone.')

@@ -144,8 +144,8 @@ def shorten(script: str, arguments: list[str]) -> list[str]:
     if name in ('run_recipe.py', 'sweep.py'):
         of_sample_set = any(re.search('(recipe|sweep)_sample', word) for word in arguments)
         shorter = dict(flags={'--short': None, '--gpus': 1} if of_sample_set else {'--dry-run': None})
-    if name == 'make_pseudo_labels.py' and '--shard' not in arguments:  # pages share the names of folders
-        shorter = dict(flags={'--overwrite': None})
+    if name == 'make_pseudo_labels.py':  # pages share the names of folders
+        shorter = dict(flags={'--out-dir': 'work_dirs/shards'} if '--shard' in arguments else {'--overwrite': None})
     if '--init-from' in arguments:
         options = [option for option in options if 'init_cfg' not in option]
     return add_options(set_flags(arguments, shorter.get('flags', {})), options)

@@ -51,8 +51,8 @@ val_evaluator = [
 test_evaluator = val_evaluator
 tta_pipeline = _base_.test_pipeline
 
-# A slow backbone keeps what the start knows. Both classifiers learn fast; the tokens of the auxiliary one, which are not
-# normalized, are a seventh as large.
+# A slow backbone keeps what the start knows. Both classifiers learn fast; the tokens of the auxiliary one, which are
+# not normalized, are a seventh as large.
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={

@@ -113,6 +113,8 @@ def write_photos(folder: Path, classes: Sequence[str] = PHOTO_CLASSES, masks: bo
     (folder / 'val.txt').write_text('\n'.join(list(tags)[NUM_TRAIN:]) + '\n')
     (folder / 'classes.txt').write_text('\n'.join(classes) + '\n')
     ImageLabels(classes, tags).save(folder / 'image_labels.json')
+    ImageLabels(classes, {f'images/{image_id}': names for image_id, names in tags.items()}).save(
+        folder / 'labels_by_path.json')
 
 
 def read_mask(path: Path) -> np.ndarray:

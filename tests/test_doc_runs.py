@@ -191,7 +191,7 @@ def provide(arguments: list[str], folder: Path) -> list[str]:
             arguments[place + 1] = str(path)
     for place, (flag, word) in enumerate(itertools.pairwise(arguments)):
         if flag == '--tags' and not (folder / word).exists():
-            arguments[place + 1] = str(folder / photos / 'tags.csv')
+            arguments[place + 1] = f'{photos}/labels_by_path.json'
     for word in (word for word in arguments if word.endswith('_pretrain.pth')):
         if not (folder / word).exists():
             write_checkpoint('configs/cam/cam_dinov2-s_photos.py', folder / word, part='backbone.')

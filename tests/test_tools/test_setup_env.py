@@ -53,8 +53,11 @@ def set_up(checkout, *fails, flags=(), **variables):
     return result.returncode, log.read_text().splitlines(), result.stderr
 
 
+PIP_INSTALL = 'install --no-compile --progress-bar off '
+
+
 def installs(calls):
-    return [call.split('install --progress-bar off ')[1] for call in calls if 'install --progress-bar' in call]
+    return [call.split(PIP_INSTALL)[1] for call in calls if PIP_INSTALL in call]
 
 
 def test_torch_comes_first_and_the_package_last(checkout):

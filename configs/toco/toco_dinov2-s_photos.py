@@ -16,6 +16,7 @@ model = dict(
     train_cfg=dict(
         local_crop_size=56,
         ptc_box='scaled',
+        final_cam_begin=10**6,  # the auxiliary map is the better one here, so that the decoder learns from it
         phases=[
             dict(begin=0, off=('ptc', 'ctc', 'seg', 'reg')),
             dict(begin=150, off=('seg', 'reg')),

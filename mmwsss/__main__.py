@@ -76,8 +76,7 @@ def main() -> int:
     """
     tools = list_tools(tools_folder())
     if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help', 'help'):
-        print(_overview(tools))
-        return 0
+        return _show(_overview(tools))
     name, arguments = sys.argv[1], sys.argv[2:]
     if name == '--version':
         print(__version__)
@@ -92,6 +91,15 @@ def main() -> int:
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))  # as `python tools/NAME.py` does
     runpy.run_path(str(script), run_name='__main__')
+    return 0
+
+
+def _show(text: str) -> int:
+    """Print a text to a reader that may stop reading, such as ``head``; return 0."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # Python flushes the output once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

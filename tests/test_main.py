@@ -1,6 +1,8 @@
 """The command ``mmwsss``, which runs the tools."""
 
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,6 +58,15 @@ def test_the_list_of_tools(monkeypatch, capsys, arguments):
     assert 'make_pseudo_labels (label)' in out
     assert '  train ' in out
     assert 'Train a model' in out
+
+
+def test_a_reader_may_stop_reading_the_list():
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([sys.executable, '-m', 'mmwsss', '--help'], stdout=writing, stderr=subprocess.PIPE,
+                            text=True, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, '')
 
 
 def test_an_unknown_tool_is_refused_with_a_hint(monkeypatch, capsys):

@@ -80,7 +80,7 @@ NOT_HERE = {
     'affinity-cam_vit-micro_sample.py': 'the page has its reader write it; tests/test_docs.py trains it',
     'my_config.py': "it stands for a config of the reader's; tests/test_docs.py builds the examples with one",
     **dict.fromkeys(
-        ['analyze.py sweep ', 'supervision-ratio work_dirs/', 'clipping-precision work_dirs/', 'stage-times work_dirs/',
+        ['analyze.py sweep ', 'supervision-ratio work_dirs/', 'stage-times work_dirs/',
          'layer-maps work_dirs/aream_sweep', 'analyze.py scatter results/', 'class-table deit-s.json vit-s.json'],
         'it reads finished trainings of full size; tests/test_analysis/test_analyses reads small ones'),
     '--redraw A/token-similarity.json,B': 'A and B stand for folders of earlier analyses',

@@ -38,7 +38,14 @@ class Stopped(SystemExit):
 
 
 class _State:
-    """What this process knows about signals; a fork does not inherit it."""
+    """What the process ``owner`` knows about signals; in a fork of it, ``owner`` is another process.
+
+    Attributes:
+        requested: The first signal that asked the process to stop.
+        waiting: Blocks of :func:`finish_first` that it is in.
+        owner: Process id of the process that is in :func:`catch_signals`.
+        mask: Signals that were blocked before a fork that is in progress.
+    """
 
     requested: Optional[int] = None
     waiting: int = 0

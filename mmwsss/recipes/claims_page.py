@@ -14,6 +14,8 @@ from mmwsss.utils.results import read_results, write_results
 
 from .claims import (
     DECISION_RULE,
+    FAILS,
+    HOLDS,
     VERDICTS,
     Claim,
     claim_recipe_name,
@@ -118,7 +120,9 @@ def write_claims_page(path: Union[str, os.PathLike], recipes: Sequence[Recipe], 
 def _summary(counts: Mapping[str, int], runs: Mapping[str, dict]) -> str:
     hours = sum(done['seconds'] for run in runs.values() for seeds in run['stages'].values()
                 for done in seeds.values()) / 3600
-    verdicts = ', '.join(f'{count} {verdict}' for verdict, count in counts.items() if count)
+    several = {HOLDS: 'hold', FAILS: 'do not hold'}
+    verdicts = ', '.join(f'{count} {verdict if count == 1 else several.get(verdict, verdict)}'
+                         for verdict, count in counts.items() if count)
     return f'At the fixed score: {verdicts}. All stages took {hours:.1f} hours of wall-clock time.\n'
 
 

@@ -32,6 +32,7 @@ MARKERS = '<!-- benchmarks: begin -->', '<!-- benchmarks: end -->'
 ARGUMENTS = {
     'aream': ['--batch', '1'],
     'cams': ['--processes', '2', '--amp', 'bf16', '--post', 'crf'],
+    'crf': ['--workers', '0', '1', '2'],
     'toco': ['--no-grad-dtype', 'bfloat16'],
     'transcam': ['--amp', 'bf16'],
     'weaktr': ['--batch', '16'],

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from all_attention import pass_with_all_attention
 from label_changes import add_photo_arguments, measure_label_changes
-from measurements import add_measurement_arguments, result_row, time_in_turns, write_rows
+from measurements import add_measurement_arguments, counted, result_row, time_in_turns, write_rows
 from mmengine.registry import init_default_scope
 from overlap import label_rounds, number_of_cores
 from rich.console import Console
@@ -198,7 +198,7 @@ def compare_labels(config: str, size: tuple[int, int], args: argparse.Namespace)
     table = Table(title=f'labels with a dense CRF, {case}, {args.images} images, {number_of_cores()} cores')
     for heading in ('arrangement', 'images / s', 'ratio', 'cores used'):
         table.add_column(heading, justify='left' if heading == 'arrangement' else 'right')
-    names = ('one step after the other', f'{workers} workers beside the network')
+    names = ('one step after the other', f'{counted(workers, "worker")} beside the network')
     found = [label_rounds(model, image, labels.nonzero().flatten(), count, args.images, args.repeat, amp=args.amp)
              for count in (0, workers)]
     plain = statistics.median(found[0].seconds)

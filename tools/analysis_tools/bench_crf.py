@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from measurements import add_measurement_arguments, result_row, write_rows
+from measurements import add_measurement_arguments, counted, result_row, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -87,7 +87,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         taken = {workers: seconds_of_rounds(Path(folder), args, workers) for workers in args.workers}
     first = next(iter(taken))
-    rows = [result_row(f'dense CRF {args.preset}, {case}, {workers} workers', f'{first} workers', seconds, taken[first])
+    rows = [result_row(f'dense CRF {args.preset}, {case}, {counted(workers, "worker")}', counted(first, 'worker'), seconds,
+                       taken[first])
             for workers, seconds in taken.items()]
     for workers, row in zip(taken, rows):
         rate = args.images / statistics.median(row['seconds'])

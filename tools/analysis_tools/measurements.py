@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import cv2
 import torch
 
 import mmwsss
 from mmwsss.compat import installed_version
 from mmwsss.utils import write_json
 
-__all__ = ['add_measurement_arguments', 'medians', 'result_row', 'time_in_turns', 'write_rows']
+__all__ = ['add_measurement_arguments', 'counted', 'medians', 'result_row', 'time_in_turns', 'write_rows']
 
 
 def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +87,13 @@ def write_rows(path: Optional[str], script: str, rows: Sequence[dict]) -> None:
         write_json(dict(name=Path(script).stem.removeprefix('bench_'), rows=list(rows), versions=_versions()), path)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number with what is counted, such as ``1 worker`` or ``2 workers``."""
+    return f'{number} {thing}' if number == 1 else f'{number} {thing}s'
+
+
 def _versions() -> dict[str, Any]:
-    found = {name: installed_version(name) for name in ('mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'numpy', 'cv2')}
+    found = {name: installed_version(name) for name in ('mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'numpy')}
     return dict(mmwsss=mmwsss.__version__, python=platform.python_version(), torch=torch.__version__,
-                threads=torch.get_num_threads(), machine=platform.machine(),
+                threads=torch.get_num_threads(), machine=platform.machine(), cv2=cv2.__version__,
                 **{name: number for name, number in found.items() if number})

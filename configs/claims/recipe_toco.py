@@ -2,19 +2,23 @@
 _base_ = '../_base_/recipes/claims.py'
 title = 'ToCo'
 about = (
-    'ToCo, trained for 500 iterations with classification alone, with patch token contrast (PTC), and with class token '
-    'contrast (CTC) as well, each without decoder.')
+    'ToCo with the config for photographs, without its decoder, for 180 iterations on crops of 168 pixels: with '
+    'classification alone, with patch token contrast (PTC) from iteration 80 on, and with class token contrast (CTC) '
+    'as well. The first ten of the twelve layers keep their weights. The auxiliary map is that of layer 10, the final '
+    'one that of layer 12. Maps are those of an image and its mirror image at one scale.')
+evaluated = dict(
+    kind='cam-table', split='{out}/photos.txt', args=['--options', 'maps=cams,aux_cams'],
+    cfg_options={'model.test_cfg.cams.scales': (1.0, )})
+no_val = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 stages = []
 for name, ptc, ctc in (('plain', 0., 0.), ('ptc', 0.2, 0.), ('ctc', 0.2, 0.5)):
+    weights = {'model.train_cfg.loss_weights.ptc': ptc, 'model.train_cfg.loss_weights.ctc': ctc}
     stages += [
-        dict(name=name, kind='train', config='configs/toco/toco_dinov2-s_photos.py',
-             cfg_options={'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
-                          'model.train_cfg.loss_weights.ptc': ptc, 'model.train_cfg.loss_weights.ctc': ctc,
-                          'model.train_cfg.loss_weights.seg': 0., 'model.train_cfg.loss_weights.reg': 0.}),
-        dict(name=f'maps-{name}', kind='cam-table', checkpoint=name, split='{out}/photos.txt',
-             args=['--options', 'maps=cams,aux_cams']),
+        dict(name=name, kind='train', config='configs/claims/toco_dinov2-s_photos.py',
+             cfg_options={**no_val, **weights}),
+        dict(evaluated, name=f'maps-{name}', checkpoint=name),
     ]
-del name, ptc, ctc
+del name, ptc, ctc, weights, evaluated, no_val
 claims = [
     dict(text='Without contrasts, the auxiliary map is better than the final one', source='ToCo, Table 4',
          better=['maps-plain', 'aux_cams', 'auxiliary'], worse=['maps-plain', 'cams', 'final']),

@@ -10,6 +10,13 @@ stages = [
     dict(name='plus', kind='train', config='configs/claims/mctformer-plus_dinov2-s_photos.py', cfg_options=no_val),
     dict(name='maps-plus', kind='cam-table', checkpoint='plus', split='{out}/photos.txt',
          args=['--options', 'maps=attention,patch_cams,fused_cams,refined_attention,refined_fused_cams']),
+    # What of it makes a difference: one thing is changed, the layers at test time or the loss.
+    dict(name='maps-plus-last', kind='cam-table', checkpoint='plus', split='{out}/photos.txt',
+         cfg_options={'model.cam_head.attention_layers': 3}, args=['--options', 'maps=attention,refined_attention']),
+    dict(name='no-contrast', kind='train', config='configs/claims/mctformer-plus_dinov2-s_photos.py',
+         cfg_options={'model.auxiliary.class_tokens.weight': 0., **no_val}),
+    dict(name='maps-no-contrast', kind='cam-table', checkpoint='no-contrast', split='{out}/photos.txt',
+         args=['--options', 'maps=attention,patch_cams,refined_attention']),
     dict(name='v3', kind='train', config='configs/claims/weaktr-v3_dinov2-s_photos.py', cfg_options=no_val),
     dict(name='maps-v3', kind='cam-table', checkpoint='v3', split='{out}/photos.txt', args=['--options', 'maps=cams']),
 ]
@@ -21,6 +28,11 @@ claims = [
          better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2']),
     dict(text='MCTformer+ improves refined attention', source='MCTformer+',
          better=['maps-plus', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
+    dict(text='MCTformer+ trains refined attention better, with the last 3 layers for both', source='mmwsss',
+         better=['maps-plus-last', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
+    dict(text='The contrast of class tokens improves refined attention', source='MCTformer+',
+         better=['maps-plus', 'refined_attention', 'with'],
+         worse=['maps-no-contrast', 'refined_attention', 'without']),
     dict(text='WeakTr-V3 gives better maps than WeakTr', source='WeakTr, released checkpoints',
          better=['maps-v3', 'cams', 'V3'], worse=['weaktr:maps-adaptive', 'cams', 'V1']),
 ]

@@ -87,8 +87,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         taken = {workers: seconds_of_rounds(Path(folder), args, workers) for workers in args.workers}
     first = next(iter(taken))
-    rows = [result_row(f'dense CRF {args.preset}, {case}, {counted(workers, "worker")}', counted(first, 'worker'), seconds,
-                       taken[first])
+    rows = [result_row(f'dense CRF {args.preset}, {case}, {counted(workers, "worker")}', counted(first, 'worker'),
+                       seconds, taken[first])
             for workers, seconds in taken.items()]
     for workers, row in zip(taken, rows):
         rate = args.images / statistics.median(row['seconds'])

@@ -5,6 +5,7 @@ from numbers import Real
 from types import TracebackType
 from typing import Any, Optional
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
@@ -136,7 +137,7 @@ def _when(runner: Runner) -> str:
 
 def _loss_text(outputs: Any) -> str:
     loss = outputs.get('loss') if isinstance(outputs, Mapping) else None
-    return '' if loss is None else f'loss {float(loss):.4g}'
+    return '' if loss is None else f'loss {torch.as_tensor(loss).item():.4g}'
 
 
 def _metrics_text(metrics: Mapping[str, Any]) -> str:

@@ -23,13 +23,25 @@ stages = [
 del no_val
 claims = [
     dict(text='MCTformer+ improves the fused map that affinity refines', source='MCTformer+',
-         better=['maps-plus', 'refined_fused_cams', 'plus'], worse=['mctformer:maps', 'refined_fused_cams', 'V2']),
+         better=['maps-plus', 'refined_fused_cams', 'plus'], worse=['mctformer:maps', 'refined_fused_cams', 'V2'],
+         reason='it is the affinity of the same tokens that refines it, see refined attention. Not refined, the fused '
+                'map is better than that of V2 at the fixed score (33.1 and 24.1 on average), because of the square '
+                'root.'),
     dict(text='MCTformer+ improves the map of the patch classifier', source='MCTformer+',
-         better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2']),
+         better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2'],
+         reason='most of the difference is the contrast of class tokens, whose gradient reaches all tokens: without '
+                'it, the map of seed 0 is 35.3 in place of 32.0. At the best score, the claim is not decided.'),
     dict(text='MCTformer+ improves refined attention', source='MCTformer+',
-         better=['maps-plus', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
-    dict(text='MCTformer+ trains refined attention better, with the last 3 layers for both', source='mmwsss',
-         better=['maps-plus-last', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2']),
+         better=['maps-plus', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2'],
+         reason='it is the contrast of class tokens. Without it, and with all else as it is, seed 0 reaches 59.6 in '
+                'place of 44.3. In these 90 iterations, the contrast is 2.0 of a loss of 2.8, and the class tokens '
+                'learn to differ from each other before they learn to classify: their classification loss ends at '
+                '0.66, and at 0.58 without the contrast and in V2. The published training has thousands of '
+                'iterations. The layers whose attention is used do not matter: with the last 3, as in V2, it is 43.2 '
+                'on average.'),
+    dict(text='MCTformer+ improves refined attention, with the last 3 layers for both', source='mmwsss',
+         better=['maps-plus-last', 'refined_attention', 'plus'], worse=['mctformer:maps', 'refined_attention', 'V2'],
+         reason='it is the contrast of class tokens, as said of refined attention.'),
     dict(text='The contrast of class tokens improves refined attention', source='MCTformer+',
          better=['maps-plus', 'refined_attention', 'with'],
          worse=['maps-no-contrast', 'refined_attention', 'without']),

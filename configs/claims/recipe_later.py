@@ -25,8 +25,8 @@ claims = [
     dict(text='MCTformer+ improves the fused map that affinity refines', source='MCTformer+',
          better=['maps-plus', 'refined_fused_cams', 'plus'], worse=['mctformer:maps', 'refined_fused_cams', 'V2'],
          reason='it is the affinity of the same tokens that refines it, see refined attention. Not refined, the fused '
-                'map is better than that of V2 at the fixed score (33.1 and 24.1 on average), because of the square '
-                'root.'),
+                'map is better than that of V2 at the fixed score (33.1 and 24.1 on average): its square root lifts '
+                'small products above that score.'),
     dict(text='MCTformer+ improves the map of the patch classifier', source='MCTformer+',
          better=['maps-plus', 'patch_cams', 'plus'], worse=['mctformer:maps', 'patch_cams', 'V2'],
          reason='most of the difference is the contrast of class tokens, whose gradient reaches all tokens: without '

@@ -5,7 +5,9 @@ about = (
     'ToCo with the config for photographs, without its decoder, for 180 iterations on crops of 168 pixels: with '
     'classification alone, with patch token contrast (PTC) from iteration 80 on, and with class token contrast (CTC) '
     'as well. The first ten of the twelve layers keep their weights. The auxiliary map is that of layer 10, the final '
-    'one that of layer 12. Maps are those of an image and its mirror image at one scale.')
+    'one that of layer 12. Maps are those of an image and its mirror image at one scale. The mean cosine similarity of '
+    "the last layer's tokens (ToCo, Fig. 2; analyze.py token-similarity, 30 validation photographs) is 0.55 before "
+    'training; for seeds 0, 1 and 2 it is 0.69, 0.69 and 0.70 without PTC, and 0.66, 0.67 and 0.68 with PTC.')
 evaluated = dict(
     kind='cam-table', split='{out}/photos.txt', args=['--options', 'maps=cams,aux_cams'],
     cfg_options={'model.test_cfg.cams.scales': (1.0, )})

@@ -95,7 +95,9 @@ claims = [
     dict(text='Attention of the last 3 layers is better than that of all 12', source='MCTformer, Fig. 6',
          better=['maps', 'attention', 'last 3'], worse=['last', 'attention attention_layers=12', 'all 12']),
     dict(text='Attention of the last 3 layers is better than that of the last 6', source='MCTformer, Fig. 6',
-         better=['maps', 'attention', 'last 3'], worse=['last', 'attention attention_layers=6', 'last 6']),
+         better=['maps', 'attention', 'last 3'], worse=['last', 'attention attention_layers=6', 'last 6'],
+         reason='it is the score that decides. At 0.25, both maps lose more than 12 points against their own best '
+                'score. Each at its best score, the claim holds in all three seeds.'),
     dict(text='Attention of the last 3 layers is better than that of the last one', source='MCTformer, Fig. 6',
          better=['maps', 'attention', 'last 3'], worse=['last', 'attention attention_layers=1', 'last 1']),
     dict(text='The affinity of a shallow layer, the fourth, improves the fused map', source='AReAM, Fig. 1',

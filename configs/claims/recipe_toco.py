@@ -13,17 +13,17 @@ evaluated = dict(
     cfg_options={'model.test_cfg.cams.scales': (1.0, )})
 no_val = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
 stages = []
-rate = 'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult'
-# What the contrast can do if the two layers learn ten times as fast: plain-fast and ptc-fast.
+# In plain-fast and ptc-fast, the two layers learn ten times as fast.
+fast = {'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult': 1.}
 for name, ptc, ctc, options in (('plain', 0., 0., {}), ('ptc', 0.2, 0., {}), ('ctc', 0.2, 0.5, {}),
-                                ('plain-fast', 0., 0., {rate: 1.}), ('ptc-fast', 0.2, 0., {rate: 1.})):
+                                ('plain-fast', 0., 0., fast), ('ptc-fast', 0.2, 0., fast)):
     weights = {'model.train_cfg.loss_weights.ptc': ptc, 'model.train_cfg.loss_weights.ctc': ctc, **options}
     stages += [
         dict(name=name, kind='train', config='configs/claims/toco_dinov2-s_photos.py',
              cfg_options={**no_val, **weights}),
         dict(evaluated, name=f'maps-{name}', checkpoint=name),
     ]
-del name, ptc, ctc, options, weights, rate, evaluated, no_val
+del name, ptc, ctc, options, weights, fast, evaluated, no_val
 claims = [
     dict(text='Without contrasts, the auxiliary map is better than the final one', source='ToCo, Table 4',
          better=['maps-plain', 'aux_cams', 'auxiliary'], worse=['maps-plain', 'cams', 'final']),

@@ -35,6 +35,9 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
         class_token_std: Standard deviation of normal noise on these copies, which makes them differ from the start;
             0 as published.
         freeze_pos_embed: Keep the position embedding fixed, as ToCo does.
+        frozen_stages: Number of first layers that keep their weights, and with them the patch and position embeddings
+            and a single class token. Several class tokens, which no checkpoint of one has learned, are trained. 0 or
+            less: everything is trained.
         raw_output: Return the residual stream of the last layer. The final norm is then not applied; its parameters
             stay for checkpoints that hold them, frozen (MCTformer, WeakTr, AReAM).
         pos_embed_grid: How the embedding is resized: ``'size'`` to the exact token grid, or ``'scale'`` by the
@@ -56,6 +59,7 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
                  num_class_tokens: int = 1,
                  class_token_std: float = 0.,
                  freeze_pos_embed: bool = False,
+                 frozen_stages: int = -1,
                  pos_embed_grid: str = 'size',
                  raw_output: bool = False,
                  pos_embed_start: str = 'interpolate',
@@ -83,7 +87,15 @@ class AttentionViT(ObservableBackbone, VisionTransformer):
             self.cls_token = nn.Parameter(torch.zeros(1, num_class_tokens, self.embed_dims))
             self.pos_embed = nn.Parameter(
                 torch.zeros(1, num_class_tokens + num_patches, self.embed_dims))
-        self.pos_embed.requires_grad_(not freeze_pos_embed)
+        if frozen_stages > self.num_layers:
+            raise ValueError(
+                f'frozen_stages must be at most {self.num_layers}, the number of layers, got {frozen_stages}')
+        self.frozen_stages = frozen_stages
+        if frozen_stages > 0:  # here, because mmpretrain does not know the parameters above
+            self._freeze_stages()
+            self.cls_token.requires_grad_(num_class_tokens > 1)
+        if freeze_pos_embed:
+            self.pos_embed.requires_grad_(False)
         if raw_output and self.final_norm:
             self.ln1.requires_grad_(False)
 

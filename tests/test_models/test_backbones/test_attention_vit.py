@@ -117,6 +117,20 @@ def test_frozen_pos_embed():
     assert build().pos_embed.requires_grad
 
 
+@pytest.mark.parametrize('num_class_tokens', [1, 3])
+def test_frozen_stages(num_class_tokens):
+    backbone = build(num_class_tokens=num_class_tokens, frozen_stages=1)
+    learned = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert not [name for name in learned if name.startswith(('patch_embed', 'pos_embed', 'layers.0.'))]
+    assert {name for name, _ in backbone.named_parameters() if name.startswith(('layers.1.', 'ln1.'))} <= learned
+    assert ('cls_token' in learned) == (num_class_tokens > 1)
+
+
+def test_more_frozen_stages_than_layers():
+    with pytest.raises(ValueError, match='frozen_stages must be at most'):
+        build(frozen_stages=99)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match='num_class_tokens'):
         AttentionViT(arch=ARCH, num_class_tokens=0)

@@ -3,6 +3,8 @@
 import gc
 import importlib
 import itertools
+import math
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(stop)
     if is_worker or config.getoption('dist', 'no') == 'no':
         importlib.import_module('mmwsss')
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three tests for two cores (``-n auto``): many wait for processes that they have started."""
+    return math.ceil((os.cpu_count() or 1) * 1.5)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ if [ "${1:-}" = --coverage ]; then
 fi
 venv=$(bash "$root/tools/setup_env.sh")
 cd "$root"
-# One test process per core, with one thread each.
+# Three test processes for two cores (see tests/conftest.py), with one thread each.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ ${#coverage[@]} -gt 0 ]; then
     "$venv/bin/python" -m pip --disable-pip-version-check install -q -r requirements/checks.txt

@@ -61,8 +61,8 @@ fingerprint() {
 LOG=$VENV/setup.log
 NEEDED=(-r requirements/runtime.txt -r requirements/tests.txt)
 
-# Install with pip. All that it says goes to $LOG; one line shows what it is at, and errors are shown in full. Python
-# compiles a module when it is first imported: most of what is installed never is.
+# Install with pip. All that it says goes to $LOG; one line shows what it is at, and errors are shown in full. Modules are
+# not compiled, because most of what is installed is never imported; compile_imports compiles those that are.
 pip_install() {
     "$VENV/bin/python" -m pip --disable-pip-version-check install --no-compile --progress-bar off "$@" 2>&1 |
         show_progress
@@ -176,6 +176,25 @@ install_optional() {
     done
 }
 
+# Import what the tools import, so that Python keeps the compiled modules. It does so at every import unless
+# PYTHONDONTWRITEBYTECODE is set, as in many container images, where every process would compile all of them again.
+compile_imports() {
+    env -u PYTHONDONTWRITEBYTECODE "$VENV/bin/python" - <<'END' 2> /dev/null || true
+import contextlib
+import importlib
+import pkgutil
+
+import mmwsss
+
+for name in [*(module.name for module in pkgutil.walk_packages(mmwsss.__path__, 'mmwsss.') if '__' not in module.name),
+             'jinja2', 'matplotlib.pyplot', 'mmpretrain.apis', 'mmpretrain.models', 'mmseg.apis', 'mmseg.visualization',
+             'onnx', 'pandas', 'pydensecrf.densecrf', 'rich.progress', 'scipy.ndimage', 'scipy.optimize', 'sklearn',
+             'torch._dynamo', 'torch.distributed.run', 'torch.onnx', 'yapf.yapflib.yapf_api']:
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
+END
+}
+
 if [ "$(cat "$VENV/.mmwsss-stamp" 2>/dev/null || true)" = "$(fingerprint)" ]; then
     say "$VENV is up to date"
     echo "$VENV" >&3
@@ -195,6 +214,7 @@ exec 9< "$ROOT/setup.py"
 pip_install --no-deps -e .
 exec 9<&-
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
+compile_imports
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"
 echo "$VENV" >&3

@@ -172,7 +172,8 @@ def test_first_and_last_layers(root):
     assert f'{first["first_2"]["mIoU"]:.2f}' in text
     last = analyze(root, 'last-layers')['runs'][0]['data']['maps']
     _, rows, _ = table(root, '--options', 'maps=attention', '--sweep', 'model.cam_head.attention_layers=1,2,3')
-    assert [rates['mIoU'] for rates in last.values()] == pytest.approx([row['oracle_mIoU'] for row in rows])
+    # Both sum the layers in another order, which moves a pixel over the threshold on some CPUs.
+    assert [rates['mIoU'] for rates in last.values()] == pytest.approx([row['oracle_mIoU'] for row in rows], abs=.05)
     for rates in last.values():
         assert rates['mIoU'] + rates['FP'] + rates['FN'] == pytest.approx(100)
 

@@ -67,7 +67,8 @@ def test_torch_comes_first_and_the_package_last(checkout):
     pins = '-c requirements/constraints.txt'
     assert installs(calls) == ['torch==2.13.0', f'{needed} {pins}', f'-r requirements/optional.txt {pins}',
                                '--no-deps -e .']
-    assert 'mmwsss.check_stack()' in calls[-1]
+    assert 'mmwsss.check_stack()' in calls[-2]
+    assert calls[-1] == '-', 'imports what the tools import'
 
 
 def test_what_pip_says_is_in_a_file_and_errors_are_shown(checkout):

@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         importlib.import_module('mmwsss')
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Run three tests for two cores (``-n auto``): many wait for processes that they have started."""
     return math.ceil((os.cpu_count() or 1) * 1.5)

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -97,6 +98,14 @@ def test_imports_run_downwards():
 def test_no_import_is_hidden_in_a_function():
     hidden = [entry for entries in all_imports().values() for entry in entries if entry.hidden]
     assert not hidden, f'imports inside a function:\n{report(hidden)}'
+
+
+def test_only_its_user_imports_scikit_learn():
+    """It takes a second, which every run of a tool would pay; ``mmwsss.analysis.tag_check`` is imported by name."""
+    importers = {module for module, path in MODULES.items()
+                 if re.search(r'^(import|from) sklearn', path.read_text(encoding='utf-8'), re.MULTILINE)}
+    assert importers == {'mmwsss.analysis.tag_check'}
+    assert not [entry for entries in all_imports().values() for entry in entries if entry.target in importers]
 
 
 @pytest.mark.parametrize('level', ['rooms', 'modules'])

@@ -1,11 +1,10 @@
 """Removal of pixels whose pseudo labels are probably wrong."""
 
+import importlib
 import warnings
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,9 +68,10 @@ class LossNoiseFilter:
         nothing = np.zeros(len(losses), bool)
         if len(large) <= self.min_pixels:
             return nothing
-        mixture = GaussianMixture(n_components=2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
+        gaussian_mixture = importlib.import_module('sklearn.mixture').GaussianMixture  # takes a second to import
+        mixture = gaussian_mixture(n_components=2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore', ConvergenceWarning)  # ten iterations are enough
+            warnings.simplefilter('ignore')  # ten iterations are enough
             mixture.fit(large)
         low, high = sorted(mixture.means_[:, 0])
         if high - low <= self.min_gap:

@@ -48,14 +48,21 @@ def test_command_line(tmp_path, capsys, monkeypatch):
         call(tmp_path / 'other', '--side', 31)
 
 
+@pytest.fixture(scope='module')
+def drawn(tmp_path_factory):
+    """Draw one image of each class for each split."""
+    folder = tmp_path_factory.mktemp('pretraining') / 'set'
+    write_pretraining_set(folder, 1, 1, side=112, nproc=1)
+    return folder
+
+
 @pytest.mark.parametrize('name', sorted(path.name for path in CONFIGS.glob('*.py')))
-def test_configs_train(tmp_path, name):
-    write_pretraining_set(tmp_path / 'set', 1, 1, side=112, nproc=1)
+def test_configs_train(tmp_path, drawn, name):
     cfg = Config.fromfile(CONFIGS / name)
     cfg.merge_from_dict({
         'work_dir': str(tmp_path / 'work'), 'load_from': None, 'train_cfg.max_iters': 1, 'train_cfg.val_interval': 2,
-        'train_dataloader.dataset.data_root': str(tmp_path / 'set'),
-        'val_dataloader.dataset.data_root': str(tmp_path / 'set'), 'train_dataloader.batch_size': 2,
+        'train_dataloader.dataset.data_root': str(drawn),
+        'val_dataloader.dataset.data_root': str(drawn), 'train_dataloader.batch_size': 2,
         'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False,
         'default_hooks.logger.interval': 1, 'experiment_name': f'{tmp_path.name}'})
     runner = Runner.from_cfg(cfg)

@@ -214,6 +214,7 @@ exec 9< "$ROOT/setup.py"
 pip_install --no-deps -e .
 exec 9<&-
 "$VENV/bin/python" -c 'import mmwsss; mmwsss.check_stack()'
+say 'compiling what the tools import'
 compile_imports
 fingerprint > "$VENV/.mmwsss-stamp"
 say "ready after $((SECONDS - started)) s; activate it with: source $VENV/bin/activate"

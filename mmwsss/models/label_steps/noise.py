@@ -68,10 +68,11 @@ class LossNoiseFilter:
         nothing = np.zeros(len(losses), bool)
         if len(large) <= self.min_pixels:
             return nothing
-        gaussian_mixture = importlib.import_module('sklearn.mixture').GaussianMixture  # takes a second to import
-        mixture = gaussian_mixture(n_components=2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
+        # Imported here, because it takes a second.
+        mixtures, exceptions = map(importlib.import_module, ('sklearn.mixture', 'sklearn.exceptions'))
+        mixture = mixtures.GaussianMixture(n_components=2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # ten iterations are enough
+            warnings.simplefilter('ignore', exceptions.ConvergenceWarning)  # ten iterations are enough
             mixture.fit(large)
         low, high = sorted(mixture.means_[:, 0])
         if high - low <= self.min_gap:

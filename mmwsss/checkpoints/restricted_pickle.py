@@ -18,6 +18,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import _weights_only_unpickler as torch_list
 
+from mmwsss.utils.files import call_again_if_disturbed
+
 __all__ = ['RefusedGlobalError', 'checkpoint_globals', 'checkpoint_pickle_module', 'load_pickled_npy']
 
 _DTYPE_CODES = ('?', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8', 'U', 'S')
@@ -67,6 +69,14 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise RefusedGlobalError('it refers to objects outside the file')
 
 
+def _read_dtype(file: io.BufferedIOBase) -> np.dtype:
+    """Read the header of a ``.npy`` file from its beginning."""
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return reader(file)[2]
+
+
 def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
     """Read the object that ``numpy.save(path, a_dict)`` wrote.
 
@@ -88,12 +98,8 @@ def load_pickled_npy(path: Union[str, os.PathLike]) -> Any:
         raise FileNotFoundError(f'file {path} does not exist')
     with path.open('rb') as file:
         try:
-            version = np.lib.format.read_magic(file)
-            reader = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                      else np.lib.format.read_array_header_2_0)
-            _, _, dtype = reader(file)
-            if not dtype.hasobject:
-                return np.load(path, allow_pickle=False)
+            if not call_again_if_disturbed(lambda: _read_dtype(file)).hasobject:
+                return call_again_if_disturbed(lambda: np.load(path, allow_pickle=False))
         except Exception as error:  # the header is a Python literal; a damaged one raises many kinds of errors
             raise ValueError(f'{path} is not a NumPy .npy file: {" ".join(str(error).split())}') from error
         payload = io.BytesIO(file.read())

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from mmwsss.checkpoints import load_pickled_npy
 from mmwsss.utils import atomic_path
 from mmwsss.utils.errors import UserError
+from mmwsss.utils.files import call_again_if_disturbed
 
 from .class_names import index_palette
 
@@ -247,14 +248,16 @@ def _read_planes(path: PathLike, first_key: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _read_npz(path: PathLike) -> dict[str, np.ndarray]:
-    try:
+    def read() -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
-            content = {'keys': file['channels'], 'cam': file['cams']}
+            return {'keys': file['channels'], 'cam': file['cams']}
+
+    try:
+        return call_again_if_disturbed(read)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f'CAMs {path} are damaged or of another layout: {error}') from error
-    return content
 
 
 def _keys_and_maps(content: Any, path: PathLike) -> tuple[np.ndarray, np.ndarray]:

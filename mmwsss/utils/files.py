@@ -1,16 +1,16 @@
-"""Write files whole or not at all, and find files that are missing."""
+"""Write files whole or not at all, find files that are missing, and read in spite of other threads."""
 
 import hashlib
 import json
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
-__all__ = ['atomic_path', 'file_hash', 'missing_files', 'write_json', 'write_lines']
+__all__ = ['atomic_path', 'call_again_if_disturbed', 'file_hash', 'missing_files', 'write_json', 'write_lines']
 
 
 @contextmanager
@@ -108,3 +108,17 @@ def file_hash(path: Union[str, os.PathLike]) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def call_again_if_disturbed(read: Callable[[], Any]) -> Any:
+    """Call a function that reads a NumPy file, and again if another thread disturbed Python's parser.
+
+    NumPy parses the header of a file as a Python literal. In some versions of Python, such as 3.11.7, a ``SystemError``
+    is raised now and then if two threads parse at once (issue 106905 of CPython).
+    """
+    for _ in range(20):
+        try:
+            return read()
+        except SystemError:
+            continue
+    return read()

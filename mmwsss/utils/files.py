@@ -113,8 +113,8 @@ def file_hash(path: Union[str, os.PathLike]) -> str:
 def call_again_if_disturbed(read: Callable[[], Any]) -> Any:
     """Call a function that reads a NumPy file, and again if another thread disturbed Python's parser.
 
-    NumPy parses the header of a file as a Python literal. In some versions of Python, such as 3.11.7, a ``SystemError``
-    is raised now and then if two threads parse at once (issue 106905 of CPython).
+    NumPy parses the header of a file as a Python literal. In some versions of Python, such as 3.11.7, this raises a
+    ``SystemError`` if garbage is collected meanwhile and another thread then parses, too (issue 106905 of CPython).
     """
     for _ in range(20):
         try:

@@ -115,6 +115,15 @@ def call_again_if_disturbed(read: Callable[[], Any]) -> Any:
 
     NumPy parses the header of a file as a Python literal. In some versions of Python, such as 3.11.7, this raises a
     ``SystemError`` if garbage is collected meanwhile and another thread then parses, too (issue 106905 of CPython).
+
+    Args:
+        read (callable): Called without arguments, at most 21 times.
+
+    Returns:
+        Any: What ``read`` returned.
+
+    Raises:
+        SystemError: Every call raised one. Other errors are passed on at once.
     """
     for _ in range(20):
         try:

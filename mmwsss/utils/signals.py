@@ -119,7 +119,9 @@ def shield_worker(*_: Any) -> None:
 
     A terminal and a launcher send a signal to workers too, and a process without its workers cannot finish what it is
     at. SIGINT is ignored, and so is any SIGTERM that the parent has not sent itself. Call this function in a process of
-    :mod:`multiprocessing`. Where the system does not tell who has sent a signal, SIGTERM is left as it is.
+    :mod:`multiprocessing`. Where the system does not tell who has sent a signal, SIGTERM is left as it is. It also ends
+    a process that has other threads already, as one that was spawned and not forked has after libraries started theirs:
+    only this thread, and those that it starts, can be told to wait.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -183,7 +183,8 @@ def shielded(connection):
 
 @pytest.mark.skipif(not hasattr(signal, 'sigwaitinfo'), reason='the system does not tell who sent a signal')
 @pytest.mark.parametrize('method', ['fork', 'spawn'])
-def test_workers_obey_their_parent_alone(method):
+def test_workers_obey_their_parent_alone(method, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')  # a spawned worker has no threads before it is shielded
     context = multiprocessing.get_context(method)
     ours, theirs = context.Pipe()
     worker = context.Process(target=shielded, args=(theirs, ))
